@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The command ring: one producer process, one consumer process, in memory
+ * that both map.  Indices are free-running 64-bit byte counts; a command is a
+ * multiple of 64 bytes and never crosses the end of the data area (the
+ * producer fills the rest with one VGPU_OP_PAD command).
+ *
+ * Producer side: callers serialise themselves (the shim holds the channel's
+ * lock from reserve to publish).  Consumer side: one thread.
+ *
+ * Neither side trusts the other's index: the producer clamps what the
+ * consumer claims to have eaten, the consumer checks every length before it
+ * copies.  Each keeps its own index privately and only ever publishes it.
+ *
+ * Sleep and doorbell.  The consumer announces ASLEEP, then looks once more
+ * for commands, then sleeps.  The producer publishes, then looks at the
+ * announcement, and rings if it says ASLEEP.  With a full fence between the
+ * two steps on both sides, one of them always sees the other (the classic
+ * store-buffer pattern), so no wake-up is lost and an awake consumer costs
+ * its producer no doorbell.
+ */
+#ifndef VGPU_RING_H
+#define VGPU_RING_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#define VGPU_CMD_ALIGN		64u
+#define VGPU_CMD_MAX		(128u << 10)	/* bytes of one command, header included */
+
+enum vgpu_consumer_state {
+	VGPU_CONSUMER_ASLEEP = 0,	/* ring the doorbell */
+	VGPU_CONSUMER_POLLING = 1,	/* looks at the ring, has nothing to do */
+	VGPU_CONSUMER_RUNNING = 2,	/* executes commands */
+};
+
+/* Header of every command. The args struct of the operation follows at once. */
+struct vgpu_cmd {
+	uint32_t size;		/* bytes: header, args, payload, padding; multiple of 64 */
+	uint16_t op;		/* enum of the generated gen/wire.h; 0 is never valid */
+	uint16_t slot;		/* reply slot + 1 if the caller waits, else 0 */
+	uint32_t args_size;	/* bytes of the args struct */
+	uint32_t payload_size;	/* bytes after the args struct (8-byte aligned) */
+	uint64_t seq;		/* 1, 2, 3 … in ring order: the call's identity within its process */
+	uint32_t context;	/* wire id (low half) of the context that is current, 0: none */
+	uint32_t thread;	/* the guest's thread id, for traces */
+	uint64_t stamp;		/* guest's CLOCK_MONOTONIC, ns, when tracing; else 0 */
+};
+
+#define VGPU_OP_PAD		0xffffu	/* skip to the end of the data area */
+
+_Static_assert(sizeof(struct vgpu_cmd) == 40, "wire layout");
+
+struct vgpu_ring_head {
+	_Alignas(64) _Atomic uint64_t tail;	/* producer: bytes published */
+	_Alignas(64) _Atomic uint64_t head;	/* consumer: bytes taken */
+	_Alignas(64) _Atomic uint32_t consumer_state;	/* enum vgpu_consumer_state */
+	_Atomic uint32_t pad;
+};
+
+_Static_assert(sizeof(struct vgpu_ring_head) == 192, "wire layout");
+
+/* ---- producer ---- */
+
+struct vgpu_producer {
+	struct vgpu_ring_head *ring;
+	uint8_t *data;
+	uint32_t size;		/* bytes of data, a power of two */
+	uint64_t tail;		/* private truth; ring->tail lags until publish */
+	uint64_t head;		/* last accepted value of ring->head */
+};
+
+static inline void vgpu_producer_init(struct vgpu_producer *p, struct vgpu_ring_head *ring,
+				      void *data, uint32_t size)
+{
+	p->ring = ring;
+	p->data = data;
+	p->size = size;
+	p->tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+	p->head = atomic_load_explicit(&ring->head, memory_order_acquire);
+	if (p->tail - p->head > size)
+		p->head = p->tail;
+}
+
+/*
+ * Space for one command of `size` bytes (a multiple of 64, at most
+ * VGPU_CMD_MAX and at most half of the ring), or NULL if the ring is too
+ * full now.  A command that does not fit before the end of the data area is
+ * placed at its start, behind a PAD that is published with it.
+ */
+static inline void *vgpu_producer_reserve(struct vgpu_producer *p, uint32_t size)
+{
+	uint32_t at = (uint32_t)(p->tail & (p->size - 1));
+	uint32_t to_end = p->size - at;
+	uint32_t need = size <= to_end ? size : to_end + size;
+	struct vgpu_cmd *pad;
+
+	if (p->size - (p->tail - p->head) < need) {
+		uint64_t head = atomic_load_explicit(&p->ring->head, memory_order_acquire);
+
+		/* A consumer that claims more than was published is not believed. */
+		if (p->tail - head > p->tail - p->head)
+			return NULL;
+		p->head = head;
+		if (p->size - (p->tail - head) < need)
+			return NULL;
+	}
+	if (size > to_end) {
+		pad = (struct vgpu_cmd *)(p->data + at);
+		pad->size = to_end;
+		pad->op = VGPU_OP_PAD;
+		pad->slot = 0;
+		p->tail += to_end;
+		at = 0;
+	}
+	return p->data + at;
+}
+
+/* Make the command reserved last visible. */
+static inline void vgpu_producer_publish(struct vgpu_producer *p, uint32_t size)
+{
+	p->tail += size;
+	atomic_store_explicit(&p->ring->tail, p->tail, memory_order_release);
+}
+
+/* After a publish: must the doorbell be rung? Orders the publish before the look. */
+static inline bool vgpu_producer_must_ring(struct vgpu_producer *p)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	return atomic_load_explicit(&p->ring->consumer_state, memory_order_relaxed) ==
+	       VGPU_CONSUMER_ASLEEP;
+}
+
+/* ---- consumer ---- */
+
+struct vgpu_consumer {
+	struct vgpu_ring_head *ring;
+	const uint8_t *data;
+	uint32_t size;
+	uint64_t head;
+};
+
+static inline void vgpu_consumer_init(struct vgpu_consumer *c, struct vgpu_ring_head *ring,
+				      const void *data, uint32_t size)
+{
+	c->ring = ring;
+	c->data = data;
+	c->size = size;
+	c->head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+}
+
+/*
+ * Take the next command: copy it to `buf` (VGPU_CMD_MAX bytes, 64-byte
+ * aligned, private) and give its space back.  Returns its size, 0 if there
+ * is none, -1 if the ring's contents break the protocol.  Afterwards only
+ * `buf` may be looked at; its `size` field equals the returned value, and
+ * args_size + payload_size fit into it.
+ */
+static inline int vgpu_consumer_take(struct vgpu_consumer *c, void *buf)
+{
+	for (;;) {
+		uint64_t tail = atomic_load_explicit(&c->ring->tail, memory_order_acquire);
+		uint64_t avail = tail - c->head;
+		uint32_t at = (uint32_t)(c->head & (c->size - 1));
+		const struct vgpu_cmd *src = (const struct vgpu_cmd *)(c->data + at);
+		struct vgpu_cmd *cmd = buf;
+		uint32_t size;
+
+		if (!avail)
+			return 0;
+		if (avail > c->size || avail % VGPU_CMD_ALIGN)
+			return -1;
+		/* The one read of the length that counts. */
+		size = __atomic_load_n(&src->size, __ATOMIC_RELAXED);
+		if (size < VGPU_CMD_ALIGN || size % VGPU_CMD_ALIGN || size > avail ||
+		    size > c->size - at)
+			return -1;
+		if (__atomic_load_n(&src->op, __ATOMIC_RELAXED) == VGPU_OP_PAD) {
+			if (size != c->size - at)
+				return -1;
+			c->head += size;
+			atomic_store_explicit(&c->ring->head, c->head, memory_order_release);
+			continue;
+		}
+		if (size > VGPU_CMD_MAX)
+			return -1;
+		memcpy(buf, src, size);
+		cmd->size = size;
+		c->head += size;
+		atomic_store_explicit(&c->ring->head, c->head, memory_order_release);
+		if ((uint64_t)sizeof(*cmd) + cmd->args_size + cmd->payload_size > size)
+			return -1;
+		return (int)size;
+	}
+}
+
+/* Is a command waiting? (One load; what it says may be a lie of the producer.) */
+static inline bool vgpu_consumer_pending(const struct vgpu_consumer *c)
+{
+	return atomic_load_explicit(&c->ring->tail, memory_order_acquire) != c->head;
+}
+
+static inline void vgpu_consumer_announce(struct vgpu_consumer *c, enum vgpu_consumer_state state)
+{
+	atomic_store_explicit(&c->ring->consumer_state, state, memory_order_relaxed);
+}
+
+/*
+ * Announce sleep. True: nothing was published, go to sleep and wait for a
+ * doorbell. False: a command arrived in between; the state is RUNNING again.
+ */
+static inline bool vgpu_consumer_may_sleep(struct vgpu_consumer *c)
+{
+	vgpu_consumer_announce(c, VGPU_CONSUMER_ASLEEP);
+	atomic_thread_fence(memory_order_seq_cst);
+	if (!vgpu_consumer_pending(c))
+		return true;
+	vgpu_consumer_announce(c, VGPU_CONSUMER_RUNNING);
+	return false;
+}
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What supervisor and worker share: the control socket (SOCK_SEQPACKET pair,
+ * one for each worker, inherited as VGPU_WORKER_CONTROL_FD) and the stats
+ * page (memfd, inherited as VGPU_WORKER_STATS_FD, mapped by the two of them
+ * and by no guest).
+ *
+ * Life of a worker:  spawn -> READY -> ATTACH -> ATTACHED -> ... -> exit.
+ * A worker serves at most one session and then exits; CONFLICT puts it back
+ * into the pool (its driver's layout did not suit that guest process).
+ */
+#ifndef VGPU_CONTROL_H
+#define VGPU_CONTROL_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include <vgpu/shm.h>
+#include <vgpu/socket.h>
+
+#define VGPU_WORKER_CONTROL_FD	3
+#define VGPU_WORKER_STATS_FD	4
+
+enum vgpu_control_type {
+	VGPU_CTL_READY = 64,	/* worker: driver initialised, context created */
+	VGPU_CTL_FAILED = 65,	/* worker: no usable device; exits. text says why */
+	VGPU_CTL_ATTACH = 66,	/* supervisor: serve this channel; fds: memfd, wake */
+	VGPU_CTL_ATTACHED = 67,	/* worker: guest accepted, ring is consumed */
+	VGPU_CTL_CONFLICT = 68,	/* worker: guest refused the addresses; free again */
+	VGPU_CTL_ENDED = 69,	/* worker: session over; exits. error, text */
+	VGPU_CTL_DETACH = 70,	/* supervisor: end the session, exit */
+};
+
+struct vgpu_ctl_ready {
+	struct vgpu_msg h;
+	uint32_t backend;	/* 0 soft, 1 cuda */
+	uint32_t device_count;
+	int32_t driver_version;
+	uint32_t range_count;
+	struct vgpu_range ranges[VGPU_MAX_RANGES];	/* addresses its driver has or will use */
+	char device_name[96];	/* of device 0 */
+};
+
+struct vgpu_ctl_attach {
+	struct vgpu_msg h;
+	uint64_t shm_size;
+	uint64_t memory_limit;	/* bytes of device memory for this session; 0 = none */
+	uint32_t channels;
+	uint32_t channel;
+	uint32_t session;
+	uint32_t vm_id;
+	uint32_t wake_kind;	/* enum vgpu_wake_kind */
+	uint32_t trace;		/* 1: record traces from the start */
+};
+
+enum vgpu_wake_kind {
+	VGPU_WAKE_SOCKET = 0,	/* the stub sends VGPU_MSG_WAKE on it; EOF = the VM is gone */
+	VGPU_WAKE_EVENTFD = 1,	/* the shim writes to it; the supervisor watches the connection */
+};
+
+struct vgpu_ctl_note {		/* FAILED, ATTACHED, CONFLICT, ENDED, DETACH */
+	struct vgpu_msg h;
+	uint32_t error;		/* enum vgpu_host_error */
+	uint32_t reserved;
+	char text[160];
+};
+
+/* One traced command; times are the worker's CLOCK_MONOTONIC, ns, 0 = did not happen. */
+struct vgpu_trace_record {
+	uint64_t seq;
+	uint32_t op;
+	uint32_t thread;	/* guest's thread id */
+	uint64_t guest;		/* guest's stamp (its own clock) */
+	uint64_t taken;		/* copied out of the ring */
+	uint64_t done;		/* backend call returned */
+	uint64_t bytes;		/* moved by this command */
+	uint64_t stream;	/* wire id of the stream, 0 = none */
+	int32_t result;		/* CUresult */
+	uint32_t pad;
+};
+
+#define VGPU_TRACE_RECORDS	8192u	/* a power of two */
+
+struct vgpu_worker_stats {
+	_Atomic uint64_t wakes;		/* WAKE messages or eventfd reads received */
+	_Atomic uint64_t doorbells;	/* sum of their doorbell counts */
+	_Atomic uint64_t commands;	/* executed */
+	_Atomic uint64_t last_seq;
+	_Atomic uint32_t last_op;
+	_Atomic uint32_t state;		/* enum vgpu_consumer_state, for people */
+	_Atomic uint64_t replies;
+	_Atomic uint64_t fences;	/* fence writes enqueued */
+	_Atomic uint64_t errors;	/* commands that returned an error */
+	_Atomic uint64_t launches;
+	_Atomic uint64_t bytes_h2d;
+	_Atomic uint64_t bytes_d2h;
+	_Atomic uint64_t memory_used;	/* device memory of the session, bytes */
+	_Atomic uint64_t memory_peak;
+	_Atomic uint64_t arena_registered;	/* bytes of the arena registered with the driver */
+	_Atomic uint64_t sleeps;	/* times the consumer went to sleep */
+	_Atomic uint64_t polls;		/* empty looks at the ring */
+	_Atomic uint64_t wake_gaps;	/* holes in the serial numbers of WAKE messages */
+	_Alignas(64) _Atomic uint32_t trace;	/* supervisor sets 1: record below */
+	_Alignas(64) _Atomic uint64_t trace_tail;	/* records written so far */
+	struct vgpu_trace_record record[VGPU_TRACE_RECORDS];
+};
+
+_Static_assert(sizeof(struct vgpu_trace_record) == 64, "one cache line");
+
+#endif
