@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A PTX interpreter on the CPU: parse a module once, bind its globals to memory, run launches of its entries.
+ *
+ * Ownership: the module owns everything that hangs off it (entries, globals, names) until ptx_free(). The caller owns
+ * all device memory; the interpreter reaches it only through struct ptx_memory.
+ * Threads: parsing and binding belong to one thread at a time. Once all globals are bound a module is read-only, and
+ * any number of threads may call ptx_run() on it at once (for ranges of blocks of one grid, for instance); global
+ * atomics are real atomics.
+ * Errors: negative errno. Facts about PTX come from NVIDIA's "Parallel Thread Execution ISA" manual.
+ */
+#ifndef VGPU_PTX_H
+#define VGPU_PTX_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct ptx_module;
+
+/* What was wrong with a module and where: line counts from 1; text names the offending instruction or word. */
+struct ptx_diag {
+	int line;
+	char text[256];
+};
+
+/*
+ * Parses @len bytes of PTX text (which need not be NUL-terminated, and is not kept). 0, or -EINVAL malformed text,
+ * -ENOTSUP an instruction or feature that the interpreter does not know, -ENOMEM. @diag may be NULL.
+ */
+int ptx_parse(const char *text, size_t len, struct ptx_module **out, struct ptx_diag *diag);
+void ptx_free(struct ptx_module *m);
+
+/* PTX ISA version times ten (".version 9.0" is 90) and the architecture number (".target sm_75" is 75). */
+unsigned ptx_module_version(const struct ptx_module *m);
+unsigned ptx_module_target(const struct ptx_module *m);
+
+struct ptx_param {
+	uint32_t offset, size, align; /* bytes, inside the launch's parameter block */
+};
+
+/* A kernel. All sizes are bytes. */
+struct ptx_entry {
+	const char *name;
+	uint32_t num_params;
+	const struct ptx_param *params;
+	uint32_t params_size;   /* of the whole parameter block */
+	uint32_t static_shared; /* of statically sized .shared variables that the kernel can reach */
+	uint32_t local_size;    /* of .local memory for each thread, without callees */
+	uint64_t const_size;    /* of all .const variables of the module */
+	uint32_t max_threads;   /* from .maxntid or .reqntid, else 1024 */
+	uint32_t reqntid[3];    /* all 0 when there is no .reqntid */
+	uint32_t num_regs;      /* estimate of 32-bit registers, at most 255 */
+	unsigned target, version; /* as ptx_module_target(), ptx_module_version() */
+};
+
+size_t ptx_entry_count(const struct ptx_module *m);
+const struct ptx_entry *ptx_entry_at(const struct ptx_module *m, size_t i);
+const struct ptx_entry *ptx_entry_find(const struct ptx_module *m, const char *name);
+
+enum ptx_space { PTX_SPACE_GLOBAL = 1, PTX_SPACE_CONST = 2 };
+
+struct ptx_global {
+	const char *name;
+	uint64_t size;  /* bytes; never 0 */
+	uint32_t align; /* a power of two */
+	enum ptx_space space;
+	bool has_initial; /* false: the initial contents are zeros */
+};
+
+/*
+ * Module variables in .global and .const. The owner gives memory to every one of them and binds its address, and
+ * after all are bound writes the initial contents (they may hold addresses of other variables) to that memory.
+ */
+size_t ptx_global_count(const struct ptx_module *m);
+const struct ptx_global *ptx_global_at(const struct ptx_module *m, size_t i);
+const struct ptx_global *ptx_global_find(const struct ptx_module *m, const char *name);
+int ptx_bind_global(struct ptx_module *m, size_t i, uint64_t address);
+/* Writes all ->size bytes at host pointer @dst. -EINVAL while a variable whose address it needs is unbound. */
+int ptx_write_initial(const struct ptx_module *m, size_t i, void *dst);
+
+/* A stretch of valid device memory: addresses [start, start + size) lie at @host, contiguous, readable. */
+struct ptx_range {
+	uint64_t start, size;
+	unsigned char *host;
+	bool writable;
+};
+
+/*
+ * Finds the whole valid stretch that contains @addr; false when there is none (the access becomes a fault). Ranges
+ * are cached for the length of one ptx_run(), so memory given out must stay mapped until it returns (it may be freed
+ * and reused by its owner meanwhile: that is the guest's error and touches the guest's data only). Called from every
+ * thread that runs ptx_run().
+ */
+struct ptx_memory {
+	bool (*find)(void *ctx, uint64_t addr, struct ptx_range *range);
+	void *ctx;
+};
+
+enum ptx_fault_kind {
+	PTX_FAULT_NONE,
+	PTX_FAULT_ILLEGAL_ADDRESS,
+	PTX_FAULT_MISALIGNED,
+	PTX_FAULT_TRAP,                /* trap or brkpt */
+	PTX_FAULT_ASSERT,              /* device assert(); text is its message */
+	PTX_FAULT_ILLEGAL_INSTRUCTION, /* an operand value that the ISA forbids, a bad indirect call */
+	PTX_FAULT_STACK_OVERFLOW,
+	PTX_FAULT_DEADLOCK,            /* every thread of the block waits for another */
+	PTX_FAULT_CANCELLED,           /* launch->cancel was set */
+};
+
+struct ptx_fault {
+	enum ptx_fault_kind kind;
+	uint64_t address; /* of ILLEGAL_ADDRESS and MISALIGNED */
+	uint32_t block[3], thread[3];
+	int line; /* in the PTX text; 0 when unknown */
+	char text[256];
+};
+
+struct ptx_launch {
+	const struct ptx_module *module;
+	const struct ptx_entry *entry;
+	uint32_t grid[3], block[3];
+	uint32_t dynamic_shared; /* bytes */
+	const void *params;      /* entry->params_size bytes, laid out by entry->params */
+	size_t params_size;
+	struct ptx_memory mem;
+	const atomic_bool *cancel; /* may be NULL; polled every few thousand instructions */
+	/* Output of device printf, one call for each printf, from the thread that runs ptx_run(); may be NULL. */
+	void (*print)(void *ctx, const char *text, size_t len);
+	void *print_ctx;
+	/*
+	 * The blocks to run, by linear number (x fastest): [first_block, first_block + num_blocks). num_blocks 0 runs
+	 * all blocks. They run one after another in rising order, or, when @cooperative, all at once interleaved (then
+	 * they must be the whole grid for a grid-wide barrier to work).
+	 */
+	uint64_t first_block, num_blocks;
+	bool cooperative;
+	uint64_t grid_id; /* %gridid */
+	uint32_t sm_id;   /* %smid */
+	uint64_t *executed; /* may be NULL; counts executed instructions */
+};
+
+/*
+ * Runs the blocks on the calling thread. 0; -EFAULT a fault, described in @fault; -ECANCELED (fault->kind says so
+ * too); -EINVAL a launch that does not fit its entry (dimensions, parameters, shared memory); -ENOMEM.
+ */
+int ptx_run(const struct ptx_launch *launch, struct ptx_fault *fault);
+
+#endif
