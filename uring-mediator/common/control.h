@@ -8,6 +8,16 @@
  * Life of a worker:  spawn -> READY -> ATTACH -> ATTACHED -> ... -> exit.
  * A worker serves at most one session and then exits; CONFLICT puts it back
  * into the pool (its driver's layout did not suit that guest process).
+ *
+ * Command line of a worker, always in full:
+ *	vgpu-worker --device auto|cuda|soft --devices LIST|all --log-level LEVEL
+ * It is born with its parent-death signal set to SIGKILL, no signal blocked, its two
+ * descriptors and stdin..stderr open and nothing else.  End of the control
+ * socket means that the supervisor is gone: exit.
+ *
+ * ENDED, CONFLICT and FAILED give the descriptors of ATTACH back by closing
+ * them.  In the pci case the wake socket outlives a CONFLICT: the next worker
+ * of the session gets the same one.
  */
 #ifndef VGPU_CONTROL_H
 #define VGPU_CONTROL_H
