@@ -1,0 +1,27 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+set -u
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+case ${1:-} in
+'')
+	# build/download holds the guest's kernel, which only the network gives back.
+	rm -rf "$VGPU_ROOT"/build-*/
+	[ ! -d "$VGPU_ROOT/build" ] ||
+		find "$VGPU_ROOT/build" -mindepth 1 -maxdepth 1 ! -name download -exec rm -rf {} +
+	;;
+--all)
+	rm -rf "$VGPU_ROOT"/build/ "$VGPU_ROOT"/build-*/
+	;;
+-h | --help)
+	cat <<'EOF'
+Usage: ./dev clean [--all]
+
+Removes build/ and build-*/ of the repository, but keeps build/download (the
+kernel that virtual machines boot). With --all that goes too.
+EOF
+	;;
+*)
+	die_usage "clean does not know '$1'" "see ./dev clean --help"
+	;;
+esac

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+#
+# What every script of ./dev shares: where things are, how to speak to the user.
+# Sourced, never run. Messages go to stderr, so that stdout carries results only.
+
+VGPU_ROOT=${VGPU_ROOT:-$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)}
+VGPU_BUILD=${VGPU_BUILD:-$VGPU_ROOT/build}
+case $VGPU_BUILD in
+/*) ;;
+*) VGPU_BUILD=$PWD/$VGPU_BUILD ;;
+esac
+export VGPU_ROOT VGPU_BUILD
+
+if [ -t 2 ] && [ -z "${NO_COLOR:-}" ]; then
+	c_bold=$'\e[1m' c_red=$'\e[31m' c_green=$'\e[32m' c_off=$'\e[0m'
+else
+	c_bold='' c_red='' c_green='' c_off=''
+fi
+
+say() {
+	printf '%s==>%s %s\n' "$c_bold" "$c_off" "$*" >&2
+}
+
+good() {
+	printf '%s%s%s\n' "$c_green" "$*" "$c_off" >&2
+}
+
+# warn MESSAGE [NEXT STEP]
+warn() {
+	printf '%serror:%s %s\n' "$c_red" "$c_off" "$1" >&2
+	[ $# -lt 2 ] || printf '       %s\n' "$2" >&2
+}
+
+die() {
+	warn "$@"
+	exit 1
+}
+
+die_usage() {
+	warn "$@"
+	exit 2
+}
+
+# Run a command with its output in a file; show the file's end only if it fails.
+quietly() {
+	local log=$1
+	shift
+	mkdir -p "$(dirname "$log")"
+	"$@" >"$log" 2>&1 && return 0
+	tail -n 60 "$log" >&2
+	return 1
+}
+
+# One shell word that reads back as exactly this string.
+quote() {
+	local q=\'\\\'\'
+	printf "'%s'" "${1//\'/$q}"
+}
