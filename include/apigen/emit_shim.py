@@ -154,7 +154,7 @@ def finish(api, call, op):
         after.append(f"vgpu_handle_drop({kind(api, drop)}, {drop.name}_id);")
     if call.cls == "async":
         return ["vgpu_call_submit(&c);"] + after + ["return CUDA_SUCCESS;"]
-    out = ["r = vgpu_call_wait(&c);", "if (r) {", "\tvgpu_call_end(&c);"]
+    out = ["vgpu_call_submit(&c);", "r = vgpu_call_wait(&c);", "if (r) {", "\tvgpu_call_end(&c);"]
     if new:
         out.append(f"\tvgpu_handle_drop({kind(api, new)}, {new.name}_id);")
     out += ["\treturn r;", "}"]
