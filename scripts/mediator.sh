@@ -5,11 +5,14 @@
 
 mediator_pid=
 
-# mediator_start DIR: the socket is DIR/mediator.sock, the log DIR/mediator.log.
+# mediator_start DIR [OPTION...]: its sockets are DIR/mediator.sock and DIR/control.sock, its log
+# is DIR/mediator.log. Returns when it listens.
 mediator_start() {
 	local dir=$1 n=0 bin=$VGPU_BUILD/uring-mediator/vgpu-mediator
+	shift
 	[ -x "$bin" ] || die "there is no $bin" "run ./dev build"
-	"$bin" --socket "$dir/mediator.sock" >"$dir/mediator.log" 2>&1 </dev/null &
+	rm -f "$dir/mediator.sock"
+	"$bin" --socket "$dir/mediator.sock" --control "$dir/control.sock" "$@" >>"$dir/mediator.log" 2>&1 </dev/null &
 	mediator_pid=$!
 	while [ ! -S "$dir/mediator.sock" ]; do
 		n=$((n + 1))

@@ -35,7 +35,7 @@ OPTIONS
                         (default: $VGPU_SOCKET_PATH, else a mediator is started
                         for this run and stopped after it)
     --plain             no device and no mediator
-    --vm-id ID          the name by which the mediator knows this VM
+    --vm-id N           the number by which the mediator knows this VM
     --device-args ARGS  further properties of the device: "memory=2G,..."
                         (-device vgpu-stub,help in docs/device-spec.md)
     --mem SIZE          memory of the guest, as QEMU spells it (default 1G)
@@ -100,6 +100,7 @@ parse() {
 check_options() {
 	[[ $limit =~ ^[0-9]+$ ]] || die_usage "--timeout wants whole seconds, not '$limit'"
 	[[ $smp =~ ^[0-9]+$ ]] || die_usage "--smp wants a number, not '$smp'"
+	[[ $vm_id =~ ^[0-9]*$ ]] || die_usage "--vm-id wants a number, not '$vm_id'"
 	case $accel in
 	'' | kvm | tcg) ;;
 	*) die_usage "--accel wants kvm or tcg, not '$accel'" ;;
@@ -107,8 +108,8 @@ check_options() {
 	if [ -n "$share" ]; then
 		share=$(cd "$share" && pwd) || die_usage "--share: no such directory"
 	fi
-	case $socket$share$vm_id in
-	*,*) die_usage "QEMU cannot take a comma in a path or name: $socket $share $vm_id" ;;
+	case $socket$share in
+	*,*) die_usage "QEMU cannot take a comma in a path: $socket $share" ;;
 	esac
 }
 
@@ -273,7 +274,7 @@ fi
 trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
-vm_id=${vm_id:-vm-$$}
+vm_id=${vm_id:-$$}
 prepare_run
 if [ $plain -eq 0 ] && [ -z "$socket" ]; then
 	mediator_start "$dir"

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #ifndef KERNELS
-#define KERNELS "tests/kernels"
+#define KERNELS "tests/kernels/"
 #endif
 
 void program_die(const char *call, CUresult result)
@@ -65,7 +65,7 @@ CUfunction program_kernel(CUmodule *module, const char *file, const char *kernel
 	char path[4096];
 	char *text;
 
-	snprintf(path, sizeof(path), "%s%s", strchr(file, '/') ? "" : KERNELS "/", file);
+	snprintf(path, sizeof(path), "%s%s", strchr(file, '/') ? "" : KERNELS, file);
 	text = read_text(path);
 	CHECK(cuModuleLoadData(module, text));
 	free(text);
