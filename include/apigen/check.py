@@ -44,10 +44,12 @@ def check_param(api, call, p):
         raise ApiError(p.where, f"'{p.name}' is const and cannot be '{p.role.replace('array_', '')}'")
 
 
-def check_count(call, p):
+def check_count(api, call, p):
     target = next((q for q in call.params if q.name == p.count), None)
     if not target or target.role != "value":
         raise ApiError(p.where, f"number of elements of '{p.name}' must be a plain parameter, not '{p.count}'")
+    if api.find(target.base).wire not in ("u32", "u64"):
+        raise ApiError(p.where, f"number of elements of '{p.name}' is signed: '{target.ctype} {p.count}'")
     if not p.limit:
         raise ApiError(p.where, f"array '{p.name}' has a 'max' of 0")
 
@@ -106,7 +108,7 @@ def check_remote(api, call):
         check_param(api, call, p)
     for p in call.params:
         if p.role in ("array_in", "array_out"):
-            check_count(call, p)
+            check_count(api, call, p)
     op = Op(call.name, call.where, call.op, call.cls == "sync", call.context)
     op.fields, op.ret = args_fields(api, call), ret_fields(api, call)
     op.payload = payload_max(api, call, "array_in", True)
@@ -163,6 +165,14 @@ def check_call(api, call):
         raise ApiError(call.where, f"'native' is for unsupported calls; '{call.name}' is described")
 
 
+def check_lookup(api, call):
+    call.base = call.base or default_base(call.name)
+    if not call.since or not call.reason:
+        raise ApiError(call.where, f"'{call.name}' has no {'reason' if call.since else 'since'}")
+    if call.name in api.calls:
+        raise ApiError(call.where, f"'{call.name}' is exported: '{call.name}' at {api.calls[call.name].where}")
+
+
 def check_since(api):
     """Two symbols with one base need different versions, or cuGetProcAddress could not choose."""
     seen = {}
@@ -206,5 +216,7 @@ def check(api):
     for call in api.calls.values():
         if call.cls == "alias":
             check_alias(api, call)
+    for call in api.lookups.values():
+        check_lookup(api, call)
     check_since(api)
     api.ops = [by_code[code] for code in sorted(by_code)]

@@ -6,9 +6,10 @@ from .ctext import exported, head, prototype
 
 def cuda_api_h(api):
     text = head("prototypes of the driver API", "VGPU_GEN_CUDA_API_H", ["vgpu/cuda_types.h"])
+    text += "#pragma GCC visibility push(default)\n"
     for symbol, call in exported(api):
         text += prototype(call, symbol, names=False) + ";\n"
-    return text + "\n#endif\n"
+    return text + "#pragma GCC visibility pop\n\n#endif\n"
 
 
 def shim_exports_map(api):

@@ -37,4 +37,7 @@ def coverage_md(api):
              "| function | class | since | per-thread form | note |\n| --- | --- | --- | --- | --- |\n")
     for c in calls:
         text += f"| {c.name} | {c.cls} | {c.since} | {f'{c.variant} {c.thread_since}' if c.variant else ''} | {note(c)} |\n"
+    text += "\nFound by `cuGetProcAddress` only, and not supported:\n\n| function | since | note |\n| --- | --- | --- |\n"
+    for c in sorted(api.lookups.values(), key=lambda c: c.name):
+        text += f"| {c.name} | {c.since} | {c.reason} |\n"
     return text

@@ -16,7 +16,7 @@ def unused(call):
 
 
 def shim_unsupported_c(api):
-    text = head("functions that are not supported, and second names", "", ["gen/cuda_api.h", "shim/call.h"])
+    text = head("functions that are not supported, and second names", "", ["gen/cuda_api.h", "gen/proc_table.h", "shim/call.h"])
     text += '#pragma GCC diagnostic ignored "-Wunused-parameter"\n\n'
     for c in sorted(api.calls.values(), key=lambda c: c.name):
         if c.cls == "unsupported":
@@ -27,4 +27,6 @@ def shim_unsupported_c(api):
             if c.variant:
                 target = api.calls[c.alias].variant
                 text += prototype(c, c.variant) + f"\n{{\n\treturn {target}({arguments(c)});\n}}\n\n"
+    for name in sorted(api.lookups):
+        text += f"CUresult vgpu_lookup_{name}(void)\n" + body(name)
     return text.rstrip("\n") + "\n"

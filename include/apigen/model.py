@@ -144,6 +144,7 @@ class Api:
     wires: dict = field(default_factory=dict)
     calls: dict = field(default_factory=dict)
     errors: dict = field(default_factory=dict)
+    lookups: dict = field(default_factory=dict)     # Call: found by cuGetProcAddress only, never exported
     ops: list = field(default_factory=list)         # all Op, by code; filled by check.py
 
     def find(self, base):

@@ -297,6 +297,13 @@ class Parser:
         call.cls, call.alias = "alias", self.ident("name of the function").text
         self.line_attributes(call)
 
+    def entry_lookup(self, tok):
+        call = Call(self.ident("name of the function").text, tok.where, "lookup", reason=self.reason)
+        self.unique(self.api.calls, call.name, tok.where, "call")
+        self.unique(self.api.lookups, call.name, tok.where, "lookup")
+        self.api.lookups[call.name] = call
+        self.line_attributes(call)
+
     def entry_local(self, tok):
         call = self.start_call(tok, named=True)
         call.cls = "local"

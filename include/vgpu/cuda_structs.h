@@ -294,7 +294,7 @@ typedef struct CUDA_ARRAY_MEMORY_REQUIREMENTS_st {
 typedef CUDA_ARRAY_MEMORY_REQUIREMENTS_v1 CUDA_ARRAY_MEMORY_REQUIREMENTS;
 
 typedef struct CUtensorMap_st {
-	_Alignas(64) cuuint64_t opaque[16];
+	_Alignas(128) cuuint64_t opaque[16];
 } CUtensorMap;
 
 typedef struct CUDA_POINTER_ATTRIBUTE_P2P_TOKENS_st {
