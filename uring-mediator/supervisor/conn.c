@@ -66,7 +66,6 @@ void conn_violation(struct conn *conn, const char *fmt, ...)
 {
 	struct supervisor *sup = conn->sup;
 	struct vgpu_log_ids ids = conn_ids(conn);
-	uint64_t suppressed;
 	char text[256];
 	va_list ap;
 
@@ -74,10 +73,8 @@ void conn_violation(struct conn *conn, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	sup->violations++;
-	if (vgpu_log_allow(&sup->violation_limit, sup->loop.now_ms, &suppressed))
-		vgpu_log(VGPU_LOG_WARNING, &ids,
-			 "[REJECT] protocol violation, disconnecting: %s (%llu such lines suppressed)",
-			 text, (unsigned long long)suppressed);
+	vgpu_log_limited(&sup->violation_limit, sup->loop.now_ms, VGPU_LOG_WARNING, &ids,
+			 "[REJECT] protocol violation, disconnecting: %s", text);
 	if (conn->session)
 		session_end(conn->session, VGPU_HOST_PROTOCOL, "%s", text);
 	conn_close(conn);
@@ -190,14 +187,11 @@ void conn_new(struct supervisor *sup, int fd)
 	const char *objection = conn_objection(sup, fd, &cred);
 	struct vgpu_log_ids ids = { .pid = (uint32_t)cred.pid };
 	struct conn *conn = objection ? NULL : vgpu_zalloc(sizeof(*conn));
-	uint64_t suppressed;
 
 	if (!conn) {
-		if (vgpu_log_allow(&sup->refuse_limit, sup->loop.now_ms, &suppressed))
-			vgpu_log(VGPU_LOG_WARNING, &ids,
-				 "[REJECT] connection of uid %u refused: %s (%llu such lines suppressed)",
-				 cred.uid, objection ? objection : "no memory",
-				 (unsigned long long)suppressed);
+		vgpu_log_limited(&sup->refuse_limit, sup->loop.now_ms, VGPU_LOG_WARNING, &ids,
+				 "[REJECT] connection of uid %u refused: %s", cred.uid,
+				 objection ? objection : "no memory");
 		close(fd);
 		return;
 	}

@@ -113,7 +113,6 @@ static void listener_accepted(struct io_op *op, int res, unsigned int flags, boo
 {
 	struct listener *l = container_of(op, struct listener, op);
 	struct supervisor *sup = l->sup;
-	uint64_t suppressed;
 
 	(void)flags;
 	if (res >= 0) {
@@ -123,9 +122,9 @@ static void listener_accepted(struct io_op *op, int res, unsigned int flags, boo
 			client_new(sup, res);
 		else
 			conn_new(sup, res);
-	} else if (res != -ECANCELED && vgpu_log_allow(&l->limit, sup->loop.now_ms, &suppressed)) {
-		vgpu_log(VGPU_LOG_WARNING, NULL, "[SOCKET] accept on %s: %s, trying again",
-			 l->path, strerror(-res));
+	} else if (res != -ECANCELED) {
+		vgpu_log_limited(&l->limit, sup->loop.now_ms, VGPU_LOG_WARNING, NULL,
+				 "[SOCKET] accept on %s: %s, trying again", l->path, strerror(-res));
 	}
 	if (more || sup->stopping)
 		return;

@@ -157,12 +157,9 @@ static void session_start(struct session *s)
 
 static void log_refused(struct supervisor *sup, const struct vgpu_log_ids *ids, const char *text)
 {
-	uint64_t suppressed;
-
 	sup->sessions_refused++;
-	if (vgpu_log_allow(&sup->refuse_limit, sup->loop.now_ms, &suppressed))
-		vgpu_log(VGPU_LOG_WARNING, ids, "[REJECT] session refused: %s (%llu such lines suppressed)",
-			 text, (unsigned long long)suppressed);
+	vgpu_log_limited(&sup->refuse_limit, sup->loop.now_ms, VGPU_LOG_WARNING, ids,
+			 "[REJECT] session refused: %s", text);
 }
 
 void session_open(struct vm *vm, uint32_t channel, uint32_t generation)

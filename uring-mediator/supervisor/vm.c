@@ -137,10 +137,9 @@ void vm_hello(struct conn *conn, const struct vgpu_msg_hello *hello, int memfd)
 static void vm_note(struct vm *vm, const char *text, uint32_t channel)
 {
 	struct vgpu_log_ids ids = vm_ids(vm);
-	uint64_t suppressed;
 
-	if (vgpu_log_allow(&vm->limit, vm->sup->loop.now_ms, &suppressed))
-		vgpu_log(VGPU_LOG_NOTICE, &ids, "[CONNECTION] channel %u: %s", channel, text);
+	vgpu_log_limited(&vm->limit, vm->sup->loop.now_ms, VGPU_LOG_NOTICE, &ids,
+			 "[CONNECTION] channel %u: %s", channel, text);
 }
 
 static void channel_open(struct vm *vm, uint32_t i, uint32_t generation)

@@ -118,7 +118,7 @@ static void worker_finish(struct worker *w)
 	if (s) {
 		session_worker_exited(s, how);
 	} else if (w->lost && !sup->stopping) {
-		snprintf(text, sizeof(text), "%.60s %s before it served anybody", sup->config.worker, how);
+		snprintf(text, sizeof(text), "a worker %s before it served anybody", how);
 		pool_start_failed(sup, VGPU_HOST_WORKER_DIED, text);
 	}
 	if (w->stats)
