@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How the table is filled: each file of calls has one function that puts its own into their slots.
+ */
+#ifndef VGPU_SOFT_CALLS_H
+#define VGPU_SOFT_CALLS_H
+
+#include "gen/driver_table.h"
+
+#define SOFT_SLOT(d, name) ((d)->name = soft_##name)
+
+void soft_fill_device(struct vgpu_driver *d);
+void soft_fill_context(struct vgpu_driver *d);
+void soft_fill_context_state(struct vgpu_driver *d);
+void soft_fill_primary(struct vgpu_driver *d);
+void soft_fill_memory(struct vgpu_driver *d);
+void soft_fill_host_memory(struct vgpu_driver *d);
+void soft_fill_pointer(struct vgpu_driver *d);
+void soft_fill_pool(struct vgpu_driver *d);
+void soft_fill_copy(struct vgpu_driver *d);
+void soft_fill_copy_3d(struct vgpu_driver *d);
+void soft_fill_fill(struct vgpu_driver *d);
+void soft_fill_stream(struct vgpu_driver *d);
+void soft_fill_event(struct vgpu_driver *d);
+void soft_fill_fence(struct vgpu_driver *d);
+void soft_fill_host_function(struct vgpu_driver *d);
+void soft_fill_module(struct vgpu_driver *d);
+void soft_fill_library(struct vgpu_driver *d);
+void soft_fill_function(struct vgpu_driver *d);
+void soft_fill_launch(struct vgpu_driver *d);
+void soft_fill_occupancy(struct vgpu_driver *d);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Contexts, the stack of current contexts that each thread has, and the check that opens every call.
+ *
+ * Context structures live in one static array and are never freed, so that a stale pointer in another thread finds a
+ * destroyed context instead of garbage. The first SOFT_MAX_DEVICES of them are the devices' primary contexts, which
+ * keep their handles through all their lives.
+ */
+#ifndef VGPU_SOFT_CONTEXT_H
+#define VGPU_SOFT_CONTEXT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "device.h"
+#include "scheduler.h"
+#include "vgpu/cuda_types.h"
+
+#define SOFT_MAX_CONTEXTS 64
+
+struct soft_context {
+	_Atomic uint64_t handle; /* 0: slot unused */
+	atomic_bool active;
+	atomic_bool cancelled;   /* being destroyed by force: its work is dropped */
+	uint32_t index;          /* in the array */
+	struct soft_device *device;
+	unsigned flags;
+	uint64_t id;
+	size_t limits[CU_LIMIT_MAX];
+	CUfunc_cache cache_config;
+	CUsharedconfig shared_config;
+	uint64_t peers;              /* bit i: peer access to the context at index i is on */
+	struct soft_stream legacy;   /* the default stream */
+	struct soft_stream *streams; /* all streams; under the scheduler's lock */
+};
+
+/* What every call that does work begins with: initialised, not poisoned, a current context that is alive. */
+CUresult soft_enter(struct soft_context **ctx);
+/* The same without the need for a context. */
+CUresult soft_enter_any(void);
+/* Only that the process may use CUDA at all; works in a poisoned one. */
+CUresult soft_enter_poisoned(void);
+/* A live context by its handle; NULL when there is none. */
+struct soft_context *soft_context_get(CUcontext handle);
+/* The live context at @index (of the array, of a memory tag); NULL when there is none. */
+struct soft_context *soft_context_at(uint32_t index);
+CUcontext soft_context_handle(const struct soft_context *ctx);
+/* The handle of the primary context of @d, alive or not. */
+CUcontext soft_primary_handle(const struct soft_device *d);
+/* Brings a context to life: streams, limits. Its slot is the caller's. */
+void soft_context_open(struct soft_context *ctx, struct soft_device *d, unsigned flags);
+/* Waits a moment for its work, then stops what is left, and destroys all that it owns. */
+void soft_context_close(struct soft_context *ctx);
+struct soft_context *soft_primary_of(const struct soft_device *d);
+bool soft_context_flags_valid(unsigned flags);
+
+/* The stream of a call: NULL and the special handles included. Takes a reference. */
+CUresult soft_stream_of(struct soft_context *ctx, CUstream handle, struct soft_stream **out);
+
+/* Poisons the process; the first error stays. Whoever calls this without holding locks calls soft_sched_kick after. */
+void soft_poison(CUresult error);
+bool soft_poisoned(void);
+
+#endif

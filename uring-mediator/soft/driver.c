@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The table of the soft device, filled once.
+ */
+#include <pthread.h>
+
+#include "calls.h"
+#include "soft.h"
+
+static struct vgpu_driver table;
+
+static void fill(void)
+{
+	soft_fill_device(&table);
+	soft_fill_context(&table);
+	soft_fill_context_state(&table);
+	soft_fill_primary(&table);
+	soft_fill_memory(&table);
+	soft_fill_host_memory(&table);
+	soft_fill_pointer(&table);
+	soft_fill_copy(&table);
+	soft_fill_fill(&table);
+	soft_fill_stream(&table);
+	soft_fill_event(&table);
+	soft_fill_fence(&table);
+	soft_fill_host_function(&table);
+}
+
+const struct vgpu_driver *vgpu_soft_driver(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, fill);
+	return &table;
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Device memory: allocation calls over the device's heap, and the look-up of any address.
+ */
+#include <errno.h>
+
+#include "calls.h"
+#include "context.h"
+#include "memory.h"
+
+#define PITCH_ALIGN 512
+
+static struct soft_device *device_at(uint64_t addr)
+{
+	unsigned i;
+
+	for (i = 0; i < soft_config.devices; i++)
+		if (soft_heap_owns(&soft_devices[i].heap, addr))
+			return &soft_devices[i];
+	return NULL;
+}
+
+bool soft_memory_is_device(uint64_t addr)
+{
+	return device_at(addr);
+}
+
+bool soft_memory_find(uint64_t addr, struct soft_region *out)
+{
+	struct soft_device *d = device_at(addr);
+	struct soft_block b;
+
+	if (!d)
+		return soft_host_find(addr, out);
+	if (!soft_heap_find(&d->heap, addr, &b))
+		return false;
+	*out = (struct soft_region){ .start = b.start, .size = b.size, .id = b.id, .kind = SOFT_MEM_DEVICE,
+				     .context = b.tag & SOFT_TAG_CONTEXT, .tag = b.tag, .device = d->ordinal };
+	return true;
+}
+
+bool soft_memory_covers(uint64_t addr, uint64_t size, struct soft_region *out)
+{
+	return soft_memory_find(addr, out) && size <= out->size - (addr - out->start);
+}
+
+bool soft_memory_known_host(uint64_t addr, uint64_t size)
+{
+	struct soft_region r;
+	uint64_t rest;
+
+	while (soft_host_find(addr, &r)) {
+		rest = r.size - (addr - r.start);
+		if (size <= rest)
+			return true;
+		addr += rest;
+		size -= rest;
+	}
+	return false;
+}
+
+int soft_memory_alloc(struct soft_context *ctx, uint64_t size, uint32_t flags, uint64_t *start)
+{
+	return soft_heap_alloc(&ctx->device->heap, size, ctx->index | flags, start);
+}
+
+void soft_memory_free(uint64_t start)
+{
+	struct soft_device *d = device_at(start);
+
+	if (d)
+		soft_heap_free(&d->heap, start);
+}
+
+void soft_memory_release(struct soft_context *ctx)
+{
+	soft_heap_free_tagged(&ctx->device->heap, SOFT_TAG_CONTEXT, ctx->index);
+	soft_host_release(ctx);
+}
+
+static CUresult allocate(CUdeviceptr *out, size_t size, uint32_t flags)
+{
+	struct soft_context *ctx;
+	uint64_t start;
+	CUresult rc = soft_enter(&ctx);
+
+	if (rc)
+		return rc;
+	if (!out || !size)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (soft_memory_alloc(ctx, size, flags, &start) < 0)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	*out = start;
+	return CUDA_SUCCESS;
+}
+
+static CUresult soft_cuMemAlloc_v2(CUdeviceptr *dptr, size_t size)
+{
+	return allocate(dptr, size, 0);
+}
+
+static CUresult soft_cuMemAllocManaged(CUdeviceptr *dptr, size_t size, unsigned int flags)
+{
+	if (flags != CU_MEM_ATTACH_GLOBAL && flags != CU_MEM_ATTACH_HOST)
+		return CUDA_ERROR_INVALID_VALUE;
+	return allocate(dptr, size, SOFT_TAG_MANAGED);
+}
+
+static CUresult soft_cuMemAllocPitch_v2(CUdeviceptr *dptr, size_t *pitch, size_t width, size_t height,
+					unsigned int element)
+{
+	uint64_t row = (width + PITCH_ALIGN - 1) & ~(uint64_t)(PITCH_ALIGN - 1), size;
+	CUresult rc;
+
+	if (!pitch || !width || !height || (element != 4 && element != 8 && element != 16))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (row < width || __builtin_mul_overflow(row, height, &size))
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	rc = allocate(dptr, size, 0);
+	if (!rc)
+		*pitch = row;
+	return rc;
+}
+
+/* As natively, freeing waits until nothing that was submitted can use the memory any more. */
+static CUresult soft_cuMemFree_v2(CUdeviceptr dptr)
+{
+	struct soft_context *ctx, *owner;
+	struct soft_region r;
+	CUresult rc = soft_enter(&ctx);
+
+	if (rc || !dptr)
+		return rc;
+	if (!soft_memory_find(dptr, &r) || r.start != dptr || r.kind != SOFT_MEM_DEVICE ||
+	    r.tag & (SOFT_TAG_MODULE | SOFT_TAG_FREEING))
+		return CUDA_ERROR_INVALID_VALUE;
+	owner = soft_context_at(r.context);
+	soft_context_drain(owner ? owner : ctx, -1);
+	rc = vgpu_soft_fault();
+	if (rc)
+		return rc;
+	return soft_heap_free(&soft_devices[r.device].heap, dptr) < 0 ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+}
+
+static CUresult soft_cuMemGetInfo_v2(size_t *free, size_t *total)
+{
+	struct soft_context *ctx;
+	CUresult rc = soft_enter(&ctx);
+
+	if (rc)
+		return rc;
+	if (free)
+		*free = ctx->device->heap.limit - soft_heap_used(&ctx->device->heap);
+	if (total)
+		*total = ctx->device->heap.limit;
+	return CUDA_SUCCESS;
+}
+
+static CUresult soft_cuMemGetAddressRange_v2(CUdeviceptr *base, size_t *size, CUdeviceptr dptr)
+{
+	struct soft_context *ctx;
+	struct soft_region r;
+	CUresult rc = soft_enter(&ctx);
+
+	if (rc)
+		return rc;
+	if (!soft_memory_find(dptr, &r))
+		return CUDA_ERROR_NOT_FOUND;
+	if (base)
+		*base = r.start;
+	if (size)
+		*size = r.size;
+	return CUDA_SUCCESS;
+}
+
+void soft_fill_memory(struct vgpu_driver *d)
+{
+	SOFT_SLOT(d, cuMemAlloc_v2);
+	SOFT_SLOT(d, cuMemAllocManaged);
+	SOFT_SLOT(d, cuMemAllocPitch_v2);
+	SOFT_SLOT(d, cuMemFree_v2);
+	SOFT_SLOT(d, cuMemGetInfo_v2);
+	SOFT_SLOT(d, cuMemGetAddressRange_v2);
+}

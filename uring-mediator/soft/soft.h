@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The soft device: a small CUDA driver on the CPU, behind the same table as the real one.
+ *
+ * One process uses it as it would use libcuda: from any of its threads, after cuInit. Work is asynchronous (streams
+ * are queues served by the device's own threads), device memory is identity-mapped: a device address is an address of
+ * this process inside a reservation that vgpu_soft_ranges() tells. Kernels are PTX, interpreted.
+ *
+ * After a fault of a kernel (illegal address, trap, assert, ...) the process is poisoned, as natively: the error is
+ * returned by every later call that does work, pending work is dropped, and that includes cuStreamWriteValue: a fence
+ * queued behind the fault is never written. Whoever waits for fences asks vgpu_soft_fault() (or cuStreamQuery) now
+ * and then.
+ */
+#ifndef VGPU_SOFT_H
+#define VGPU_SOFT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vgpu/cuda_types.h"
+#include "vgpu/shm.h"
+
+struct vgpu_driver;
+
+enum vgpu_soft_level { VGPU_SOFT_ERROR = 3, VGPU_SOFT_WARNING = 4, VGPU_SOFT_INFO = 6 };
+
+/* Zero or NULL anywhere means the default. */
+struct vgpu_soft_config {
+	uint64_t memory;         /* bytes of memory of each device, sparse; 4 GiB. Rounded up to 2 MiB */
+	unsigned devices;        /* 1..8; 1 */
+	uint64_t seed;           /* of the address layout: another seed, other device addresses */
+	unsigned threads;        /* that run blocks of one kernel; the number of cores */
+	unsigned capability;     /* compute capability times ten; 90 */
+	/* One line for people, no newline. Any thread. Default: dropped. */
+	void (*log)(void *ctx, enum vgpu_soft_level level, const char *line);
+	/* Output of kernels' printf, as written. Threads of the device. Default: standard output. */
+	void (*print)(void *ctx, const char *text, size_t len);
+	void *ctx;
+};
+
+/* The table; a NULL slot is a call that is not supported. Valid for ever, never NULL, any thread. */
+const struct vgpu_driver *vgpu_soft_driver(void);
+
+/* Before cuInit and vgpu_soft_ranges, or -EBUSY; -EINVAL for values out of range. 0 otherwise. */
+int vgpu_soft_configure(const struct vgpu_soft_config *config);
+
+/*
+ * Address ranges that device memory has or may ever have; reserves them when that has not happened yet. Returns how
+ * many there are (at most @max are written), or -ENOMEM.
+ */
+int vgpu_soft_ranges(struct vgpu_range *out, int max);
+
+/*
+ * Bounds the image of the next cuModuleLoadData, cuModuleLoadDataEx, cuModuleLoadFatBinary or cuLibraryLoadData of
+ * this thread: it has @size bytes, nothing behind them is read, and a form that contains pointers (the fat binary
+ * wrapper) is refused. Without this the image is trusted to say its own length, as in the native call.
+ */
+void vgpu_soft_set_image_limit(size_t size);
+
+/* The sticky error of the process, or CUDA_SUCCESS. A memory load; any thread. */
+CUresult vgpu_soft_fault(void);
+
+/*
+ * Stops running kernels, drops queued work and ends the device's threads. Every later call answers
+ * CUDA_ERROR_DEINITIALIZED. For a process about to exit.
+ */
+void vgpu_soft_shutdown(void);
+
+#endif
