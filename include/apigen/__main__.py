@@ -11,6 +11,7 @@ from . import (check, emit_api, emit_coverage, emit_driver, emit_names, emit_pro
 
 FILES = {
     "cuda_api.h": emit_api.cuda_api_h,
+    "cuda_names.h": emit_api.cuda_names_h,
     "shim_exports.map": emit_api.shim_exports_map,
     "wire.h": emit_wire.wire_h,
     "driver_table.h": emit_driver.driver_table_h,

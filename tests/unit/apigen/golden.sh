@@ -8,7 +8,7 @@ shift
 here=$root/tests/unit/apigen
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-files='cuda_api.h driver_table.h driver_table.c wire.h shim_calls.c shim_hand.h shim_unsupported.c shim_exports.map
+files='cuda_api.h cuda_names.h driver_table.h driver_table.c wire.h shim_calls.c shim_hand.h shim_unsupported.c shim_exports.map
 	proc_table.h proc_table.c worker_dispatch.c worker_hand.h op_names.h op_names.c errors.h errors.c api.dict coverage.md'
 
 generate() {
