@@ -1,0 +1,8 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# No mediator: the program sees a machine without a device, and one line says what to do.
+. "$(dirname "$0")/lib.sh"
+"$programs/churn" 1 1 >"$work/out.log" 2>&1
+expect "exit status" 2 $?
+says out 'CUDA_ERROR_NO_DEVICE' || fail "the error is not CUDA_ERROR_NO_DEVICE"
+says out "$VGPU_SOCKET_PATH" || fail "no line names the socket that was tried"

@@ -1,0 +1,17 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# After a program ran, `vgpuctl verify` shows agreeing numbers for every hop; with no mediator it says so (status 3).
+. "$(dirname "$0")/lib.sh"
+mediator_up
+"$programs/churn" 4 1 || fail "the program failed"
+soon 5 status_is "$live_sessions" 0 || fail "the session was not ended"
+ctl verify >"$work/verify.log" || fail "verify found a broken hop"
+total=".vms[0].ended_total"
+sent=$(status "$total.guest_commands")
+[ "$sent" -gt 10 ] || fail "the guest counted only $sent commands"
+expect "commands executed" "$sent" "$(status "$total.worker_commands")"
+expect "replies" "$(status "$total.guest_replies")" "$(status "$total.worker_replies")"
+expect "errors" 0 "$(status "$total.worker_errors")"
+mediator_down
+ctl verify >/dev/null 2>&1
+expect "exit status without a mediator" 3 $?

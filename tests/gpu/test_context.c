@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/* Contexts: primary, created, stack of the thread, state of other threads. */
+#include <pthread.h>
+
+#include "gpu_test.h"
+
+static void no_context(void **state)
+{
+	CUcontext ctx = (CUcontext)&ctx;
+	CUdeviceptr p;
+	CUstream s;
+	CUevent e;
+	CUdevice dev;
+
+	(void)state;
+	ok(cuCtxGetCurrent(&ctx));
+	assert_null(ctx);
+	expect(CUDA_ERROR_INVALID_CONTEXT, cuMemAlloc(&p, 16));
+	expect(CUDA_ERROR_INVALID_CONTEXT, cuStreamCreate(&s, 0));
+	expect(CUDA_ERROR_INVALID_CONTEXT, cuEventCreate(&e, 0));
+	expect(CUDA_ERROR_INVALID_CONTEXT, cuCtxGetDevice(&dev));
+	expect(CUDA_ERROR_INVALID_CONTEXT, cuCtxSynchronize());
+	expect(CUDA_ERROR_INVALID_CONTEXT, cuCtxPopCurrent(&ctx));
+	expect(CUDA_ERROR_INVALID_VALUE, cuCtxPushCurrent(NULL));
+	expect(CUDA_ERROR_INVALID_VALUE, cuCtxGetCurrent(NULL));
+}
+
+static void primary(void **state)
+{
+	CUdevice dev = gpu_device();
+	CUcontext a, b;
+	unsigned flags = 77;
+	int active = 77;
+
+	(void)state;
+	ok(cuDevicePrimaryCtxGetState(dev, &flags, &active));
+	assert_int_equal(active, 0);
+	ok(cuDevicePrimaryCtxRetain(&a, dev));
+	ok(cuDevicePrimaryCtxRetain(&b, dev));
+	assert_ptr_equal(a, b);
+	ok(cuDevicePrimaryCtxGetState(dev, &flags, &active));
+	assert_int_equal(active, 1);
+	ok(cuDevicePrimaryCtxRelease(dev));
+	ok(cuDevicePrimaryCtxGetState(dev, &flags, &active));
+	assert_int_equal(active, 1);
+	ok(cuDevicePrimaryCtxRelease(dev));
+	ok(cuDevicePrimaryCtxGetState(dev, &flags, &active));
+	assert_int_equal(active, 0);
+	expect(CUDA_ERROR_INVALID_CONTEXT, cuDevicePrimaryCtxRelease(dev));
+	expect(CUDA_ERROR_INVALID_DEVICE, cuDevicePrimaryCtxRetain(&a, 99));
+	expect(CUDA_ERROR_INVALID_VALUE, cuDevicePrimaryCtxRetain(NULL, dev));
+}
+
+static void stack(void **state)
+{
+	CUdevice dev = gpu_device(), got;
+	CUcontext prim, a, cur;
+	unsigned version, flags;
+
+	(void)state;
+	ok(cuDevicePrimaryCtxRetain(&prim, dev));
+	ok(cuCtxPushCurrent(prim));
+	ok(cuCtxGetCurrent(&cur));
+	assert_ptr_equal(cur, prim);
+#if CUDA_VERSION >= 13000
+	ok(cuCtxCreate(&a, NULL, CU_CTX_SCHED_AUTO, dev));
+#else
+	ok(cuCtxCreate(&a, CU_CTX_SCHED_AUTO, dev));
+#endif
+	ok(cuCtxGetCurrent(&cur));
+	assert_ptr_equal(cur, a);
+	assert_ptr_not_equal(cur, prim);
+	ok(cuCtxGetDevice(&got));
+	assert_int_equal(got, dev);
+	ok(cuCtxGetApiVersion(a, &version));
+	ok(cuCtxGetFlags(&flags));
+	ok(cuCtxPopCurrent(&cur));
+	assert_ptr_equal(cur, a);
+	ok(cuCtxGetCurrent(&cur));
+	assert_ptr_equal(cur, prim);
+	ok(cuCtxSetCurrent(a));
+	ok(cuCtxGetCurrent(&cur));
+	assert_ptr_equal(cur, a);
+	ok(cuCtxDestroy(a));
+	ok(cuCtxSetCurrent(NULL));
+	ok(cuDevicePrimaryCtxRelease(dev));
+}
+
+static void *other_thread(void *arg)
+{
+	CUcontext cur = arg;
+	CUdeviceptr p;
+
+	ok(cuCtxGetCurrent(&cur));
+	assert_null(cur);
+	expect(CUDA_ERROR_INVALID_CONTEXT, cuMemAlloc(&p, 16));
+	ok(cuCtxSetCurrent(arg));
+	ok(cuMemAlloc(&p, 16));
+	ok(cuMemFree(p));
+	return NULL;
+}
+
+static void threads(void **state)
+{
+	CUdevice dev = gpu_device();
+	CUcontext prim, cur;
+	pthread_t t;
+
+	(void)state;
+	ok(cuDevicePrimaryCtxRetain(&prim, dev));
+	ok(cuCtxSetCurrent(prim));
+	assert_int_equal(pthread_create(&t, NULL, other_thread, prim), 0);
+	pthread_join(t, NULL);
+	ok(cuCtxGetCurrent(&cur));
+	assert_ptr_equal(cur, prim);
+	ok(cuCtxSetCurrent(NULL));
+	ok(cuDevicePrimaryCtxRelease(dev));
+}
+
+static void limits(void **state)
+{
+	CUdevice dev = gpu_device();
+	CUcontext prim;
+	unsigned long long id;
+	size_t v;
+	int lo, hi;
+
+	(void)state;
+	ok(cuDevicePrimaryCtxRetain(&prim, dev));
+	ok(cuCtxSetCurrent(prim));
+	ok(cuCtxGetLimit(&v, CU_LIMIT_STACK_SIZE));
+	assert_true(v >= 1024);
+	ok(cuCtxGetLimit(&v, CU_LIMIT_PRINTF_FIFO_SIZE));
+	expect(CUDA_ERROR_INVALID_VALUE, cuCtxGetLimit(&v, (CUlimit)4711));
+	expect(CUDA_ERROR_INVALID_VALUE, cuCtxGetLimit(NULL, CU_LIMIT_STACK_SIZE));
+	ok(cuCtxGetStreamPriorityRange(&lo, &hi));
+	assert_true(hi <= lo);
+	ok(cuCtxGetId(prim, &id));
+	ok(cuCtxSynchronize());
+	ok(cuCtxSetCurrent(NULL));
+	ok(cuDevicePrimaryCtxRelease(dev));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(no_context),
+		cmocka_unit_test(primary),
+		cmocka_unit_test(stack),
+		cmocka_unit_test(threads),
+		cmocka_unit_test(limits),
+	};
+
+	gpu_need_device();
+	return cmocka_run_group_tests_name("context", tests, NULL, NULL);
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* A faulting kernel poisons its own process, and only that; fork. */
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "gpu_test.h"
+
+static const char fault_ptx[] =
+	".version 7.0\n.target sm_50\n.address_size 64\n"
+	".visible .entry wild(.param .u64 p)\n{\n\t.reg .b32 %r<2>;\n\t.reg .b64 %d<2>;\n"
+	"\tld.param.u64 %d1, [p];\n\tmov.u32 %r1, 1;\n\tst.global.u32 [%d1], %r1;\n\tret;\n}\n"
+	".visible .entry stop()\n{\n\ttrap;\n\tret;\n}\n";
+
+/* In a child: run one faulty kernel, say by the exit status what was seen. */
+static int child_runs(const char *kernel, uint64_t address, CUresult want)
+{
+	void *params[] = { &address };
+	CUcontext ctx;
+	CUmodule m;
+	CUfunction f;
+	CUdeviceptr p;
+	CUresult err;
+
+	if (cuInit(0) || cuDevicePrimaryCtxRetain(&ctx, 0) || cuCtxSetCurrent(ctx) ||
+	    cuModuleLoadData(&m, fault_ptx) || cuModuleGetFunction(&f, m, kernel) ||
+	    cuMemAlloc(&p, 64))
+		return 1;
+	if (cuLaunchKernel(f, 1, 1, 1, 1, 1, 1, 0, NULL, params, NULL))
+		return 2;
+	err = cuCtxSynchronize();
+	if (err != want) {
+		fprintf(stderr, "%s: synchronize gave %d, wanted %d\n", kernel, err, want);
+		return 3;
+	}
+	/* Sticky: nothing works in this process any more. */
+	if (cuMemAlloc(&p, 64) != want || cuCtxSynchronize() != want ||
+	    cuMemcpyHtoD(p, &address, 8) != want)
+		return 4;
+	return 0;
+}
+
+static int in_child(const char *kernel, uint64_t address, CUresult want)
+{
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (!pid)
+		_exit(child_runs(kernel, address, want));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* Runs before this process initialises the driver: children must be able to. */
+static void faults(void **state)
+{
+	(void)state;
+	assert_int_equal(in_child("wild", 0x10, CUDA_ERROR_ILLEGAL_ADDRESS), 0);
+	assert_int_equal(in_child("wild", 0x7f00ull << 32, CUDA_ERROR_ILLEGAL_ADDRESS), 0);
+	assert_int_equal(in_child("stop", 0, CUDA_ERROR_LAUNCH_FAILED), 0);
+}
+
+static void others_go_on(void **state)
+{
+	uint32_t v = 3, w = 0;
+	CUcontext ctx;
+	CUdeviceptr p;
+
+	(void)state;
+	gpu_need_device();
+	ok(cuDevicePrimaryCtxRetain(&ctx, 0));
+	ok(cuCtxSetCurrent(ctx));
+	ok(cuMemAlloc(&p, 4));
+	ok(cuMemcpyHtoD(p, &v, 4));
+	ok(cuMemcpyDtoH(&w, p, 4));
+	assert_int_equal(w, 3);
+}
+
+static void fork_child(void **state)
+{
+	CUdeviceptr p;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid)
+		_exit(cuMemAlloc(&p, 16) == CUDA_ERROR_NOT_INITIALIZED &&
+		      cuInit(0) == CUDA_ERROR_NOT_INITIALIZED ? 0 : 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	ok(cuMemAlloc(&p, 16));
+	ok(cuMemFree(p));
+}
+
+static int have_device(void)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		gpu_need_device();
+		_exit(0);
+	}
+	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && !WEXITSTATUS(status);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(faults),
+		cmocka_unit_test(others_go_on),
+		cmocka_unit_test(fork_child),
+	};
+
+	if (!have_device())
+		return SKIPPED;
+	return cmocka_run_group_tests_name("fault", tests, NULL, NULL);
+}

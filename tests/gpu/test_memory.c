@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/* Device and host allocations: ranges, attributes, limits, wrong frees. */
+#include "gpu_test.h"
+
+static void alloc_free(void **state)
+{
+	size_t free0, total, free1, size;
+	CUdeviceptr p, q, base;
+
+	(void)state;
+	ok(cuMemGetInfo(&free0, &total));
+	assert_true(free0 <= total);
+	ok(cuMemAlloc(&p, 32u << 20));
+	assert_int_equal(p % 256, 0);
+	ok(cuMemGetInfo(&free1, &total));
+	assert_true(free1 + (32u << 20) <= free0 + (2u << 20));
+	ok(cuMemAlloc(&q, 1));
+	assert_true(q != p);
+	ok(cuMemGetAddressRange(&base, &size, p + 12345));
+	assert_int_equal(base, p);
+	assert_int_equal(size, 32u << 20);
+	ok(cuMemGetAddressRange(NULL, &size, p));
+	ok(cuMemFree(p));
+	ok(cuMemFree(q));
+	ok(cuMemFree(0));
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemFree(p));
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemAlloc(&p, 0));
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemAlloc(NULL, 16));
+	expect(CUDA_ERROR_OUT_OF_MEMORY, cuMemAlloc(&p, (size_t)1 << 50));
+	ok(cuMemGetInfo(&free1, &total));
+}
+
+static void inner_free(void **state)
+{
+	CUdeviceptr p, base;
+	size_t size;
+
+	(void)state;
+	ok(cuMemAlloc(&p, 4096));
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemFree(p + 256));
+	ok(cuMemFree(p));
+	expect(CUDA_ERROR_NOT_FOUND, cuMemGetAddressRange(&base, &size, p));
+}
+
+static void pitch(void **state)
+{
+	CUdeviceptr p;
+	size_t pitch;
+
+	(void)state;
+	ok(cuMemAllocPitch(&p, &pitch, 1000, 20, 4));
+	assert_true(pitch >= 1000);
+	assert_int_equal(pitch % 32, 0);
+	ok(cuMemFree(p));
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemAllocPitch(&p, &pitch, 1000, 20, 5));
+}
+
+static void host_alloc(void **state)
+{
+	CUdeviceptr d, got;
+	unsigned flags;
+	uint8_t *h;
+
+	(void)state;
+	ok(cuMemAllocHost((void **)&h, 1u << 20));
+	memset(h, 0x5a, 1u << 20);
+	ok(cuMemHostGetFlags(&flags, h));
+	ok(cuMemHostGetDevicePointer(&d, h, 0));
+	assert_int_equal(d, (uintptr_t)h);
+	ok(cuPointerGetAttribute(&got, CU_POINTER_ATTRIBUTE_DEVICE_POINTER, (uintptr_t)h));
+	assert_int_equal(got, (uintptr_t)h);
+	ok(cuMemFreeHost(h));
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemFreeHost(h));
+	ok(cuMemHostAlloc((void **)&h, 4096, CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP));
+	ok(cuMemHostGetFlags(&flags, h));
+	assert_true(flags & CU_MEMHOSTALLOC_PORTABLE);
+	ok(cuMemFreeHost(h));
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemHostAlloc((void **)&h, 4096, 0x1000));
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemAllocHost(NULL, 4096));
+}
+
+static void host_register(void **state)
+{
+	void *p = NULL;
+
+	(void)state;
+	assert_int_equal(posix_memalign(&p, 4096, 65536), 0);
+	ok(cuMemHostRegister(p, 65536, CU_MEMHOSTREGISTER_PORTABLE));
+	expect(CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED, cuMemHostRegister(p, 65536, 0));
+	ok(cuMemHostUnregister(p));
+	expect(CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED, cuMemHostUnregister(p));
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemHostRegister(NULL, 65536, 0));
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemHostRegister(p, 0, 0));
+	free(p);
+}
+
+static void attributes(void **state)
+{
+	CUpointer_attribute which[] = {
+		CU_POINTER_ATTRIBUTE_CONTEXT, CU_POINTER_ATTRIBUTE_MEMORY_TYPE,
+		CU_POINTER_ATTRIBUTE_DEVICE_POINTER, CU_POINTER_ATTRIBUTE_HOST_POINTER,
+		CU_POINTER_ATTRIBUTE_IS_MANAGED, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL,
+	};
+	CUcontext ctx = NULL;
+	unsigned type = 99, managed = 99;
+	CUdeviceptr dptr = 99, p;
+	void *hptr = NULL;
+	int ordinal = 99, on_stack;
+	void *data[] = { &ctx, &type, &dptr, &hptr, &managed, &ordinal };
+
+	(void)state;
+	ok(cuMemAlloc(&p, 4096));
+	ok(cuPointerGetAttributes(6, which, data, p + 8));
+	assert_ptr_equal(ctx, gpu_context());
+	assert_int_equal(type, CU_MEMORYTYPE_DEVICE);
+	assert_int_equal(dptr, p + 8);
+	assert_null(hptr);
+	assert_int_equal(managed, 0);
+	assert_int_equal(ordinal, 0);
+
+	/* Memory that CUDA does not know: the plural form answers zeros. */
+	ok(cuPointerGetAttributes(6, which, data, (uintptr_t)&on_stack));
+	assert_null(ctx);
+	assert_int_equal(type, 0);
+	assert_int_equal(dptr, 0);
+	expect(CUDA_ERROR_INVALID_VALUE,
+	       cuPointerGetAttribute(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE,
+				     (uintptr_t)&on_stack));
+	ok(cuMemFree(p));
+	expect(CUDA_ERROR_INVALID_VALUE,
+	       cuPointerGetAttribute(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, p));
+}
+
+static void many(void **state)
+{
+	enum { N = 3000 };
+	static CUdeviceptr p[N];
+
+	(void)state;
+	for (int i = 0; i < N; i++)
+		ok(cuMemAlloc(&p[i], 1 + i % 1000));
+	for (int i = 0; i < N; i++)
+		ok(cuMemFree(p[(i * 7) % N]));
+}
+
+static void async_pool(void **state)
+{
+	CUdeviceptr p;
+	CUstream s;
+	uint32_t v = 0;
+
+	(void)state;
+	ok(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	ok(cuMemAllocAsync(&p, 4096, s));
+	ok(cuMemsetD32Async(p, 0xabcd1234, 1024, s));
+	ok(cuMemcpyDtoHAsync(&v, p + 4092, 4, s));
+	ok(cuMemFreeAsync(p, s));
+	ok(cuStreamSynchronize(s));
+	assert_int_equal(v, 0xabcd1234);
+	ok(cuStreamDestroy(s));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(alloc_free),
+		cmocka_unit_test(inner_free),
+		cmocka_unit_test(pitch),
+		cmocka_unit_test(host_alloc),
+		cmocka_unit_test(host_register),
+		cmocka_unit_test(attributes),
+		cmocka_unit_test(many),
+		cmocka_unit_test(async_pool),
+	};
+
+	gpu_need_device();
+	return cmocka_run_group_tests_name("memory", tests, gpu_setup, gpu_teardown);
+}
