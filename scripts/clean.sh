@@ -5,10 +5,10 @@ set -u
 
 case ${1:-} in
 '')
-	# build/download holds the guest's kernel, which only the network gives back.
+	# The guest's kernel and QEMU's headers: only the network gives them back.
 	rm -rf "$VGPU_ROOT"/build-*/
 	[ ! -d "$VGPU_ROOT/build" ] ||
-		find "$VGPU_ROOT/build" -mindepth 1 -maxdepth 1 ! -name download -exec rm -rf {} +
+		find "$VGPU_ROOT/build" -mindepth 1 -maxdepth 1 ! -name download ! -name qemu-headers -exec rm -rf {} +
 	;;
 --all)
 	rm -rf "$VGPU_ROOT"/build/ "$VGPU_ROOT"/build-*/
@@ -18,7 +18,7 @@ case ${1:-} in
 Usage: ./dev clean [--all]
 
 Removes build/ and build-*/ of the repository, but keeps build/download (the
-kernel that virtual machines boot). With --all that goes too.
+kernel that virtual machines boot) and build/qemu-headers. With --all they go too.
 EOF
 	;;
 *)

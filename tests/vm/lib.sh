@@ -8,6 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 VGPU_ROOT=$(cd "$here/../.." && pwd)
 . "$VGPU_ROOT/scripts/common.sh"
 . "$VGPU_ROOT/scripts/kernel.sh"
+. "$VGPU_ROOT/scripts/mediator.sh"
 unset VGPU_SOCKET_PATH
 
 for tool in qemu-system-x86_64 busybox; do
@@ -26,6 +27,10 @@ finish() {
 	for p in ${pids+"${pids[@]}"}; do
 		wait "$p" 2>/dev/null
 	done
+	[ -z "$mediator_pid" ] || mediator_stop
+	if [ $status -ne 0 ] && [ -f "$work/mediator.log" ]; then
+		tail -n 40 "$work/mediator.log" >&2
+	fi
 	rm -rf "$work"
 	exit $status
 }
@@ -55,4 +60,38 @@ soon() {
 		[ $n -gt 0 ] || return 1
 		sleep 0.1
 	done
+}
+
+# ---- with a mediator ----
+
+programs=$VGPU_BUILD/tests/programs
+
+# The soft device, so that the test means the same on every machine.
+mediator() {
+	mediator_start "$work" --device soft --log-level info
+}
+
+# device_guest OPTION... -- COMMAND...: a guest with the device, connected to that mediator.
+device_guest() {
+	guest --socket "$work/mediator.sock" "$@"
+}
+
+status() {
+	"$VGPU_BUILD/uring-mediator/vgpuctl" --control "$work/control.sock" status --json
+}
+
+# number KEY: the sum of this key's values over the mediator's whole status.
+number() {
+	status | grep -oE "\"$1\": ?[0-9]+" | awk -F: '{ sum += $2 } END { print sum + 0 }'
+}
+
+# is KEY TEST-OPERATOR NUMBER, for soon.
+is() {
+	test "$(number "$1")" "$2" "$3"
+}
+
+# Nothing of any guest is left: no session, no device memory.
+assert_all_returned() {
+	soon 10 is session_count -eq 0 || fail "sessions are left: $(status)"
+	soon 10 is memory_used -eq 0 || fail "device memory is left: $(status)"
 }
