@@ -64,6 +64,7 @@ soon() {
 
 # ---- with a mediator ----
 
+# shellcheck disable=SC2034 # used by the tests
 programs=$VGPU_BUILD/tests/programs
 
 # The soft device, so that the test means the same on every machine.
