@@ -124,8 +124,8 @@ def check_remote(api, call):
 def check_special(api, call):
     if call.op >= 0:
         raise ApiError(call.where, f"{call.cls} call '{call.name}' has an op: its wires have ops")
-    if call.hand:
-        raise ApiError(call.where, f"{call.cls} call '{call.name}' is hand-written anyway: 'hand' is for async and sync")
+    if call.hand or call.early:
+        raise ApiError(call.where, f"{call.cls} call '{call.name}' is hand-written anyway: 'hand' and 'early' are for async and sync")
     for p in call.params:
         if p.role:
             raise ApiError(p.where, f"parameters of {call.cls} call '{call.name}' are not annotated")

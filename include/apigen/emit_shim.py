@@ -65,15 +65,22 @@ def declarations(api, call, op):
     return [line for line in lines if line]
 
 
-def translate(api, call):
-    """Application handles to wire ids; strings and arrays measured."""
+def handles(api, call, streams):
+    """Application handles to wire ids: either those of streams, or the others."""
     out = []
     for p in call.params:
-        if p.role in ("handle", "drop"):
+        if p.role in ("handle", "drop") and (api.find(p.base).kind == "stream") == streams:
             get = f"r = vgpu_handle_wire({kind(api, p)}, {app_value(api, p, p.name)}, &{p.name}_id);"
             out += [f"if ({p.name}) {{", f"\t{get}", "\tif (r)", "\t\treturn r;", "}"] if p.optional else \
                    [get, "if (r)", "\treturn r;"]
-        elif p.role == "string":
+    return out
+
+
+def measure(api, call):
+    """Strings and arrays measured, an id for a new object taken."""
+    out = []
+    for p in call.params:
+        if p.role == "string":
             out += [f"{p.name}_size = strnlen({p.name}, {p.limit}) + 1;", f"if ({p.name}_size > {p.limit})",
                     "\treturn CUDA_ERROR_INVALID_VALUE;"]
         elif p.role.startswith("array"):
@@ -164,11 +171,13 @@ def finish(api, call, op):
 
 
 def function(api, call, op, name):
-    lines = declarations(api, call, op) + ["", f"r = vgpu_call_ready({flags(call)});", "if (r)", "\treturn r;"]
+    ready = [f"r = vgpu_call_ready({flags(call)});", "if (r)", "\treturn r;"]
     checks = null_checks(call)
     if checks:
-        lines += [f"if ({' || '.join(checks)})", "\treturn CUDA_ERROR_INVALID_VALUE;"]
-    lines += translate(api, call)
+        checks = [f"if ({' || '.join(checks)})", "\treturn CUDA_ERROR_INVALID_VALUE;"]
+    checks += handles(api, call, streams=False)
+    lines = declarations(api, call, op) + [""] + (checks + ready if call.early else ready + checks)
+    lines += handles(api, call, streams=True) + measure(api, call)
     size = "sizeof(*a)" if op.fields else "0"
     blobs = [f"vgpu_align8({p.name}_size)" for p in call.params if p.role in ("string", "array_in")]
     payload = f"(uint32_t)({' + '.join(blobs)})" if blobs else "0"

@@ -115,6 +115,7 @@ class Call:
     thread: str = ""            # "ptsz" or "ptds": a per-thread default stream form is exported too
     thread_since: int = 0
     context: bool = True
+    early: bool = False         # arguments are looked at before initialisation and context
     hand: set = field(default_factory=set)          # {"shim", "worker"}
     uses: list = field(default_factory=list)        # wires of a special call
     alias: str = ""             # same function as this symbol

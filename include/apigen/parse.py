@@ -343,6 +343,9 @@ class Parser:
             raise ApiError(word.where, "context is 'required' or 'none'")
         call.context = value == "required"
 
+    def attr_early(self, call, _word):
+        call.early = True
+
     def attr_hand(self, call, word):
         side = self.ident("'shim' or 'worker'").text
         if side not in ("shim", "worker"):

@@ -35,6 +35,8 @@
 #define VGPU_REG_CNT_MMIO_R	0x118
 #define VGPU_REG_CNT_MMIO_W	0x120
 #define VGPU_REG_CNT_RECONNECT	0x128
+#define VGPU_REG_CNT_STRAY	0x130	/* accesses that no register answers */
+#define VGPU_REG_FOLD		0x138	/* R  doorbells for each thousand messages; one word */
 
 /* Doorbell of channel n: W, any value, 4 bytes, at VGPU_REG_DOORBELL + 4 * n. */
 #define VGPU_REG_DOORBELL	0x1000

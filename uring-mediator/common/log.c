@@ -273,3 +273,22 @@ bool vgpu_log_allow(struct vgpu_log_limit *limit, uint64_t now_ms, uint64_t *sup
 	limit->suppressed = 0;
 	return true;
 }
+
+void vgpu_log_limited(struct vgpu_log_limit *limit, uint64_t now_ms, int level,
+		      const struct vgpu_log_ids *ids, const char *fmt, ...)
+{
+	char text[TEXT_MAX];
+	uint64_t suppressed;
+	va_list ap;
+
+	if (!vgpu_log_allow(limit, now_ms, &suppressed))
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (suppressed)
+		vgpu_log(level, ids, "%s (%llu such lines before it were left out)", text,
+			 (unsigned long long)suppressed);
+	else
+		vgpu_log(level, ids, "%s", text);
+}

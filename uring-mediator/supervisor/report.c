@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The status document: everything that `vgpuctl status` and `verify` show.
+ * docs/protocol.md describes its keys.
+ */
+#include <json-c/json.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "supervisor.h"
+
+static void add_number(struct json_object *o, const char *key, uint64_t n)
+{
+	json_object_object_add(o, key, json_object_new_uint64(n));
+}
+
+static void add_text(struct json_object *o, const char *key, const char *text)
+{
+	json_object_object_add(o, key, json_object_new_string(text));
+}
+
+static void add_flag(struct json_object *o, const char *key, bool flag)
+{
+	json_object_object_add(o, key, json_object_new_boolean(flag));
+}
+
+static struct json_object *hops_json(const struct hops *h)
+{
+	struct json_object *o = json_object_new_object();
+
+	add_number(o, "guest_commands", h->guest_commands);
+	add_number(o, "guest_doorbells", h->guest_doorbells);
+	add_number(o, "guest_replies", h->guest_replies);
+	add_number(o, "guest_fences", h->guest_fences);
+	add_number(o, "guest_fence_waits", h->guest_fence_waits);
+	add_number(o, "guest_ring_full", h->guest_ring_full);
+	add_flag(o, "stub_known", h->stub_known);
+	add_number(o, "stub_doorbells", h->stub_doorbells);
+	add_number(o, "stub_wakes", h->stub_wakes);
+	add_number(o, "stub_wakes_failed", h->stub_wakes_failed);
+	add_number(o, "worker_wakes", h->wakes);
+	add_number(o, "worker_doorbells", h->doorbells);
+	add_number(o, "worker_commands", h->commands);
+	add_number(o, "worker_replies", h->replies);
+	add_number(o, "worker_fences", h->fences);
+	add_number(o, "worker_errors", h->errors);
+	add_number(o, "worker_launches", h->launches);
+	add_number(o, "worker_sleeps", h->sleeps);
+	add_number(o, "worker_polls", h->polls);
+	add_number(o, "worker_wake_gaps", h->wake_gaps);
+	add_number(o, "bytes_h2d", h->bytes_h2d);
+	add_number(o, "bytes_d2h", h->bytes_d2h);
+	return o;
+}
+
+static struct json_object *session_json(const struct session *s)
+{
+	struct json_object *o = json_object_new_object();
+	const struct vgpu_worker_stats *w = s->worker ? s->worker->stats : NULL;
+	struct hops hops;
+
+	session_hops(s, &hops);
+	add_number(o, "session", s->id);
+	add_number(o, "channel", s->channel);
+	add_text(o, "state", session_state_name(s));
+	add_text(o, "name", s->name);
+	add_number(o, "pid", s->guest_pid);
+	add_number(o, "batch", s->guest_batch);
+	add_number(o, "worker_pid", s->worker ? (uint64_t)s->worker->pid : 0);
+	add_number(o, "uptime_ms", s->sup->loop.now_ms - s->started_ms);
+	add_number(o, "memory_used", w ? atomic_load(&w->memory_used) : 0);
+	add_number(o, "memory_peak", hops.memory_peak);
+	add_number(o, "memory_limit", s->memory_limit);
+	add_number(o, "consumer", w ? atomic_load(&w->state) : 0);
+	add_number(o, "last_seq", w ? atomic_load(&w->last_seq) : 0);
+	add_number(o, "last_op", w ? atomic_load(&w->last_op) : 0);
+	add_flag(o, "ran", s->ran);
+	json_object_object_add(o, "hops", hops_json(&hops));
+	return o;
+}
+
+static struct json_object *ended_json(const struct ended *e)
+{
+	struct json_object *o = json_object_new_object();
+
+	add_number(o, "session", e->session);
+	add_number(o, "channel", e->channel);
+	add_text(o, "state", "ended");
+	add_text(o, "name", e->name);
+	add_number(o, "pid", e->pid);
+	add_number(o, "batch", e->batch);
+	add_number(o, "uptime_ms", e->ms);
+	add_number(o, "memory_peak", e->hops.memory_peak);
+	add_number(o, "error", e->error);
+	add_text(o, "text", e->text);
+	add_number(o, "last_seq", e->last_seq);
+	add_number(o, "last_op", e->last_op);
+	json_object_object_add(o, "hops", hops_json(&e->hops));
+	return o;
+}
+
+static struct json_object *record_ended_json(const struct record *r)
+{
+	struct json_object *a = json_object_new_array();
+	uint64_t n = r->ended_count < RECORD_ENDED ? r->ended_count : RECORD_ENDED;
+
+	for (uint64_t i = r->ended_count - n; i < r->ended_count; i++)
+		json_object_array_add(a, ended_json(&r->ended[i % RECORD_ENDED]));
+	return a;
+}
+
+/* The live part of a VM: sessions, memory, the stub. Returns the device memory in use, bytes. */
+static uint64_t add_live(struct supervisor *sup, struct json_object *sessions,
+			 const struct record *r)
+{
+	uint64_t used = 0;
+
+	list_each(at, &sup->sessions) {
+		const struct session *s = container_of(at, struct session, link);
+
+		if (s->vm->record != r)
+			continue;
+		if (s->worker)
+			used += atomic_load(&s->worker->stats->memory_used);
+		json_object_array_add(sessions, session_json(s));
+	}
+	return used;
+}
+
+static void add_vm(struct supervisor *sup, struct json_object *o, const struct record *r)
+{
+	list_each(at, &sup->vms) {
+		const struct vm *vm = container_of(at, struct vm, link);
+
+		if (vm->record != r || vm->unix_transport || !vm->conn)
+			continue;
+		add_flag(o, "connected", true);
+		add_number(o, "pid", (uint64_t)vm->pid);
+		add_number(o, "shm_size", vm->geometry.total_size);
+		add_number(o, "channels", vm->geometry.channel_count);
+		add_number(o, "stub_reconnects", vm->stats.reconnects);
+		add_number(o, "stub_mmio_reads", vm->stats.mmio_reads);
+		add_number(o, "stub_mmio_writes", vm->stats.mmio_writes);
+		add_flag(o, "stub_answers", vm->stats_answered == vm->stats_cookie);
+	}
+}
+
+static struct json_object *vm_json(struct supervisor *sup, const struct record *r)
+{
+	struct json_object *o = json_object_new_object();
+	struct json_object *sessions = json_object_new_array();
+
+	add_number(o, "vm_id", r->vm_id);
+	add_text(o, "transport", r->unix_transport ? "unix" : "pci");
+	add_text(o, "name", r->name);
+	add_flag(o, "connected", false);
+	add_vm(sup, o, r);
+	add_number(o, "memory_used", add_live(sup, sessions, r));
+	json_object_object_add(o, "sessions", sessions);
+	add_number(o, "ended_count", r->ended_count);
+	json_object_object_add(o, "ended_total", hops_json(&r->total));
+	json_object_object_add(o, "ended", record_ended_json(r));
+	return o;
+}
+
+static struct json_object *device_json(const struct pool *pool, const struct config *c)
+{
+	struct json_object *o = json_object_new_object();
+
+	add_text(o, "asked", c->device);
+	add_flag(o, "known", pool->device_known);
+	add_text(o, "backend", !pool->device_known ? "unknown" : pool->backend ? "cuda" : "soft");
+	add_text(o, "name", pool->device_name);
+	add_number(o, "count", pool->device_count);
+	add_number(o, "driver", (uint64_t)pool->driver_version);
+	return o;
+}
+
+static struct json_object *pool_json(const struct pool *pool, const struct config *c)
+{
+	struct json_object *o = json_object_new_object();
+
+	add_number(o, "target", c->pool);
+	add_number(o, "ready", pool->ready_count);
+	add_number(o, "starting", pool->starting_count);
+	add_number(o, "failures", pool->failures);
+	add_text(o, "last_failure", pool->failures ? pool->last_failure : "");
+	return o;
+}
+
+struct json_object *report_status(struct supervisor *sup)
+{
+	struct json_object *o = json_object_new_object();
+	struct json_object *vms = json_object_new_array();
+
+	add_text(o, "version", VGPU_VERSION);
+	add_number(o, "protocol_major", VGPU_PROTOCOL_MAJOR);
+	add_number(o, "protocol_minor", VGPU_PROTOCOL_MINOR);
+	add_number(o, "pid", (uint64_t)getpid());
+	add_number(o, "uptime_ms", sup->loop.now_ms - sup->started_ms);
+	add_text(o, "socket", sup->config.socket);
+	json_object_object_add(o, "device", device_json(&sup->pool, &sup->config));
+	json_object_object_add(o, "pool", pool_json(&sup->pool, &sup->config));
+	add_number(o, "connections", sup->conn_count);
+	add_number(o, "session_count", sup->session_count);
+	add_number(o, "max_sessions", sup->config.max_sessions);
+	add_number(o, "sessions_total", sup->sessions_total);
+	add_number(o, "sessions_refused", sup->sessions_refused);
+	add_number(o, "violations", sup->violations);
+	add_number(o, "heap_bytes", vgpu_alloc_in_use());
+	list_each(at, &sup->records)
+		json_object_array_add(vms, vm_json(sup, container_of(at, struct record, link)));
+	json_object_object_add(o, "vms", vms);
+	return o;
+}

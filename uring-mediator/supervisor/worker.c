@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A worker process as the supervisor sees it: control socket, pidfd, stats
+ * page.  It is freed when the process has been reaped and the last message
+ * on its socket has been read, in whichever order these come.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "supervisor.h"
+
+extern char **environ;
+
+#define FIRST_FREE_FD	10	/* above the two that the worker is born with */
+
+/* ---- the new process ---- */
+
+static int make_stats(struct vgpu_worker_stats **stats)
+{
+	int fd = memfd_create("vgpu-stats", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	void *p;
+
+	if (fd < 0)
+		return -errno;
+	/* Sealed, so that a worker in hostile hands cannot make the mapping fault. */
+	if (ftruncate(fd, sizeof(**stats)) ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+		goto fail;
+	p = mmap(NULL, sizeof(**stats), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		goto fail;
+	*stats = p;
+	return fd;
+fail:
+	close(fd);
+	return -ENOMEM;
+}
+
+/*
+ * Runs between vfork and exec, in the parent's memory: system calls only.
+ * Both descriptors are above those that they become.
+ */
+static void __attribute__((noreturn)) become_worker(const char *path, char *const *argv,
+						    int control, int stats, pid_t parent)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() == parent && dup2(control, VGPU_WORKER_CONTROL_FD) >= 0 &&
+	    dup2(stats, VGPU_WORKER_STATS_FD) >= 0) {
+		syscall(SYS_close_range, VGPU_WORKER_STATS_FD + 1, ~0u, 0);
+		execve(path, argv, environ);
+	}
+	_exit(127);
+}
+
+static pid_t spawn(const struct config *c, int control, int stats)
+{
+	char *argv[] = {
+		(char *)"vgpu-worker", (char *)"--device", (char *)(uintptr_t)c->device,
+		(char *)"--devices", (char *)(uintptr_t)c->devices, (char *)"--log-level",
+		(char *)(uintptr_t)vgpu_log_level_name(vgpu_log_get_level()), NULL,
+	};
+	pid_t parent = getpid();
+	pid_t pid = vfork();
+
+	if (!pid)
+		become_worker(c->worker, argv, control, stats, parent);
+	return pid < 0 ? -errno : pid;
+}
+
+/* Move to a number that dup2() in the child does not overwrite. */
+static int raise_fd(int fd)
+{
+	int up = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
+
+	close(fd);
+	return up;
+}
+
+/* ---- its end ---- */
+
+static void worker_how(const struct worker *w, char *how, size_t size)
+{
+	siginfo_t info = { 0 };
+
+	if (waitid(P_PIDFD, (id_t)w->pidfd, &info, WEXITED | WNOHANG) || !info.si_pid)
+		snprintf(how, size, "vanished");
+	else if (info.si_code != CLD_EXITED)
+		snprintf(how, size, "was killed by signal %d (%s)", info.si_status,
+			 strsignal(info.si_status));
+	else if (info.si_status == 127)
+		snprintf(how, size, "could not be executed or exited with status 127");
+	else
+		snprintf(how, size, "exited with status %d", info.si_status);
+}
+
+static void worker_finish(struct worker *w)
+{
+	struct supervisor *sup = w->sup;
+	struct session *s = w->session;
+	char how[96], text[TEXT_BYTES];
+
+	worker_how(w, how, sizeof(how));
+	timer_clear(&w->deadline);
+	list_del(&w->link);
+	if (s) {
+		session_worker_exited(s, how);
+	} else if (w->lost && !sup->stopping) {
+		snprintf(text, sizeof(text), "a worker %s before it served anybody", how);
+		pool_start_failed(sup, VGPU_HOST_WORKER_DIED, text);
+	}
+	if (w->stats)
+		munmap(w->stats, sizeof(*w->stats));
+	close(w->control);
+	close(w->pidfd);
+	vgpu_free(w);
+	pool_fill(sup);
+}
+
+static void worker_maybe_finish(struct worker *w)
+{
+	if (w->exited && !w->receive.armed)
+		worker_finish(w);
+}
+
+static void worker_exit(struct io_op *op, int res, unsigned int flags, bool more)
+{
+	struct worker *w = container_of(op, struct worker, exit);
+
+	(void)res;
+	(void)flags;
+	(void)more;
+	w->exited = true;
+	/* Descendants may still hold the other end: do not wait for them. */
+	shutdown(w->control, SHUT_RDWR);
+	worker_maybe_finish(w);
+}
+
+void worker_kill(struct worker *w)
+{
+	if (w->state == WORKER_DYING)
+		return;
+	if (w->state == WORKER_STARTING)
+		w->sup->pool.starting_count--;
+	else if (w->state == WORKER_READY)
+		w->sup->pool.ready_count--;
+	w->state = WORKER_DYING;
+	list_del(&w->link);	/* nobody may be given this one */
+	list_add_before(&w->link, &w->sup->pool.busy);
+	syscall(SYS_pidfd_send_signal, w->pidfd, SIGKILL, NULL, 0);
+}
+
+/* ---- its messages ---- */
+
+static void worker_ready(struct worker *w, const struct vgpu_packet *packet)
+{
+	struct vgpu_ctl_ready m;
+
+	memcpy(&m, packet->bytes, sizeof(m));
+	if (w->state != WORKER_STARTING)
+		return;
+	m.device_name[sizeof(m.device_name) - 1] = 0;
+	timer_clear(&w->deadline);
+	pool_worker_ready(w, &m);
+}
+
+static void worker_failed(struct worker *w, const struct vgpu_ctl_note *m)
+{
+	struct supervisor *sup = w->sup;
+
+	if (w->state != WORKER_STARTING)
+		return;
+	worker_kill(w);
+	pool_start_failed(sup, m->error, m->text);
+}
+
+static void worker_note(struct worker *w, const struct vgpu_packet *packet)
+{
+	struct vgpu_ctl_note m;
+	struct session *s = w->session;
+
+	memcpy(&m, packet->bytes, sizeof(m));
+	m.text[sizeof(m.text) - 1] = 0;
+	if (m.h.type == VGPU_CTL_FAILED)
+		worker_failed(w, &m);
+	if (!s)
+		return;
+	if (m.h.type == VGPU_CTL_ATTACHED) {
+		session_attached(s);
+	} else if (m.h.type == VGPU_CTL_ENDED) {
+		session_worker_ended(s, m.error, m.text);
+	} else if (m.h.type == VGPU_CTL_CONFLICT && s->state == SESSION_STARTING) {
+		w->session = NULL;
+		session_conflict(s);
+		pool_worker_free_again(w);
+	}
+}
+
+static void worker_packet(struct worker *w, const struct vgpu_packet *packet)
+{
+	struct vgpu_log_ids ids = { .pid = (uint32_t)w->pid };
+	char why[128];
+
+	if (vgpu_msg_check(packet->bytes, packet->size, why, sizeof(why))) {
+		vgpu_log(VGPU_LOG_ERROR, &ids, "[ERROR] worker sent nonsense, killing it: %s", why);
+		worker_kill(w);
+	} else if (packet->h.type == VGPU_CTL_READY) {
+		worker_ready(w, packet);
+	} else if (packet->h.length == sizeof(struct vgpu_ctl_note)) {
+		worker_note(w, packet);
+	}
+}
+
+static void worker_received(struct io_op *op, int res, unsigned int flags, bool more)
+{
+	struct worker *w = container_of(op, struct worker, receive);
+	struct vgpu_packet packet;
+	int ret = loop_packet(&w->sup->loop, res, flags, &packet);
+
+	if (ret > 0)
+		worker_packet(w, &packet);
+	vgpu_packet_close_fds(&packet);
+	if (more)
+		return;
+	if (ret > 0 || ret == -ENOBUFS) {
+		loop_receive(&w->sup->loop, &w->receive, w->control);
+		return;
+	}
+	/* End of its socket: it is exiting, or shall. Its session hears of it when it is reaped. */
+	w->lost = w->state == WORKER_STARTING || w->state == WORKER_READY;
+	worker_kill(w);
+	worker_maybe_finish(w);
+}
+
+/* ---- birth ---- */
+
+static void worker_late(struct timer *timer)
+{
+	struct worker *w = container_of(timer, struct worker, deadline);
+	struct supervisor *sup = w->sup;
+	char text[TEXT_BYTES];
+
+	snprintf(text, sizeof(text), "a worker was not ready within %u ms",
+		 sup->config.start_timeout_ms);
+	worker_kill(w);
+	pool_start_failed(sup, VGPU_HOST_WORKER_DIED, text);
+}
+
+static void worker_watch(struct worker *w)
+{
+	struct supervisor *sup = w->sup;
+
+	w->receive.done = worker_received;
+	w->exit.done = worker_exit;
+	timer_init(&w->deadline, worker_late);
+	timer_set(&sup->loop, &w->deadline, sup->config.start_timeout_ms);
+	loop_receive(&sup->loop, &w->receive, w->control);
+	loop_poll(&sup->loop, &w->exit, w->pidfd);
+}
+
+struct worker *worker_spawn(struct supervisor *sup, char *text, size_t text_size)
+{
+	struct worker *w = vgpu_zalloc(sizeof(*w));
+	int pair[2] = { -1, -1 }, stats = -1;
+
+	if (!w)
+		goto fail;
+	stats = make_stats(&w->stats);
+	if (stats < 0)
+		goto fail;
+	stats = raise_fd(stats);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		goto fail;
+	pair[1] = raise_fd(pair[1]);
+	w->pid = pair[1] < 0 || stats < 0 ? -EMFILE : spawn(&sup->config, pair[1], stats);
+	if (w->pid < 0)
+		goto fail;
+	w->pidfd = (int)syscall(SYS_pidfd_open, w->pid, 0);
+	if (w->pidfd < 0) {
+		/* Without it nobody would notice its end. */
+		kill(w->pid, SIGKILL);
+		waitpid(w->pid, NULL, 0);
+		goto fail;
+	}
+	close(pair[1]);
+	close(stats);
+	w->sup = sup;
+	w->control = pair[0];
+	w->serial = ++sup->pool.serial;
+	worker_watch(w);
+	return w;
+fail:
+	snprintf(text, text_size, "cannot start %s: %s", sup->config.worker, strerror(errno));
+	if (w && w->stats)
+		munmap(w->stats, sizeof(*w->stats));
+	for (int i = 0; i < 2; i++)
+		if (pair[i] >= 0)
+			close(pair[i]);
+	if (stats >= 0)
+		close(stats);
+	vgpu_free(w);
+	return NULL;
+}
+
+int worker_attach(struct worker *w, const struct vgpu_ctl_attach *attach, int memfd, int wake)
+{
+	int fds[2] = { memfd, wake };
+
+	return vgpu_msg_send(w->control, &attach->h, fds, 2);
+}
