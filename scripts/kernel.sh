@@ -6,13 +6,13 @@
 # The kernel is Debian's, downloaded once into build/download and never installed: neither the
 # host's /boot nor root is needed. It is linux-image-amd64 because the "cloud" flavour lacks 9p.
 
-kernel_dir=$VGPU_ROOT/build/download/kernel
+kernel_dir=$VGPU_ROOT/build/download/guest-kernel
 # In loading order: a module comes after those that it depends on.
 guest_modules="virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci
 	virtio_console netfs fscache 9pnet 9p 9pnet_virtio overlay"
 
 kernel_present() {
-	[ -f "$kernel_dir/vmlinuz" ] && [ -f "$kernel_dir/version" ]
+	[ -f "$kernel_dir/image" ] && [ -f "$kernel_dir/version" ]
 }
 
 # kernel_package [APT-OPTION...]: the newest real package behind linux-image-amd64.
@@ -38,6 +38,18 @@ kernel_download_fresh() {
 	apt-get "${opts[@]}" update >"$dir/log" 2>&1 && kernel_download "$dir" "${opts[@]}"
 }
 
+# kernel_image BZIMAGE OUT: the kernel itself, unpacked here once, since a guest under TCG would
+# need two seconds for it at each boot. QEMU starts an ELF file directly (PVH). A kernel that is
+# not packed by xz stays as it is.
+kernel_image() {
+	local offset
+	offset=$(LC_ALL=C grep -aobP '\xFD7zXZ\x00' "$1" | head -n 1 | cut -d: -f1)
+	if [ -n "$offset" ]; then
+		tail -c "+$((offset + 1))" "$1" | xz -dcq --single-stream >"$2" 2>/dev/null
+	fi
+	[ "$(head -c 4 "$2" 2>/dev/null)" = $'\x7fELF' ] || cp "$1" "$2"
+}
+
 # Keep of the package only what a guest needs: the kernel and a dozen modules.
 kernel_unpack() {
 	local deb=$1 dir=$2 out=$2/kernel names m
@@ -47,7 +59,7 @@ kernel_unpack() {
 	done
 	mkdir -p "$dir/root" "$out" &&
 		dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$dir/root" --wildcards "${names[@]}" 2>/dev/null
-	cp "$dir"/root/boot/vmlinuz-* "$out/vmlinuz" 2>/dev/null || return 1
+	kernel_image "$dir"/root/boot/vmlinuz-* "$out/image" 2>/dev/null || return 1
 	find "$dir/root" -name '*.ko*' -exec cp {} "$out/" \;
 	basename "$dir"/root/boot/vmlinuz-* | sed 's/^vmlinuz-//' >"$out/version"
 	[ -f "$out/9p.ko" ] && [ -f "$out/virtio_pci.ko" ]

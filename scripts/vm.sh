@@ -156,8 +156,8 @@ prepare_run() {
 qemu_arguments() {
 	qemu=(qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot
 		-machine q35 -m "$mem" -smp "$smp" -pidfile "$dir/qemu.pid"
-		-kernel "$kernel_dir/vmlinuz" -initrd "$dir/initramfs"
-		-append "console=ttyS0 loglevel=4 panic=-1 mitigations=off vgpu"
+		-kernel "$kernel_dir/image" -initrd "$dir/initramfs"
+		-append "console=ttyS0 loglevel=4 panic=-1 mitigations=off"
 		-chardev "file,id=console,path=$dir/console" -serial chardev:console
 		-fsdev "local,id=root,path=/,security_model=none,readonly=on,multidevs=remap"
 		-device virtio-9p-pci,fsdev=root,mount_tag=hostroot
