@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT */
+#include "parse.h"
+const struct op_def ops_convert[] = {{NULL, 0, NULL, 0}};
