@@ -95,11 +95,12 @@ variant() {
 	shift 3
 	[ -n "$wanted" ] || return 0
 	say "variant $name"
-	if [ -f "$dir/build.ninja" ]; then
-		set --
-	fi
+	# Options are given to meson when they are new to this directory.
+	local options="$*"
+	[ "$(cat "$dir/dev-options" 2>/dev/null)" != "$options" ] || set --
 	VGPU_BUILD=$dir "$VGPU_ROOT/scripts/build.sh" "$@" ||
 		{ variant_failed "$name" "does not build" && return; }
+	echo "$options" >"$dir/dev-options"
 	rm -f "$dir/meson-logs/testlog.json"
 	before=$SECONDS
 	# shellcheck disable=SC2086
