@@ -97,14 +97,8 @@ struct stub_link {
 		struct vgpu_msg_channel channel;
 		struct vgpu_msg_stats stats;
 	} out;
-	union {
-		struct cmsghdr align;
-		uint8_t bytes[CMSG_SPACE(STUB_MAX_FDS * sizeof(int))];
-	} in_control;
-	union {
-		struct cmsghdr align;
-		uint8_t bytes[CMSG_SPACE(sizeof(int))];
-	} out_control;
+	_Alignas(struct cmsghdr) uint8_t in_control[CMSG_SPACE(STUB_MAX_FDS * sizeof(int))];
+	_Alignas(struct cmsghdr) uint8_t out_control[CMSG_SPACE(sizeof(int))];
 };
 
 struct stub_counters {			/* any */

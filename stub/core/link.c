@@ -170,7 +170,7 @@ static void link_send(struct vgpu_stub *s, uint16_t type, uint32_t length, int f
 	l->send_iov = (struct iovec){ .iov_base = &l->out, .iov_len = length };
 	l->send_hdr = (struct msghdr){ .msg_iov = &l->send_iov, .msg_iovlen = 1 };
 	if (fd >= 0) {
-		l->send_hdr.msg_control = &l->out_control;
+		l->send_hdr.msg_control = l->out_control;
 		l->send_hdr.msg_controllen = sizeof(l->out_control);
 		c = CMSG_FIRSTHDR(&l->send_hdr);
 		c->cmsg_level = SOL_SOCKET;
@@ -304,7 +304,7 @@ static void link_receive(struct vgpu_stub *s)
 
 	l->recv_iov = (struct iovec){ .iov_base = &l->in, .iov_len = sizeof(l->in) };
 	l->recv_hdr = (struct msghdr){ .msg_iov = &l->recv_iov, .msg_iovlen = 1,
-				       .msg_control = &l->in_control,
+				       .msg_control = l->in_control,
 				       .msg_controllen = sizeof(l->in_control) };
 	io_uring_prep_recvmsg(sqe, l->fd, &l->recv_hdr, MSG_CMSG_CLOEXEC);
 	stub_arm(s, sqe, &l->recv, recv_done);
