@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+#include "vgpu/cuda_result.h"
+
 /* Numbers are wire facts: append, never renumber. */
 enum vgpu_handle_kind {
 	VGPU_HANDLE_NONE = 0,
@@ -58,6 +60,24 @@ static inline uint32_t vgpu_handle_generation(uint64_t id)
 static inline uint32_t vgpu_handle_index(uint64_t id)
 {
 	return (uint32_t)id;
+}
+
+/* What the native driver answers to NULL, or to a handle of this kind that is not live (seen with driver 580). */
+static inline CUresult vgpu_handle_error(enum vgpu_handle_kind kind)
+{
+	switch (kind) {
+	case VGPU_HANDLE_CONTEXT:
+		return CUDA_ERROR_INVALID_CONTEXT;
+	case VGPU_HANDLE_MEMPOOL:
+	case VGPU_HANDLE_MEMGENERIC:
+	case VGPU_HANDLE_GRAPH:
+	case VGPU_HANDLE_GRAPHNODE:
+	case VGPU_HANDLE_GRAPHEXEC:
+	case VGPU_HANDLE_USEROBJECT:
+		return CUDA_ERROR_INVALID_VALUE;
+	default:
+		return CUDA_ERROR_INVALID_HANDLE;
+	}
 }
 
 #endif /* VGPU_HANDLE_H */
