@@ -35,6 +35,8 @@ struct vgpu_request {
 	uint64_t seq;
 	uint64_t bytes;		/* handler: bytes moved, for the trace */
 	uint64_t stream;	/* handler: wire id of the stream, for the trace */
+	uint32_t late_fence;	/* handler: fence word to set, once the error has been noted; 0: none */
+	uint64_t late_value;
 };
 
 typedef CUresult (*vgpu_handler)(struct vgpu_session *s, struct vgpu_request *rq);

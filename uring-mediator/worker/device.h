@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The device that this worker drives: a table of driver functions, cuda or soft, initialised, with the primary
+ * context of device 0 retained and current.  Made once when the worker starts, before it knows its guest.
+ */
+#ifndef VGPU_WORKER_DEVICE_H
+#define VGPU_WORKER_DEVICE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <vgpu/cuda_types.h>
+#include <vgpu/shm.h>
+
+struct vgpu_driver;
+
+enum vgpu_device_choice {
+	VGPU_DEVICE_AUTO,	/* cuda if the host has a usable GPU, else soft */
+	VGPU_DEVICE_CUDA,
+	VGPU_DEVICE_SOFT,
+};
+
+enum vgpu_backend {		/* values on the wire */
+	VGPU_BACKEND_SOFT = 0,
+	VGPU_BACKEND_CUDA = 1,
+};
+
+struct vgpu_device {
+	const struct vgpu_driver *drv;
+	enum vgpu_backend backend;
+	int driver_version;
+	uint32_t count;
+	char name[96];			/* of device 0 */
+	CUcontext primary;		/* of device 0, retained */
+	CUstream probe;			/* non-blocking, always empty: what the watchdog asks */
+	struct vgpu_range ranges[VGPU_MAX_RANGES];
+	uint32_t range_count;
+};
+
+/*
+ * Open and initialise. `devices`: "all" or a list of ordinals, for the cuda backend. 0, or -ENODEV with one line for
+ * people in `why`.
+ */
+int vgpu_device_open(struct vgpu_device *d, enum vgpu_device_choice choice, const char *devices, char *why, size_t size);
+
+/* backend_cuda.c: the table filled from libcuda.so.1; NULL with a line in `why`. Call once. */
+const struct vgpu_driver *vgpu_cuda_driver(char *why, size_t size);
+
+/*
+ * maps.c: which addresses of this process the driver holds (reservations and device mappings of at least 1 MiB), from
+ * /proc/self/maps, merged to at most `max` ranges.
+ */
+uint32_t vgpu_maps_driver_ranges(struct vgpu_range *ranges, uint32_t max);
+
+#endif

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/* The worker's io_uring, see io.h. The worker's only thread. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io.h"
+#include "log.h"
+
+#define TAG_CONTROL	1u
+#define TAG_CANCEL	2u
+#define TAG_WAKE	16u	/* and above: one for each session, so that a late completion is recognised */
+
+static struct io_uring_sqe *get_sqe(struct vgpu_io *io)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&io->uring);
+
+	if (!sqe && io_uring_submit(&io->uring) >= 0)
+		sqe = io_uring_get_sqe(&io->uring);
+	return sqe;
+}
+
+static int arm_control(struct vgpu_io *io)
+{
+	struct io_uring_sqe *sqe = get_sqe(io);
+
+	if (!sqe)
+		return -EBUSY;
+	io->control_iov = (struct iovec){ io->control_packet.bytes, sizeof(io->control_packet.bytes) };
+	io->control_msg = (struct msghdr){
+		.msg_iov = &io->control_iov, .msg_iovlen = 1,
+		.msg_control = io->control_cmsg.bytes, .msg_controllen = sizeof(io->control_cmsg.bytes),
+	};
+	io_uring_prep_recvmsg(sqe, io->control, &io->control_msg, MSG_CMSG_CLOEXEC);
+	io_uring_sqe_set_data64(sqe, TAG_CONTROL);
+	io->control_armed = true;
+	return 0;
+}
+
+static int arm_wake(struct vgpu_io *io)
+{
+	struct io_uring_sqe *sqe = get_sqe(io);
+
+	if (!sqe)
+		return -EBUSY;
+	if (io->wake_kind == VGPU_WAKE_EVENTFD)
+		io_uring_prep_read(sqe, io->wake, &io->wake_packet.count, sizeof(io->wake_packet.count), 0);
+	else
+		io_uring_prep_recv(sqe, io->wake, io->wake_packet.bytes, sizeof(io->wake_packet.bytes), 0);
+	io_uring_sqe_set_data64(sqe, io->wake_tag);
+	io->wake_armed = true;
+	return 0;
+}
+
+static void add(_Atomic uint64_t *counter, uint64_t n)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+static void close_all(int *fds, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		close(fds[i]);
+}
+
+static void took_attach(struct vgpu_io *io, int *fds, unsigned int n)
+{
+	if (n != 2 || io->attach_came) {
+		snprintf(io->broken, sizeof(io->broken), "ATTACH with %u descriptors", n);
+		close_all(fds, n);
+		return;
+	}
+	io->attach = io->control_packet.attach;
+	memcpy(io->attach_fds, fds, sizeof(io->attach_fds));
+	io->attach_came = true;
+}
+
+static void took_control(struct vgpu_io *io, int res)
+{
+	int fds[VGPU_MSG_MAX_FDS];
+	unsigned int n;
+
+	io->control_armed = false;
+	if (res == -EINTR || res == -EAGAIN)
+		return;
+	if (res <= 0) {
+		io->control_closed = true;
+		return;
+	}
+	n = vgpu_msg_take_fds(&io->control_msg, fds, VGPU_MSG_MAX_FDS);
+	if (vgpu_msg_check(io->control_packet.bytes, (size_t)res, io->broken, sizeof(io->broken))) {
+		close_all(fds, n);
+		return;
+	}
+	if (io->control_packet.h.type == VGPU_CTL_ATTACH) {
+		took_attach(io, fds, n);
+		return;
+	}
+	close_all(fds, n);
+	if (io->control_packet.h.type == VGPU_CTL_DETACH)
+		io->detach = true;
+	else
+		snprintf(io->broken, sizeof(io->broken), "unexpected %s on the control socket",
+			 vgpu_msg_name(io->control_packet.h.type));
+}
+
+static void took_wake_message(struct vgpu_io *io, size_t size)
+{
+	const struct vgpu_msg_wake *m = &io->wake_packet.wake;
+
+	if (vgpu_msg_check(m, size, io->broken, sizeof(io->broken)))
+		return;
+	if (m->h.type != VGPU_MSG_WAKE || m->channel != io->channel) {
+		snprintf(io->broken, sizeof(io->broken), "%s of channel %u on the wake socket of channel %u",
+			 vgpu_msg_name(m->h.type), m->channel, io->channel);
+		return;
+	}
+	if (io->serial && m->serial > io->serial + 1)
+		add(&io->stats->wake_gaps, m->serial - io->serial - 1);
+	io->serial = m->serial;
+	add(&io->stats->wakes, 1);
+	add(&io->stats->doorbells, m->doorbells);
+}
+
+static void took_wake(struct vgpu_io *io, int res)
+{
+	io->wake_armed = false;
+	if (res == -EINTR || res == -EAGAIN)
+		return;
+	if (res <= 0) {
+		io->wake_closed = true;
+		return;
+	}
+	if (io->wake_kind == VGPU_WAKE_EVENTFD) {
+		add(&io->stats->wakes, 1);
+		add(&io->stats->doorbells, io->wake_packet.count);
+	} else {
+		took_wake_message(io, (size_t)res);
+	}
+}
+
+/* Arm again what a completion has used up, unless its descriptor is done. */
+static int rearm(struct vgpu_io *io)
+{
+	int ret = 0;
+
+	if (!io->control_armed && !io->control_closed)
+		ret = arm_control(io);
+	if (!ret && !io->wake_armed && io->wake >= 0 && !io->wake_closed)
+		ret = arm_wake(io);
+	if (!ret && io_uring_sq_ready(&io->uring))
+		ret = io_uring_submit(&io->uring);
+	return ret < 0 ? ret : 0;
+}
+
+int vgpu_io_init(struct vgpu_io *io, int control, struct vgpu_worker_stats *stats)
+{
+	int ret;
+
+	memset(io, 0, sizeof(*io));
+	io->control = control;
+	io->wake = -1;
+	io->wake_tag = TAG_WAKE;
+	io->stats = stats;
+	ret = io_uring_queue_init(8, &io->uring, 0);
+	return ret < 0 ? ret : rearm(io);
+}
+
+void vgpu_io_exit(struct vgpu_io *io)
+{
+	io_uring_queue_exit(&io->uring);
+}
+
+int vgpu_io_watch(struct vgpu_io *io, int wake, uint32_t wake_kind, uint32_t channel)
+{
+	io->wake = wake;
+	io->wake_kind = wake_kind;
+	io->channel = channel;
+	io->serial = 0;
+	io->wake_closed = false;
+	return rearm(io);
+}
+
+void vgpu_io_unwatch(struct vgpu_io *io)
+{
+	struct io_uring_sqe *sqe;
+
+	io->wake = -1;
+	if (!io->wake_armed)
+		return;
+	sqe = get_sqe(io);
+	if (sqe) {
+		io_uring_prep_cancel64(sqe, io->wake_tag, 0);
+		io_uring_sqe_set_data64(sqe, TAG_CANCEL);
+	}
+	/* The buffer must not be armed twice: wait until this receive has ended. */
+	while (io->wake_armed && sqe)
+		if (vgpu_io_wait(io, -1) < 0)
+			break;
+	io->wake_tag++;
+}
+
+unsigned int vgpu_io_poll(struct vgpu_io *io)
+{
+	struct io_uring_cqe *cqe;
+	unsigned int n = 0;
+
+	while (!io_uring_peek_cqe(&io->uring, &cqe)) {
+		uint64_t tag = cqe->user_data;
+		int res = cqe->res;
+
+		io_uring_cqe_seen(&io->uring, cqe);
+		n++;
+		if (tag == TAG_CONTROL)
+			took_control(io, res);
+		else if (tag == io->wake_tag)
+			took_wake(io, res);
+	}
+	if (n)
+		rearm(io);
+	return n;
+}
+
+int vgpu_io_wait(struct vgpu_io *io, int64_t timeout_ns)
+{
+	struct __kernel_timespec ts = { .tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000 };
+	struct io_uring_cqe *cqe;
+	int ret = rearm(io);
+
+	if (ret < 0)
+		return ret;
+	ret = timeout_ns < 0 ? io_uring_wait_cqe(&io->uring, &cqe) :
+			       io_uring_wait_cqe_timeout(&io->uring, &cqe, &ts);
+	if (ret < 0 && ret != -ETIME && ret != -EINTR)
+		return ret;
+	vgpu_io_poll(io);
+	return 0;
+}
+
+int vgpu_io_note(struct vgpu_io *io, enum vgpu_control_type type, enum vgpu_host_error error, const char *text)
+{
+	struct vgpu_ctl_note note = { .error = error };
+
+	vgpu_msg_init(&note.h, (uint16_t)type, sizeof(note));
+	snprintf(note.text, sizeof(note.text), "%s", text ? text : "");
+	return vgpu_msg_send(io->control, &note.h, NULL, 0);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the worker waits for besides its ring: the control socket, and while a session runs the wake descriptor.  One
+ * io_uring with one receive armed on each; a completion is folded into the words below, which the loop looks at.
+ * The worker's only thread.
+ */
+#ifndef VGPU_WORKER_IO_H
+#define VGPU_WORKER_IO_H
+
+#include <liburing.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "control.h"
+#include "message.h"
+
+struct vgpu_io {
+	struct io_uring uring;
+	struct vgpu_worker_stats *stats;
+	int control;
+	int wake;			/* -1: no session */
+	uint32_t wake_kind;
+	uint32_t channel;
+	uint64_t serial;		/* of the last WAKE */
+	uint64_t wake_tag;		/* user_data of the armed receive on wake; grows with each session */
+	bool control_armed, wake_armed;
+
+	/* what came; the loop takes it */
+	bool attach_came;
+	struct vgpu_ctl_attach attach;
+	int attach_fds[2];		/* memfd, wake: the taker's */
+	bool detach;
+	bool control_closed;		/* end or error of the control socket: exit */
+	bool wake_closed;		/* the VM is gone */
+	char broken[160];		/* a damaged message: what was wrong; "" if none */
+
+	/* buffers of the armed receives */
+	struct msghdr control_msg;
+	struct iovec control_iov;
+	union {
+		struct vgpu_msg h;
+		struct vgpu_ctl_attach attach;
+		struct vgpu_ctl_note note;
+		uint8_t bytes[VGPU_MSG_MAX_BYTES];
+	} control_packet;
+	union {
+		struct cmsghdr align;
+		uint8_t bytes[CMSG_SPACE(sizeof(int) * VGPU_MSG_MAX_FDS)];
+	} control_cmsg;
+	union {
+		uint64_t count;		/* eventfd */
+		struct vgpu_msg_wake wake;
+		uint8_t bytes[sizeof(struct vgpu_msg_wake) + 8];	/* room to see that a packet is too long */
+	} wake_packet;
+};
+
+/* Set up the ring and arm the control socket. 0 or -errno. */
+int vgpu_io_init(struct vgpu_io *io, int control, struct vgpu_worker_stats *stats);
+void vgpu_io_exit(struct vgpu_io *io);
+
+/* Start and stop listening on a session's wake descriptor (owned by the caller, closed by it after stop). */
+int vgpu_io_watch(struct vgpu_io *io, int wake, uint32_t wake_kind, uint32_t channel);
+void vgpu_io_unwatch(struct vgpu_io *io);
+
+/* Fold what has completed. Returns the number of completions, never waits. */
+unsigned int vgpu_io_poll(struct vgpu_io *io);
+
+/* Wait until something completes or timeout_ns is over (negative: no limit), then fold. 0 or -errno. */
+int vgpu_io_wait(struct vgpu_io *io, int64_t timeout_ns);
+
+/* Send a control message. 0 or -errno. */
+int vgpu_io_note(struct vgpu_io *io, enum vgpu_control_type type, enum vgpu_host_error error, const char *text);
+
+#endif

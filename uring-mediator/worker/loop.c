@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The main loop: take, execute, and when the ring is empty look at it for a while before sleeping.  How long depends
+ * on what the last sleeps were worth: a command that came soon after falling asleep lengthens the next look, a long
+ * sleep shortens it.  While fences are outstanding a sleep lasts at most VGPU_WATCHDOG_MS.  The worker's only thread.
+ */
+#include <sched.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "loop.h"
+#include "log.h"
+
+#define POLL_LEAST_NS	5000u
+#define BURST		256u	/* commands between two looks at the other descriptors */
+#define SPINS		64u	/* looks at the ring between two looks at the clock */
+
+struct loop {
+	struct vgpu_session *s;
+	struct vgpu_io *io;
+	uint64_t window_ns;	/* present length of a look */
+	uint64_t most_ns;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void add(_Atomic uint64_t *counter, uint64_t n)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+static inline void relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#else
+	__asm__ volatile("" ::: "memory");
+#endif
+}
+
+static void announce(struct loop *l, enum vgpu_consumer_state state)
+{
+	vgpu_consumer_announce(&l->s->consumer, state);
+	atomic_store_explicit(&l->s->stats->state, state, memory_order_relaxed);
+}
+
+/* Is there a reason to stop? Then `why` and *error are set. */
+static bool stopped(struct loop *l, enum vgpu_host_error *error, char *why, size_t size)
+{
+	const struct vgpu_io *io = l->io;
+
+	*error = VGPU_HOST_CLOSED;
+	if (io->control_closed)
+		snprintf(why, size, "the supervisor is gone");
+	else if (io->detach)
+		snprintf(why, size, "closed by the supervisor");
+	else if (io->wake_closed)
+		snprintf(why, size, "the VM is gone");
+	else if (l->s->bye)
+		snprintf(why, size, "the guest process said goodbye");
+	else if (io->broken[0]) {
+		snprintf(why, size, "damaged message: %s", io->broken);
+		*error = VGPU_HOST_PROTOCOL;
+	} else {
+		return false;
+	}
+	return true;
+}
+
+/* Execute up to BURST commands. Their number, or -1: protocol broken. */
+static int burst(struct loop *l)
+{
+	struct vgpu_session *s = l->s;
+	unsigned int n;
+
+	for (n = 0; n < BURST && !s->bye; n++) {
+		int size = vgpu_consumer_take(&s->consumer, s->command);
+
+		if (!size)
+			break;
+		if (size < 0) {
+			vgpu_session_broken(s, "the command ring is damaged at byte %llu",
+					    (unsigned long long)s->consumer.head);
+			return -1;
+		}
+		if (vgpu_request_execute(s) < 0)
+			return -1;
+	}
+	return (int)n;
+}
+
+/* Look at an empty ring for window_ns. True: a command or an event came. */
+static bool look(struct loop *l)
+{
+	uint64_t until = now_ns() + l->window_ns;
+
+	announce(l, VGPU_CONSUMER_POLLING);
+	do {
+		for (unsigned int i = 0; i < SPINS; i++) {
+			if (vgpu_consumer_pending(&l->s->consumer))
+				return true;
+			relax();
+		}
+		add(&l->s->stats->polls, SPINS);
+		if (vgpu_io_poll(l->io))
+			return true;
+		sched_yield();
+	} while (now_ns() < until);
+	return false;
+}
+
+static void adapt(struct loop *l, uint64_t slept_ns)
+{
+	if (slept_ns < l->most_ns)
+		l->window_ns = slept_ns * 2 < l->most_ns ? slept_ns * 2 : l->most_ns;
+	else
+		l->window_ns /= 2;
+	if (l->window_ns < POLL_LEAST_NS)
+		l->window_ns = POLL_LEAST_NS;
+}
+
+/* Sleep until something comes. 0 or -errno of the io_uring. */
+static int sleep_now(struct loop *l)
+{
+	struct vgpu_session *s = l->s;
+	bool watch = !s->sticky && vgpu_watchdog_outstanding(s);
+	uint64_t start;
+	int ret;
+
+	if (!vgpu_consumer_may_sleep(&s->consumer))
+		return 0;
+	atomic_store_explicit(&s->stats->state, VGPU_CONSUMER_ASLEEP, memory_order_relaxed);
+	add(&s->stats->sleeps, 1);
+	start = now_ns();
+	ret = vgpu_io_wait(l->io, watch ? VGPU_WATCHDOG_MS * 1000000ll : -1);
+	announce(l, VGPU_CONSUMER_RUNNING);
+	adapt(l, now_ns() - start);
+	return ret;
+}
+
+static int idle(struct loop *l)
+{
+	uint32_t trace = atomic_load_explicit(&l->s->stats->trace, memory_order_relaxed);
+	int ret = 0;
+
+	atomic_store_explicit(&l->s->channel->ctl.trace, trace, memory_order_relaxed);
+	vgpu_watchdog_run(l->s, now_ns());
+	if (!look(l))
+		ret = sleep_now(l);
+	announce(l, VGPU_CONSUMER_RUNNING);
+	return ret;
+}
+
+enum vgpu_host_error vgpu_loop_run(struct vgpu_session *s, struct vgpu_io *io, const struct vgpu_loop_options *o,
+				   char *why, size_t size)
+{
+	struct loop l = { .s = s, .io = io, .window_ns = o->poll_ns, .most_ns = o->poll_ns };
+	enum vgpu_host_error error;
+
+	announce(&l, VGPU_CONSUMER_RUNNING);
+	while (!stopped(&l, &error, why, size)) {
+		int n = burst(&l);
+
+		if (n < 0) {
+			snprintf(why, size, "%s", s->broken);
+			return VGPU_HOST_PROTOCOL;
+		}
+		if (!n && idle(&l) < 0) {
+			snprintf(why, size, "io_uring failed");
+			return VGPU_HOST_WORKER_DIED;
+		}
+		vgpu_io_poll(io);
+	}
+	return error;
+}

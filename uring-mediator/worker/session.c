@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/* Life and errors of a session, see session.h. The worker's only thread. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <gen/driver_table.h>
+
+#include "alloc.h"
+#include "log.h"
+#include "session.h"
+
+struct vgpu_session *vgpu_session_new(struct vgpu_device *device, struct vgpu_worker_stats *stats)
+{
+	struct vgpu_session *s = aligned_alloc(64, (sizeof(*s) + 63) / 64 * 64);
+
+	if (!s)
+		return NULL;
+	memset(s, 0, sizeof(*s));
+	s->device = device;
+	s->drv = device->drv;
+	s->stats = stats;
+	return s;
+}
+
+/* What destroys an object of a kind; kinds that are not here die with their module, graph or context. */
+static void destroy_object(void *ctx, uint64_t id, void *obj)
+{
+	const struct vgpu_driver *drv = ((struct vgpu_session *)ctx)->drv;
+
+	switch (vgpu_handle_kind_of(id)) {
+	case VGPU_HANDLE_GRAPHEXEC:
+		if (drv->cuGraphExecDestroy)
+			drv->cuGraphExecDestroy(obj);
+		break;
+	case VGPU_HANDLE_GRAPH:
+		if (drv->cuGraphDestroy)
+			drv->cuGraphDestroy(obj);
+		break;
+	case VGPU_HANDLE_EVENT:
+		if (drv->cuEventDestroy_v2)
+			drv->cuEventDestroy_v2(obj);
+		break;
+	case VGPU_HANDLE_STREAM:
+		if (drv->cuStreamDestroy_v2)
+			drv->cuStreamDestroy_v2(obj);
+		break;
+	case VGPU_HANDLE_MODULE:
+		if (drv->cuModuleUnload)
+			drv->cuModuleUnload(obj);
+		break;
+	case VGPU_HANDLE_LIBRARY:
+		if (drv->cuLibraryUnload)
+			drv->cuLibraryUnload(obj);
+		break;
+	default:
+		break;
+	}
+	vgpu_handles_unbind(&((struct vgpu_session *)ctx)->handles, vgpu_handle_kind_of(id), id);
+}
+
+static void destroy_objects(struct vgpu_session *s)
+{
+	/* Users before what they use. */
+	static const enum vgpu_handle_kind order[] = {
+		VGPU_HANDLE_GRAPHEXEC, VGPU_HANDLE_GRAPH, VGPU_HANDLE_EVENT, VGPU_HANDLE_STREAM,
+		VGPU_HANDLE_MODULE, VGPU_HANDLE_LIBRARY,
+	};
+
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+		vgpu_handles_each(&s->handles, order[i], destroy_object, s);
+}
+
+static void free_memory(struct vgpu_session *s)
+{
+	while (s->ranges.root) {
+		struct vgpu_mem_range r = *s->ranges.root;
+
+		if ((r.kind == VGPU_RANGE_ALLOC || r.kind == VGPU_RANGE_POOL) && s->drv->cuMemFree_v2)
+			s->drv->cuMemFree_v2(r.start);
+		vgpu_ranges_remove(&s->ranges, r.start);
+	}
+}
+
+void vgpu_session_free(struct vgpu_session *s)
+{
+	if (!s)
+		return;
+	if (!s->sticky) {
+		vgpu_stream_release(s);
+		destroy_objects(s);
+		free_memory(s);
+	}
+	vgpu_image_release(s);
+	vgpu_arena_release(s);
+	vgpu_ranges_free(&s->ranges);
+	vgpu_handles_free(&s->handles);
+	free(s->thread_streams);
+	if (s->base)
+		munmap(s->base, s->geo.total_size);
+	free(s);
+}
+
+const struct vgpu_driver *vgpu_session_driver(const struct vgpu_session *s)
+{
+	return s->drv;
+}
+
+CUresult vgpu_session_enter(struct vgpu_session *s, uint32_t context)
+{
+	struct vgpu_handle_entry *e;
+	CUresult r;
+
+	if (!context || context == s->context)
+		return CUDA_SUCCESS;
+	e = vgpu_handles_at(&s->handles, VGPU_HANDLE_CONTEXT, context);
+	if (!e)
+		return CUDA_ERROR_INVALID_CONTEXT;
+	r = s->drv->cuCtxSetCurrent(e->obj);
+	if (!r)
+		s->context = context;
+	return r;
+}
+
+bool vgpu_result_is_sticky(CUresult result)
+{
+	switch (result) {
+	case CUDA_ERROR_ILLEGAL_ADDRESS:
+	case CUDA_ERROR_LAUNCH_TIMEOUT:
+	case CUDA_ERROR_ASSERT:
+	case CUDA_ERROR_HARDWARE_STACK_ERROR:
+	case CUDA_ERROR_ILLEGAL_INSTRUCTION:
+	case CUDA_ERROR_MISALIGNED_ADDRESS:
+	case CUDA_ERROR_INVALID_ADDRESS_SPACE:
+	case CUDA_ERROR_INVALID_PC:
+	case CUDA_ERROR_LAUNCH_FAILED:
+	case CUDA_ERROR_TENSOR_MEMORY_LEAK:
+	case CUDA_ERROR_ECC_UNCORRECTABLE:
+	case CUDA_ERROR_NVLINK_UNCORRECTABLE:
+	case CUDA_ERROR_CONTAINED:
+	case CUDA_ERROR_DEVICE_UNAVAILABLE:
+	case CUDA_ERROR_EXTERNAL_DEVICE:
+	case CUDA_ERROR_DEINITIALIZED:
+		return true;
+	default:
+		return false;
+	}
+}
+
+void vgpu_session_note(struct vgpu_session *s, CUresult result)
+{
+	if (s->sticky || !vgpu_result_is_sticky(result))
+		return;
+	s->sticky = result;
+	if (s->channel)
+		atomic_store_explicit(&s->channel->ctl.sticky_error, (uint32_t)result, memory_order_release);
+	vgpu_log(VGPU_LOG_WARNING, NULL, "the context is lost: CUDA error %d; the guest's waits return it", result);
+}
+
+CUresult vgpu_session_broken(struct vgpu_session *s, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(s->broken, sizeof(s->broken), fmt, ap);
+	va_end(ap);
+	return VGPU_BROKEN;
+}
+
+static CUresult unknown_handle(enum vgpu_handle_kind kind)
+{
+	return kind == VGPU_HANDLE_CONTEXT ? CUDA_ERROR_INVALID_CONTEXT : CUDA_ERROR_INVALID_HANDLE;
+}
+
+CUresult vgpu_session_lookup(struct vgpu_session *s, enum vgpu_handle_kind kind, uint64_t id, void **obj)
+{
+	struct vgpu_handle_entry *e;
+
+	if (kind == VGPU_HANDLE_STREAM && vgpu_handle_index(id) < VGPU_STREAM_INDEX_FIRST)
+		return vgpu_stream_builtin(s, id, obj);
+	if (kind == VGPU_HANDLE_FUNCTION && vgpu_handle_kind_of(id) == VGPU_HANDLE_KERNEL)
+		kind = VGPU_HANDLE_KERNEL;
+	e = vgpu_handles_find(&s->handles, kind, id);
+	if (!e)
+		return unknown_handle(kind);
+	*obj = e->obj;
+	return CUDA_SUCCESS;
+}
+
+CUresult vgpu_session_bind(struct vgpu_session *s, enum vgpu_handle_kind kind, uint64_t id, void *obj)
+{
+	int ret = vgpu_handles_bind(&s->handles, kind, id, obj);
+
+	if (ret < 0)
+		return vgpu_session_broken(s, "handle 0x%016llx cannot be bound: %s", (unsigned long long)id,
+					   strerror(-ret));
+	return CUDA_SUCCESS;
+}
+
+void vgpu_session_unbind(struct vgpu_session *s, enum vgpu_handle_kind kind, uint64_t id)
+{
+	vgpu_handles_unbind(&s->handles, kind, id);
+}

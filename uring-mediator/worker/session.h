@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One session: a guest process served by this worker.  Owns the handle tables, the map of device memory, the mapping
+ * of the shared memory and the consumer's end of the ring.  Used by the worker's only thread.
+ *
+ * Trust.  `base` is memory that the guest writes.  Nothing in here is derived from it after the handshake, except
+ * what vgpu_consumer_take() copied and a handler then checked.
+ */
+#ifndef VGPU_WORKER_SESSION_H
+#define VGPU_WORKER_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <vgpu/ring.h>
+#include <vgpu/shm.h>
+
+#include "control.h"
+#include "device.h"
+#include "dispatch.h"
+#include "handles.h"
+#include "ranges.h"
+#include "watchdog.h"
+
+struct vgpu_session {
+	const struct vgpu_driver *drv;
+	struct vgpu_device *device;
+	struct vgpu_worker_stats *stats;	/* shared with the supervisor */
+
+	uint8_t *base;			/* the whole memfd, at the guest's address; NULL: not attached */
+	struct vgpu_shm_geometry geo;
+	struct vgpu_channel *channel;
+	struct vgpu_consumer consumer;
+	uint32_t number;		/* the mediator's, for logs */
+
+	struct vgpu_handles handles;
+	struct vgpu_ranges ranges;
+	struct vgpu_pinned *pinned;	/* arena.c: stretches of the arena registered with the driver */
+	struct vgpu_thread_stream *thread_streams;	/* stream.c */
+	uint32_t thread_stream_count;
+	struct vgpu_image *images;	/* image.c: code that is being sent */
+	uint64_t image_bytes;
+	struct vgpu_watchdog watchdog;
+
+	uint32_t context;		/* low half of the wire id of the context that is current, 0: none of the guest's */
+	uint64_t memory_limit;		/* bytes of device memory, 0: none */
+	uint64_t memory_used;
+	CUresult sticky;		/* CUDA_SUCCESS or the error that ended the context */
+	bool bye;			/* the guest said goodbye: end after this command */
+	char broken[128];		/* why a command was malformed, if the handler said so */
+
+	_Alignas(64) uint8_t command[VGPU_CMD_MAX];	/* private copy */
+	_Alignas(64) uint8_t reply[VGPU_REPLY_DATA];
+};
+
+struct vgpu_session *vgpu_session_new(struct vgpu_device *device, struct vgpu_worker_stats *stats);
+
+/* Destroy what the guest left, in the order that the driver wants, and unmap. */
+void vgpu_session_free(struct vgpu_session *s);
+
+/* Make the context of a command current. Index 0 leaves things as they are. */
+CUresult vgpu_session_enter(struct vgpu_session *s, uint32_t context);
+
+/* Note an error that nobody can undo: every later wait of the guest returns it. Does nothing for other results. */
+void vgpu_session_note(struct vgpu_session *s, CUresult result);
+
+/* Is this an error after which a context answers nothing else? */
+bool vgpu_result_is_sticky(CUresult result);
+
+/* Say why a command is malformed; returns VGPU_BROKEN. */
+CUresult vgpu_session_broken(struct vgpu_session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- memory.c ---- */
+
+/* Book device memory before asking the driver. OUT_OF_MEMORY beyond the session's limit. */
+CUresult vgpu_memory_charge(struct vgpu_session *s, uint64_t bytes);
+void vgpu_memory_release(struct vgpu_session *s, uint64_t bytes);
+
+/* Is [addr, addr + size) device memory of this session? INVALID_VALUE if not; size 0 is fine. */
+CUresult vgpu_memory_check(const struct vgpu_session *s, uint64_t addr, uint64_t size);
+
+/* ---- arena.c ---- */
+
+/*
+ * Is [addr, addr + size) inside the arena, as an address of the guest (and ours: they are the same)?  The pointer, or
+ * NULL. Only ever handed to the driver, or read once.
+ */
+void *vgpu_arena_pointer(const struct vgpu_session *s, uint64_t addr, uint64_t size);
+
+/* Undo all registrations. */
+void vgpu_arena_release(struct vgpu_session *s);
+
+/* ---- image.c ---- */
+
+/* Give up images that were never closed. */
+void vgpu_image_release(struct vgpu_session *s);
+
+/* ---- stream.c ---- */
+
+/* The stream behind an id below VGPU_STREAM_INDEX_FIRST, made on first use in the current context. */
+CUresult vgpu_stream_builtin(struct vgpu_session *s, uint64_t id, void **obj);
+void vgpu_stream_release(struct vgpu_session *s);
+
+/* ---- request.c ---- */
+
+/*
+ * Execute the command in s->command (vgpu_consumer_take() returned its size). 0, or -EPROTO with s->broken set: the
+ * guest broke the protocol.
+ */
+int vgpu_request_execute(struct vgpu_session *s);
+
+#endif
