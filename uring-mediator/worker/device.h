@@ -33,6 +33,8 @@ struct vgpu_device {
 	char name[96];			/* of device 0 */
 	CUcontext primary;		/* of device 0, retained */
 	CUstream probe;			/* non-blocking, always empty: what the watchdog asks */
+	/* Bounds the next image that is loaded; NULL: the backend trusts lengths inside images (image.c checks them). */
+	void (*limit_image)(size_t bytes);
 	struct vgpu_range ranges[VGPU_MAX_RANGES];
 	uint32_t range_count;
 };

@@ -56,8 +56,7 @@ int vgpu_handles_bind(struct vgpu_handles *h, enum vgpu_handle_kind kind, uint64
 	if (ret < 0)
 		return ret;
 	e = &h->pages[kind][index / VGPU_HANDLE_PAGE][index % VGPU_HANDLE_PAGE];
-	e->id = id;
-	e->obj = obj;
+	*e = (struct vgpu_handle_entry){ .id = id, .obj = obj };
 	h->live[kind]++;
 	return 0;
 }
@@ -68,21 +67,41 @@ void vgpu_handles_unbind(struct vgpu_handles *h, enum vgpu_handle_kind kind, uin
 
 	if (!e)
 		return;
-	e->id = 0;
-	e->obj = NULL;
+	*e = (struct vgpu_handle_entry){ 0 };
 	h->live[kind]--;
 }
 
 void vgpu_handles_each(struct vgpu_handles *h, enum vgpu_handle_kind kind,
-		       void (*fn)(void *ctx, uint64_t id, void *obj), void *ctx)
+		       void (*fn)(void *ctx, const struct vgpu_handle_entry *entry), void *ctx)
 {
 	for (uint32_t p = 0; p < VGPU_HANDLE_PAGES && h->live[kind]; p++) {
 		struct vgpu_handle_entry *page = h->pages[kind][p];
 
 		for (uint32_t i = 0; page && i < VGPU_HANDLE_PAGE; i++)
 			if (page[i].id)
-				fn(ctx, page[i].id, page[i].obj);
+				fn(ctx, &page[i]);
 	}
+}
+
+struct disown {
+	struct vgpu_handles *handles;
+	enum vgpu_handle_kind kind;
+	uint64_t owner;
+};
+
+static void disown_one(void *ctx, const struct vgpu_handle_entry *entry)
+{
+	struct disown *d = ctx;
+
+	if (entry->owner == d->owner)
+		vgpu_handles_unbind(d->handles, d->kind, entry->id);
+}
+
+void vgpu_handles_disown(struct vgpu_handles *h, enum vgpu_handle_kind kind, uint64_t owner)
+{
+	struct disown d = { h, kind, owner };
+
+	vgpu_handles_each(h, kind, disown_one, &d);
 }
 
 void vgpu_handles_free(struct vgpu_handles *h)

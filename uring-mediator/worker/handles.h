@@ -13,11 +13,15 @@
 
 #define VGPU_HANDLE_PAGE	1024u		/* entries */
 #define VGPU_HANDLE_PAGES	4096u		/* of one kind: indices below 2^22 */
-#define VGPU_HANDLE_BUDGET	8192u		/* pages of all kinds together, 128 MiB */
+#define VGPU_HANDLE_BUDGET	4096u		/* pages of all kinds together, 160 MiB */
 
 struct vgpu_handle_entry {
 	uint64_t id;		/* 0: free */
 	void *obj;
+	uint64_t owner;		/* wire id of the module or library that it dies with, 0: nobody */
+	uint64_t aux;		/* the kind's own */
+	uint32_t context;	/* index of the context that it was made in, 0: none */
+	uint32_t reserved;
 };
 
 struct vgpu_handles {
@@ -42,7 +46,10 @@ void vgpu_handles_unbind(struct vgpu_handles *h, enum vgpu_handle_kind kind, uin
 
 /* Calls fn for each live entry of a kind; fn may unbind that entry. */
 void vgpu_handles_each(struct vgpu_handles *h, enum vgpu_handle_kind kind,
-		       void (*fn)(void *ctx, uint64_t id, void *obj), void *ctx);
+		       void (*fn)(void *ctx, const struct vgpu_handle_entry *entry), void *ctx);
+
+/* Unbind all entries of a kind with that owner. */
+void vgpu_handles_disown(struct vgpu_handles *h, enum vgpu_handle_kind kind, uint64_t owner);
 
 void vgpu_handles_free(struct vgpu_handles *h);
 

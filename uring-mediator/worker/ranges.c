@@ -92,7 +92,8 @@ bool vgpu_ranges_cover(const struct vgpu_ranges *r, uint64_t addr, uint64_t size
 	return room >= size;
 }
 
-int vgpu_ranges_add(struct vgpu_ranges *r, uint64_t start, uint64_t size, enum vgpu_range_kind kind, uint64_t owner)
+int vgpu_ranges_add(struct vgpu_ranges *r, uint64_t start, uint64_t size, enum vgpu_range_kind kind, uint64_t owner,
+		    uint32_t context)
 {
 	struct vgpu_mem_range *low, *high, *n, *last;
 
@@ -108,6 +109,7 @@ int vgpu_ranges_add(struct vgpu_ranges *r, uint64_t start, uint64_t size, enum v
 	n->size = size;
 	n->kind = kind;
 	n->owner = owner;
+	n->context = context;
 	n->priority = next_priority(r);
 	split(r->root, start, &low, &high);
 	r->root = join(join(low, n), high);
@@ -130,6 +132,21 @@ uint64_t vgpu_ranges_remove(struct vgpu_ranges *r, uint64_t start)
 	free(t);
 	r->count--;
 	return size;
+}
+
+static const struct vgpu_mem_range *first_in(const struct vgpu_mem_range *t, uint32_t context)
+{
+	const struct vgpu_mem_range *found;
+
+	if (!t || t->context == context)
+		return t;
+	found = first_in(t->left, context);
+	return found ? found : first_in(t->right, context);
+}
+
+const struct vgpu_mem_range *vgpu_ranges_of_context(const struct vgpu_ranges *r, uint32_t context)
+{
+	return first_in(r->root, context);
 }
 
 static const struct vgpu_mem_range *first_of(const struct vgpu_mem_range *t, uint64_t owner)

@@ -19,8 +19,9 @@ enum vgpu_range_kind {
 
 struct vgpu_mem_range {
 	uint64_t start, size;
-	uint64_t owner;		/* wire id of the module or library, else 0 */
+	uint64_t owner;		/* GLOBAL: wire id of the module or library; MAPPED: id of the physical memory; else 0 */
 	enum vgpu_range_kind kind;
+	uint32_t context;	/* index of the context that it dies with, 0: none */
 	uint32_t priority;
 	struct vgpu_mem_range *left, *right;
 };
@@ -32,7 +33,8 @@ struct vgpu_ranges {
 };
 
 /* 0; -EINVAL: empty, wraps, or overlaps a range that is there; -ENOMEM. */
-int vgpu_ranges_add(struct vgpu_ranges *r, uint64_t start, uint64_t size, enum vgpu_range_kind kind, uint64_t owner);
+int vgpu_ranges_add(struct vgpu_ranges *r, uint64_t start, uint64_t size, enum vgpu_range_kind kind, uint64_t owner,
+		    uint32_t context);
 
 /* The range that contains addr, or NULL. Valid until it is removed. */
 const struct vgpu_mem_range *vgpu_ranges_find(const struct vgpu_ranges *r, uint64_t addr);
@@ -42,6 +44,9 @@ bool vgpu_ranges_cover(const struct vgpu_ranges *r, uint64_t addr, uint64_t size
 
 /* Remove the range that starts at `start`. Returns its size, or 0 if there is none. */
 uint64_t vgpu_ranges_remove(struct vgpu_ranges *r, uint64_t start);
+
+/* Some range that dies with a context, or NULL. */
+const struct vgpu_mem_range *vgpu_ranges_of_context(const struct vgpu_ranges *r, uint32_t context);
 
 /* Remove all ranges of an owner. */
 void vgpu_ranges_disown(struct vgpu_ranges *r, uint64_t owner);

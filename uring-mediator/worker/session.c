@@ -25,52 +25,69 @@ struct vgpu_session *vgpu_session_new(struct vgpu_device *device, struct vgpu_wo
 	return s;
 }
 
-/* What destroys an object of a kind; kinds that are not here die with their module, graph or context. */
-static void destroy_object(void *ctx, uint64_t id, void *obj)
+static CUresult destroy(const struct vgpu_driver *drv, const struct vgpu_handle_entry *e)
 {
-	const struct vgpu_driver *drv = ((struct vgpu_session *)ctx)->drv;
-
-	switch (vgpu_handle_kind_of(id)) {
+	switch (vgpu_handle_kind_of(e->id)) {
 	case VGPU_HANDLE_GRAPHEXEC:
-		if (drv->cuGraphExecDestroy)
-			drv->cuGraphExecDestroy(obj);
-		break;
+		return drv->cuGraphExecDestroy ? drv->cuGraphExecDestroy(e->obj) : CUDA_SUCCESS;
 	case VGPU_HANDLE_GRAPH:
-		if (drv->cuGraphDestroy)
-			drv->cuGraphDestroy(obj);
-		break;
+		return drv->cuGraphDestroy ? drv->cuGraphDestroy(e->obj) : CUDA_SUCCESS;
 	case VGPU_HANDLE_EVENT:
-		if (drv->cuEventDestroy_v2)
-			drv->cuEventDestroy_v2(obj);
-		break;
+		return drv->cuEventDestroy_v2 ? drv->cuEventDestroy_v2(e->obj) : CUDA_SUCCESS;
 	case VGPU_HANDLE_STREAM:
-		if (drv->cuStreamDestroy_v2)
-			drv->cuStreamDestroy_v2(obj);
-		break;
+		return drv->cuStreamDestroy_v2 ? drv->cuStreamDestroy_v2(e->obj) : CUDA_SUCCESS;
 	case VGPU_HANDLE_MODULE:
-		if (drv->cuModuleUnload)
-			drv->cuModuleUnload(obj);
-		break;
+		return drv->cuModuleUnload ? drv->cuModuleUnload(e->obj) : CUDA_SUCCESS;
 	case VGPU_HANDLE_LIBRARY:
-		if (drv->cuLibraryUnload)
-			drv->cuLibraryUnload(obj);
-		break;
+		return drv->cuLibraryUnload ? drv->cuLibraryUnload(e->obj) : CUDA_SUCCESS;
 	default:
-		break;
+		return CUDA_SUCCESS;	/* dies with its module, graph or context */
 	}
-	vgpu_handles_unbind(&((struct vgpu_session *)ctx)->handles, vgpu_handle_kind_of(id), id);
 }
 
-static void destroy_objects(struct vgpu_session *s)
+/* Which objects to sweep: those of one context, or all. */
+struct sweep {
+	struct vgpu_session *s;
+	uint32_t context;
+	bool destroy;
+};
+
+static void sweep_one(void *ctx, const struct vgpu_handle_entry *e)
 {
-	/* Users before what they use. */
+	const struct sweep *w = ctx;
+
+	if (w->context && e->context != w->context)
+		return;
+	if (w->destroy && !e->owner)
+		destroy(w->s->drv, e);
+	vgpu_handles_unbind(&w->s->handles, vgpu_handle_kind_of(e->id), e->id);
+}
+
+static void sweep_handles(struct vgpu_session *s, uint32_t context, bool destroy_them)
+{
+	/* Users before what they use. Libraries belong to no context. */
 	static const enum vgpu_handle_kind order[] = {
 		VGPU_HANDLE_GRAPHEXEC, VGPU_HANDLE_GRAPH, VGPU_HANDLE_EVENT, VGPU_HANDLE_STREAM,
-		VGPU_HANDLE_MODULE, VGPU_HANDLE_LIBRARY,
+		VGPU_HANDLE_FUNCTION, VGPU_HANDLE_MODULE, VGPU_HANDLE_LIBRARY,
 	};
+	struct sweep w = { s, context, destroy_them };
 
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
-		vgpu_handles_each(&s->handles, order[i], destroy_object, s);
+		if (!context || order[i] != VGPU_HANDLE_LIBRARY)
+			vgpu_handles_each(&s->handles, order[i], sweep_one, &w);
+}
+
+void vgpu_session_drop_context(struct vgpu_session *s, uint32_t context)
+{
+	const struct vgpu_mem_range *r;
+
+	vgpu_stream_drop_context(s, context);
+	sweep_handles(s, context, false);
+	while ((r = vgpu_ranges_of_context(&s->ranges, context))) {
+		if (r->kind == VGPU_RANGE_ALLOC || r->kind == VGPU_RANGE_POOL)
+			vgpu_memory_release(s, r->size);
+		vgpu_ranges_remove(&s->ranges, r->start);
+	}
 }
 
 static void free_memory(struct vgpu_session *s)
@@ -88,9 +105,10 @@ void vgpu_session_free(struct vgpu_session *s)
 {
 	if (!s)
 		return;
+	vgpu_callbacks_end(s);
 	if (!s->sticky) {
 		vgpu_stream_release(s);
-		destroy_objects(s);
+		sweep_handles(s, 0, true);
 		free_memory(s);
 	}
 	vgpu_image_release(s);
@@ -193,7 +211,9 @@ CUresult vgpu_session_bind(struct vgpu_session *s, enum vgpu_handle_kind kind, u
 {
 	int ret = vgpu_handles_bind(&s->handles, kind, id, obj);
 
-	if (ret < 0)
+	if (!ret)
+		vgpu_handles_find(&s->handles, kind, id)->context = s->context;
+	else
 		return vgpu_session_broken(s, "handle 0x%016llx cannot be bound: %s", (unsigned long long)id,
 					   strerror(-ret));
 	return CUDA_SUCCESS;

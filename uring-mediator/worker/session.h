@@ -40,6 +40,7 @@ struct vgpu_session {
 	uint32_t thread_stream_count;
 	struct vgpu_image *images;	/* image.c: code that is being sent */
 	uint64_t image_bytes;
+	struct vgpu_callbacks *callbacks;	/* callback.c */
 	struct vgpu_watchdog watchdog;
 
 	uint32_t context;		/* low half of the wire id of the context that is current, 0: none of the guest's */
@@ -60,6 +61,9 @@ void vgpu_session_free(struct vgpu_session *s);
 
 /* Make the context of a command current. Index 0 leaves things as they are. */
 CUresult vgpu_session_enter(struct vgpu_session *s, uint32_t context);
+
+/* The driver has destroyed a context: forget what was made in it. */
+void vgpu_session_drop_context(struct vgpu_session *s, uint32_t context);
 
 /* Note an error that nobody can undo: every later wait of the guest returns it. Does nothing for other results. */
 void vgpu_session_note(struct vgpu_session *s, CUresult result);
@@ -87,6 +91,12 @@ CUresult vgpu_memory_check(const struct vgpu_session *s, uint64_t addr, uint64_t
  */
 void *vgpu_arena_pointer(const struct vgpu_session *s, uint64_t addr, uint64_t size);
 
+/* The same for an offset from the start of the shared memory. */
+void *vgpu_arena_at(const struct vgpu_session *s, uint64_t offset, uint64_t size);
+
+/* Register the fences and what was registered of the arena (again, after a context reset). */
+CUresult vgpu_arena_restore(struct vgpu_session *s);
+
 /* Undo all registrations. */
 void vgpu_arena_release(struct vgpu_session *s);
 
@@ -100,6 +110,24 @@ void vgpu_image_release(struct vgpu_session *s);
 /* The stream behind an id below VGPU_STREAM_INDEX_FIRST, made on first use in the current context. */
 CUresult vgpu_stream_builtin(struct vgpu_session *s, uint64_t id, void **obj);
 void vgpu_stream_release(struct vgpu_session *s);
+
+/* Forget the built-in streams of a context that is gone. */
+void vgpu_stream_drop_context(struct vgpu_session *s, uint32_t context);
+
+/*
+ * Have `value` written into fence word `index` when the stream comes here. Index 0: nothing to do. VGPU_BROKEN for an
+ * index that does not exist. When the driver refuses, the word is set after the error has been noted.
+ */
+CUresult vgpu_fence_write(struct vgpu_session *s, struct vgpu_request *rq, CUstream stream, uint32_t index,
+			  uint64_t value);
+/* The same for a command that failed with `result`: returns it. */
+CUresult vgpu_fence_fail(struct vgpu_session *s, struct vgpu_request *rq, uint32_t index, uint64_t value,
+			 CUresult result);
+
+/* ---- callback.c ---- */
+
+/* Deliver no more host calls. */
+void vgpu_callbacks_end(struct vgpu_session *s);
 
 /* ---- request.c ---- */
 

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Code images on their way in: a private buffer of the announced size that fills piece by piece, then is loaded as
+ * often as wanted, then closed.  Lengths inside an image are checked against the buffer before a driver, which trusts
+ * them, sees it.  Formats: CUDA-fat-binary and ELF headers as NVIDIA's tools write them.  The worker's only thread.
+ */
+#include <elf.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <gen/wire.h>
+#include <gen/worker_hand.h>
+
+#include "image.h"
+#include "session.h"
+
+#define IMAGE_MOST	(1ull << 30)	/* bytes of all open images of a session */
+#define FATBIN_MAGIC	0xBA55ED50u
+
+struct vgpu_image {
+	uint64_t number, bytes, filled;
+	uint8_t *data;			/* bytes + 1, the last one NUL */
+	struct vgpu_image *next;
+};
+
+static struct vgpu_image *find(struct vgpu_session *s, uint64_t number)
+{
+	struct vgpu_image *i = s->images;
+
+	while (i && i->number != number)
+		i = i->next;
+	return i;
+}
+
+CUresult vgpu_handle_image_open(struct vgpu_session *s, struct vgpu_request *rq)
+{
+	const struct vgpu_args_image_open *a = rq->args;
+	struct vgpu_ret_image_open *o = rq->ret;
+	struct vgpu_image *i;
+
+	if (find(s, a->image))
+		return vgpu_session_broken(s, "image %llu is open already", (unsigned long long)a->image);
+	if (!a->bytes)
+		return CUDA_ERROR_INVALID_IMAGE;
+	if (a->bytes > IMAGE_MOST - s->image_bytes)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	i = malloc(sizeof(*i));
+	if (!i)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	*i = (struct vgpu_image){ .number = a->image, .bytes = a->bytes, .data = calloc(1, a->bytes + 1) };
+	if (!i->data) {
+		free(i);
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	i->next = s->images;
+	s->images = i;
+	s->image_bytes += a->bytes;
+	o->present = 0;
+	rq->ret_size = sizeof(*o);
+	return CUDA_SUCCESS;
+}
+
+CUresult vgpu_handle_image_data(struct vgpu_session *s, struct vgpu_request *rq)
+{
+	const struct vgpu_args_image_data *a = rq->args;
+	struct vgpu_image *i = find(s, a->image);
+	const void *from = rq->payload_size ? rq->payload : vgpu_arena_at(s, a->arena_offset, a->bytes);
+
+	/* An image that could not be opened: its pieces are on the way already. */
+	if (!i)
+		return CUDA_ERROR_INVALID_IMAGE;
+	if (!from || (rq->payload_size && rq->payload_size != a->bytes) || a->at > i->bytes ||
+	    a->bytes > i->bytes - a->at)
+		return vgpu_session_broken(s, "image piece of %llu bytes at %llu", (unsigned long long)a->bytes,
+					   (unsigned long long)a->at);
+	memcpy(i->data + a->at, from, a->bytes);
+	i->filled += a->bytes;
+	rq->bytes = a->bytes;
+	return CUDA_SUCCESS;
+}
+
+static void drop(struct vgpu_session *s, struct vgpu_image **at)
+{
+	struct vgpu_image *i = *at;
+
+	*at = i->next;
+	s->image_bytes -= i->bytes;
+	free(i->data);
+	free(i);
+}
+
+CUresult vgpu_handle_image_close(struct vgpu_session *s, struct vgpu_request *rq)
+{
+	const struct vgpu_args_image_close *a = rq->args;
+
+	for (struct vgpu_image **at = &s->images; *at; at = &(*at)->next) {
+		if ((*at)->number == a->image) {
+			drop(s, at);
+			return CUDA_SUCCESS;
+		}
+	}
+	return CUDA_SUCCESS;
+}
+
+void vgpu_image_release(struct vgpu_session *s)
+{
+	while (s->images)
+		drop(s, &s->images);
+}
+
+static bool fatbin_fits(const uint8_t *p, uint64_t bytes)
+{
+	uint32_t magic;
+	uint16_t header;
+	uint64_t payload;
+
+	if (bytes < 16)
+		return false;
+	memcpy(&magic, p, 4);
+	memcpy(&header, p + 6, 2);
+	memcpy(&payload, p + 8, 8);
+	return magic == FATBIN_MAGIC && header >= 16 && header <= bytes && payload <= bytes - header;
+}
+
+static bool table_fits(uint64_t at, uint64_t count, uint64_t size, uint64_t least, uint64_t bytes)
+{
+	return !count || (size >= least && at <= bytes && count <= (bytes - at) / size);
+}
+
+static bool elf_fits(const uint8_t *p, uint64_t bytes)
+{
+	Elf64_Ehdr e;
+	Elf64_Shdr sh;
+
+	if (bytes < sizeof(e))
+		return false;
+	memcpy(&e, p, sizeof(e));
+	if (memcmp(e.e_ident, ELFMAG, SELFMAG) || e.e_ident[EI_CLASS] != ELFCLASS64)
+		return false;
+	if (!table_fits(e.e_phoff, e.e_phnum, e.e_phentsize, sizeof(Elf64_Phdr), bytes) ||
+	    !table_fits(e.e_shoff, e.e_shnum, e.e_shentsize, sizeof(sh), bytes))
+		return false;
+	for (unsigned int i = 0; i < e.e_shnum; i++) {
+		memcpy(&sh, p + e.e_shoff + (uint64_t)i * e.e_shentsize, sizeof(sh));
+		if (sh.sh_type != SHT_NOBITS && !table_fits(sh.sh_offset, sh.sh_size ? 1 : 0, sh.sh_size, 0, bytes))
+			return false;
+	}
+	return true;
+}
+
+CUresult vgpu_image_get(struct vgpu_session *s, uint64_t number, uint32_t kind, const void **data, uint64_t *bytes)
+{
+	struct vgpu_image *i = find(s, number);
+	bool fits;
+
+	if (!i || i->filled != i->bytes)
+		return CUDA_ERROR_INVALID_IMAGE;
+	switch (kind) {
+	case VGPU_IMAGE_PTX:
+		fits = true;	/* ends with the NUL behind the buffer at the latest */
+		break;
+	case VGPU_IMAGE_FATBIN:
+		fits = fatbin_fits(i->data, i->bytes);
+		break;
+	case VGPU_IMAGE_ELF:
+		fits = elf_fits(i->data, i->bytes);
+		break;
+	default:
+		return vgpu_session_broken(s, "image of kind %u", kind);
+	}
+	*data = i->data;
+	*bytes = i->bytes;
+	return fits ? CUDA_SUCCESS : CUDA_ERROR_INVALID_IMAGE;
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Device memory of the session: allocation, the limit, and the check that every address of a copy or a memset goes
+ * through.  Accounts live in the session and are published in the stats page.  The worker's only thread.
+ */
+#include <string.h>
+
+#include <gen/driver_table.h>
+#include <gen/wire.h>
+#include <gen/worker_hand.h>
+
+#include "log.h"
+#include "session.h"
+
+static void publish(struct vgpu_session *s)
+{
+	struct vgpu_worker_stats *st = s->stats;
+
+	atomic_store_explicit(&st->memory_used, s->memory_used, memory_order_relaxed);
+	if (s->memory_used > atomic_load_explicit(&st->memory_peak, memory_order_relaxed))
+		atomic_store_explicit(&st->memory_peak, s->memory_used, memory_order_relaxed);
+}
+
+CUresult vgpu_memory_charge(struct vgpu_session *s, uint64_t bytes)
+{
+	if (bytes > UINT64_MAX - s->memory_used)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	if (s->memory_limit && s->memory_used + bytes > s->memory_limit) {
+		vgpu_log(VGPU_LOG_NOTICE, NULL, "allocation of %llu bytes refused: %llu of %llu are in use",
+			 (unsigned long long)bytes, (unsigned long long)s->memory_used,
+			 (unsigned long long)s->memory_limit);
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	s->memory_used += bytes;
+	publish(s);
+	return CUDA_SUCCESS;
+}
+
+void vgpu_memory_release(struct vgpu_session *s, uint64_t bytes)
+{
+	s->memory_used -= bytes < s->memory_used ? bytes : s->memory_used;
+	publish(s);
+}
+
+CUresult vgpu_memory_check(const struct vgpu_session *s, uint64_t addr, uint64_t size)
+{
+	if (!size || vgpu_ranges_cover(&s->ranges, addr, size) || vgpu_arena_pointer(s, addr, size))
+		return CUDA_SUCCESS;
+	return CUDA_ERROR_INVALID_VALUE;
+}
+
+/* Enter a fresh allocation, or give it back when it cannot be entered. */
+static CUresult keep(struct vgpu_session *s, CUdeviceptr dptr, uint64_t bytes, enum vgpu_range_kind kind)
+{
+	uint32_t context = kind == VGPU_RANGE_POOL ? 0 : s->context;
+
+	if (!vgpu_ranges_add(&s->ranges, dptr, bytes, kind, 0, context))
+		return CUDA_SUCCESS;
+	s->drv->cuMemFree_v2(dptr);
+	return CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+CUresult vgpu_handle_cuMemAlloc_v2(struct vgpu_session *s, struct vgpu_request *rq)
+{
+	const struct vgpu_args_cuMemAlloc_v2 *a = rq->args;
+	struct vgpu_ret_cuMemAlloc_v2 *o = rq->ret;
+	CUresult r = vgpu_memory_charge(s, a->bytesize);
+
+	if (r)
+		return r;
+	r = vgpu_default_cuMemAlloc_v2(s, rq);
+	if (!r)
+		r = keep(s, o->dptr, a->bytesize, VGPU_RANGE_ALLOC);
+	if (r)
+		vgpu_memory_release(s, a->bytesize);
+	return r;
+}
+
+CUresult vgpu_handle_cuMemAllocPitch_v2(struct vgpu_session *s, struct vgpu_request *rq)
+{
+	const struct vgpu_args_cuMemAllocPitch_v2 *a = rq->args;
+	struct vgpu_ret_cuMemAllocPitch_v2 *o = rq->ret;
+	uint64_t guess, bytes;
+	CUresult r;
+
+	/* The pitch is the driver's choice: ask for the least, then book the difference. */
+	if (__builtin_mul_overflow(a->width_in_bytes, a->height, &guess))
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	r = vgpu_memory_charge(s, guess);
+	if (r)
+		return r;
+	r = vgpu_default_cuMemAllocPitch_v2(s, rq);
+	bytes = r ? 0 : o->pitch * a->height;
+	if (!r)
+		r = keep(s, o->dptr, bytes, VGPU_RANGE_ALLOC);
+	vgpu_memory_release(s, guess);
+	if (!r) {
+		s->memory_used += bytes;
+		publish(s);
+	}
+	return r;
+}
+
+/* Forget an allocation that the driver has freed. */
+static void forget(struct vgpu_session *s, CUdeviceptr dptr)
+{
+	vgpu_memory_release(s, vgpu_ranges_remove(&s->ranges, dptr));
+}
+
+/* May this address be given to the driver to be freed? */
+static bool freeable(const struct vgpu_session *s, CUdeviceptr dptr)
+{
+	const struct vgpu_mem_range *r = vgpu_ranges_find(&s->ranges, dptr);
+
+	return r && r->start == dptr && (r->kind == VGPU_RANGE_ALLOC || r->kind == VGPU_RANGE_POOL);
+}
+
+CUresult vgpu_handle_cuMemFree_v2(struct vgpu_session *s, struct vgpu_request *rq)
+{
+	const struct vgpu_args_cuMemFree_v2 *a = rq->args;
+	CUresult r;
+
+	if (!freeable(s, a->dptr))
+		return CUDA_ERROR_INVALID_VALUE;
+	r = vgpu_default_cuMemFree_v2(s, rq);
+	if (!r)
+		forget(s, a->dptr);
+	return r;
+}
+
+CUresult vgpu_handle_cuMemAllocAsync(struct vgpu_session *s, struct vgpu_request *rq)
+{
+	const struct vgpu_args_cuMemAllocAsync *a = rq->args;
+	struct vgpu_ret_cuMemAllocAsync *o = rq->ret;
+	CUresult r = vgpu_memory_charge(s, a->bytesize);
+
+	if (r)
+		return r;
+	r = vgpu_default_cuMemAllocAsync(s, rq);
+	if (!r)
+		r = keep(s, o->dptr, a->bytesize, VGPU_RANGE_POOL);
+	if (r)
+		vgpu_memory_release(s, a->bytesize);
+	return r;
+}
+
+CUresult vgpu_handle_cuMemAllocFromPoolAsync(struct vgpu_session *s, struct vgpu_request *rq)
+{
+	const struct vgpu_args_cuMemAllocFromPoolAsync *a = rq->args;
+	struct vgpu_ret_cuMemAllocFromPoolAsync *o = rq->ret;
+	CUresult r = vgpu_memory_charge(s, a->bytesize);
+
+	if (r)
+		return r;
+	r = vgpu_default_cuMemAllocFromPoolAsync(s, rq);
+	if (!r)
+		r = keep(s, o->dptr, a->bytesize, VGPU_RANGE_POOL);
+	if (r)
+		vgpu_memory_release(s, a->bytesize);
+	return r;
+}
+
+CUresult vgpu_handle_cuMemFreeAsync(struct vgpu_session *s, struct vgpu_request *rq)
+{
+	const struct vgpu_args_cuMemFreeAsync *a = rq->args;
+	CUresult r;
+
+	if (!freeable(s, a->dptr))
+		return CUDA_ERROR_INVALID_VALUE;
+	r = vgpu_default_cuMemFreeAsync(s, rq);
+	if (!r)
+		forget(s, a->dptr);
+	return r;
+}
+
+/* Bytes of a pointer attribute's value; 0: an address or handle of this process, or unknown. */
+static uint32_t attribute_size(uint32_t attribute)
+{
+	switch (attribute) {
+	case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
+	case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
+	case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
+	case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS:
+		return 4;
+	case CU_POINTER_ATTRIBUTE_IS_MANAGED:
+	case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
+	case CU_POINTER_ATTRIBUTE_MAPPED:
+	case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:
+		return 1;
+	case CU_POINTER_ATTRIBUTE_DEVICE_POINTER:
+	case CU_POINTER_ATTRIBUTE_HOST_POINTER:
+	case CU_POINTER_ATTRIBUTE_BUFFER_ID:
+	case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR:
+	case CU_POINTER_ATTRIBUTE_RANGE_SIZE:
+	case CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES:
+	case CU_POINTER_ATTRIBUTE_MAPPING_SIZE:
+	case CU_POINTER_ATTRIBUTE_MAPPING_BASE_ADDR:
+	case CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID:
+		return 8;
+	default:
+		return 0;
+	}
+}
+
+CUresult vgpu_handle_pointer_attribute(struct vgpu_session *s, struct vgpu_request *rq)
+{
+	const struct vgpu_args_pointer_attribute *a = rq->args;
+	struct vgpu_ret_pointer_attribute *o = rq->ret;
+	uint32_t size = attribute_size(a->attribute);
+	CUresult r;
+
+	if (!s->drv->cuPointerGetAttribute || !size)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	r = vgpu_memory_check(s, a->pointer, 1);
+	if (r)
+		return r;
+	r = s->drv->cuPointerGetAttribute(o->value, (CUpointer_attribute)a->attribute, a->pointer);
+	o->size = size;
+	rq->ret_size = sizeof(*o);
+	return r;
+}
+
+CUresult vgpu_handle_mempool_set_attribute(struct vgpu_session *s, struct vgpu_request *rq)
+{
+	const struct vgpu_args_mempool_set_attribute *a = rq->args;
+	uint64_t value = a->value;
+	void *pool;
+	CUresult r;
+
+	if (!s->drv->cuMemPoolSetAttribute)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	r = vgpu_session_lookup(s, VGPU_HANDLE_MEMPOOL, a->pool, &pool);
+	return r ? r : s->drv->cuMemPoolSetAttribute(pool, (CUmemPool_attribute)a->attribute, &value);
+}
+
+CUresult vgpu_handle_mempool_get_attribute(struct vgpu_session *s, struct vgpu_request *rq)
+{
+	const struct vgpu_args_mempool_get_attribute *a = rq->args;
+	struct vgpu_ret_mempool_get_attribute *o = rq->ret;
+	void *pool;
+	CUresult r;
+
+	if (!s->drv->cuMemPoolGetAttribute)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	r = vgpu_session_lookup(s, VGPU_HANDLE_MEMPOOL, a->pool, &pool);
+	if (!r)
+		r = s->drv->cuMemPoolGetAttribute(pool, (CUmemPool_attribute)a->attribute, &o->value);
+	rq->ret_size = sizeof(*o);
+	return r;
+}
+
+CUresult vgpu_handle_mempool_of_device(struct vgpu_session *s, struct vgpu_request *rq)
+{
+	const struct vgpu_args_mempool_of_device *a = rq->args;
+	CUresult (*get)(CUmemoryPool *, CUdevice) = a->current ? s->drv->cuDeviceGetMemPool :
+								 s->drv->cuDeviceGetDefaultMemPool;
+	struct vgpu_handle_entry *known = vgpu_handles_find(&s->handles, VGPU_HANDLE_MEMPOOL, a->pool);
+	CUmemoryPool pool = NULL;
+	CUresult r;
+
+	if (!get)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	r = get(&pool, a->device);
+	if (r || (known && known->obj == pool))
+		return r;
+	return vgpu_session_bind(s, VGPU_HANDLE_MEMPOOL, a->pool, pool);
+}

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Modules, libraries and what comes out of them.  A function's handle entry keeps its owner (module or library: it
+ * dies with it) and in `aux` the bytes of its parameter block, which launch.c compares.  The worker's only thread.
+ */
+#include <string.h>
+
+#include <gen/driver_table.h>
+#include <gen/wire.h>
+#include <gen/worker_hand.h>
+
+#include "image.h"
+#include "log.h"
+#include "session.h"
+
+#define OPTIONS_MOST	32u
+#define LOG_MOST	VGPU_RET_PAYLOAD_MAX_module_load
+#define ATTRIBUTES	(CU_FUNC_ATTRIBUTE_MAX < 24 ? CU_FUNC_ATTRIBUTE_MAX : 24)
+#define PARAMS_MOST	(VGPU_RET_PAYLOAD_MAX_function_info / sizeof(struct vgpu_rec_param))
+
+struct jit {
+	CUjit_option option[OPTIONS_MOST + 5];
+	void *value[OPTIONS_MOST + 5];
+	unsigned int count;
+	unsigned int info_at, error_at, wall_at;	/* index of the answering options; 0: not asked */
+	char info[LOG_MOST], error[LOG_MOST];
+};
+
+/* JIT options whose value is a number, not a pointer. */
+static bool is_number(uint32_t option)
+{
+	switch (option) {
+	case CU_JIT_MAX_REGISTERS:
+	case CU_JIT_THREADS_PER_BLOCK:
+	case CU_JIT_OPTIMIZATION_LEVEL:
+	case CU_JIT_TARGET_FROM_CUCONTEXT:
+	case CU_JIT_TARGET:
+	case CU_JIT_FALLBACK_STRATEGY:
+	case CU_JIT_GENERATE_DEBUG_INFO:
+	case CU_JIT_LOG_VERBOSE:
+	case CU_JIT_GENERATE_LINE_INFO:
+	case CU_JIT_CACHE_MODE:
+	case CU_JIT_POSITION_INDEPENDENT_CODE:
+	case CU_JIT_MIN_CTA_PER_SM:
+	case CU_JIT_MAX_THREADS_PER_BLOCK:
+	case CU_JIT_OVERRIDE_DIRECTIVE_VALUES:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static unsigned int put(struct jit *j, CUjit_option option, void *value)
+{
+	j->option[j->count] = option;
+	j->value[j->count] = value;
+	return j->count++;
+}
+
+static void put_log(struct jit *j, CUjit_option buffer, CUjit_option size, char *text, uint32_t wanted, unsigned int *at)
+{
+	if (!wanted)
+		return;
+	put(j, buffer, text);
+	*at = put(j, size, (void *)(uintptr_t)(wanted < LOG_MOST ? wanted : LOG_MOST));
+}
+
+static CUresult take_options(struct vgpu_session *s, const struct vgpu_request *rq, uint32_t count, struct jit *j)
+{
+	const struct vgpu_rec_jit_option *in;
+	uint32_t at = 0;
+
+	if (count > OPTIONS_MOST)
+		return vgpu_session_broken(s, "%u options of the JIT", count);
+	in = vgpu_take(rq, &at, count * (uint32_t)sizeof(*in));
+	if (!in)
+		return vgpu_session_broken(s, "options of the JIT do not fit their payload");
+	for (uint32_t i = 0; i < count; i++) {
+		if (in[i].option == CU_JIT_WALL_TIME)
+			j->wall_at = put(j, CU_JIT_WALL_TIME, NULL) + 1;
+		else if (is_number(in[i].option))
+			put(j, (CUjit_option)in[i].option, (void *)(uintptr_t)in[i].value);
+		else
+			return CUDA_ERROR_NOT_SUPPORTED;
+	}
+	return CUDA_SUCCESS;
+}
+
+/* What the driver left in an answering option: bytes of a log. */
+static uint32_t log_size(const struct jit *j, unsigned int at, uint32_t room)
+{
+	uint64_t size = at ? (uint64_t)(uintptr_t)j->value[at] : 0;
+
+	return size < room ? (uint32_t)size : room;
+}
+
+/* module_load and library_load have the same arguments and reply but for the handle. */
+static void reply_logs(const struct jit *j, struct vgpu_request *rq)
+{
+	struct vgpu_ret_module_load *o = rq->ret;
+	uint8_t *text = (uint8_t *)rq->ret + sizeof(*o);
+
+	o->info_log_size = log_size(j, j->info_at, LOG_MOST);
+	o->error_log_size = log_size(j, j->error_at, LOG_MOST - o->info_log_size);
+	memcpy(text, j->info, o->info_log_size);
+	memcpy(text + o->info_log_size, j->error, o->error_log_size);
+	if (j->wall_at)
+		memcpy(&o->wall_time, &j->value[j->wall_at - 1], sizeof(o->wall_time));
+	rq->ret_size = (uint32_t)sizeof(*o) + o->info_log_size + o->error_log_size;
+}
+
+static void log_failure(CUresult r, uint64_t bytes, const char *error)
+{
+	vgpu_log(VGPU_LOG_NOTICE, NULL, "code image of %llu bytes refused, CUDA error %d%s%.200s",
+		 (unsigned long long)bytes, r, error[0] ? ": " : "", error);
+}
+
+static CUresult prepare(struct vgpu_session *s, const struct vgpu_request *rq, struct jit *j, const void **data,
+			uint64_t *bytes)
+{
+	const struct vgpu_args_module_load *a = rq->args;
+	CUresult r = vgpu_image_get(s, a->image, a->kind, data, bytes);
+
+	if (!r)
+		r = take_options(s, rq, a->option_count, j);
+	if (r)
+		return r;
+	put_log(j, CU_JIT_INFO_LOG_BUFFER, CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES, j->info, a->info_log_bytes, &j->info_at);
+	/* Always: the reason belongs into our log, too. */
+	put_log(j, CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES, j->error,
+		a->error_log_bytes ? a->error_log_bytes : LOG_MOST, &j->error_at);
+	if (s->device->limit_image)
+		s->device->limit_image(*bytes);
+	return CUDA_SUCCESS;
+}
+
+CUresult vgpu_handle_module_load(struct vgpu_session *s, struct vgpu_request *rq)
+{
+	const struct vgpu_args_module_load *a = rq->args;
+	struct jit j = { .count = 0 };
+	CUmodule module = NULL;
+	const void *data;
+	uint64_t bytes;
+	CUresult r;
+
+	if (!s->drv->cuModuleLoadDataEx)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	r = prepare(s, rq, &j, &data, &bytes);
+	if (r)
+		return r;
+	r = s->drv->cuModuleLoadDataEx(&module, data, j.count, j.option, j.value);
+	if (r)
+		log_failure(r, bytes, j.error);
+	if (!a->error_log_bytes)
+		j.error_at = 0;
+	reply_logs(&j, rq);
+	return r ? r : vgpu_session_bind(s, VGPU_HANDLE_MODULE, a->module, module);
+}
+
+CUresult vgpu_handle_library_load(struct vgpu_session *s, struct vgpu_request *rq)
+{
+	const struct vgpu_args_library_load *a = rq->args;
+	struct jit j = { .count = 0 };
+	CUlibrary library = NULL;
+	const void *data;
+	uint64_t bytes;
+	CUresult r;
+
+	if (!s->drv->cuLibraryLoadData)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	r = prepare(s, rq, &j, &data, &bytes);
+	if (r)
+		return r;
+	r = s->drv->cuLibraryLoadData(&library, data, j.option, j.value, j.count, NULL, NULL, 0);
+	if (r)
+		log_failure(r, bytes, j.error);
+	if (!a->error_log_bytes)
+		j.error_at = 0;
+	reply_logs(&j, rq);
+	return r ? r : vgpu_session_bind(s, VGPU_HANDLE_LIBRARY, a->library, library);
+}
+
+static void forget_module(struct vgpu_session *s, uint64_t id)
+{
+	vgpu_handles_disown(&s->handles, VGPU_HANDLE_FUNCTION, id);
+	vgpu_ranges_disown(&s->ranges, id);
+	vgpu_session_unbind(s, VGPU_HANDLE_MODULE, id);
+}
+
+CUresult vgpu_handle_module_unload(struct vgpu_session *s, struct vgpu_request *rq)
+{
+	const struct vgpu_args_module_unload *a = rq->args;
+	struct vgpu_handle_entry *e = vgpu_handles_find(&s->handles, VGPU_HANDLE_MODULE, a->module);
+	CUresult r;
+
+	if (!e || e->owner)
+		return CUDA_ERROR_INVALID_HANDLE;
+	r = s->drv->cuModuleUnload ? s->drv->cuModuleUnload(e->obj) : CUDA_ERROR_NOT_SUPPORTED;
+	forget_module(s, a->module);
+	return r;
+}
+
+struct owned {
+	struct vgpu_session *s;
+	uint64_t owner;
+};
+
+static void forget_owned_module(void *ctx, const struct vgpu_handle_entry *e)
+{
+	const struct owned *o = ctx;
+
+	if (e->owner == o->owner)
+		forget_module(o->s, e->id);
+}
+
+CUresult vgpu_handle_library_unload(struct vgpu_session *s, struct vgpu_request *rq)
+{
+	const struct vgpu_args_library_unload *a = rq->args;
+	struct vgpu_handle_entry *e = vgpu_handles_find(&s->handles, VGPU_HANDLE_LIBRARY, a->library);
+	struct owned o = { s, a->library };
+	CUresult r;
+
+	if (!e)
+		return CUDA_ERROR_INVALID_HANDLE;
+	r = s->drv->cuLibraryUnload ? s->drv->cuLibraryUnload(e->obj) : CUDA_ERROR_NOT_SUPPORTED;
+	vgpu_handles_each(&s->handles, VGPU_HANDLE_MODULE, forget_owned_module, &o);
+	vgpu_handles_disown(&s->handles, VGPU_HANDLE_FUNCTION, a->library);
+	vgpu_handles_disown(&s->handles, VGPU_HANDLE_KERNEL, a->library);
+	vgpu_ranges_disown(&s->ranges, a->library);
+	vgpu_session_unbind(s, VGPU_HANDLE_LIBRARY, a->library);
+	return r;
+}
+
+static CUresult attribute(struct vgpu_session *s, const struct vgpu_handle_entry *e, uint32_t i, int *value)
+{
+	CUdevice device = 0;
+
+	if (vgpu_handle_kind_of(e->id) != VGPU_HANDLE_KERNEL)
+		return s->drv->cuFuncGetAttribute ? s->drv->cuFuncGetAttribute(value, (CUfunction_attribute)i, e->obj) :
+						    CUDA_ERROR_NOT_SUPPORTED;
+	if (s->drv->cuCtxGetDevice)
+		s->drv->cuCtxGetDevice(&device);
+	return s->drv->cuKernelGetAttribute ?
+		       s->drv->cuKernelGetAttribute(value, (CUfunction_attribute)i, e->obj, device) :
+		       CUDA_ERROR_NOT_SUPPORTED;
+}
+
+static CUresult parameter(struct vgpu_session *s, const struct vgpu_handle_entry *e, size_t i, size_t *offset,
+			  size_t *size)
+{
+	if (vgpu_handle_kind_of(e->id) == VGPU_HANDLE_KERNEL)
+		return s->drv->cuKernelGetParamInfo ? s->drv->cuKernelGetParamInfo(e->obj, i, offset, size) :
+						      CUDA_ERROR_NOT_SUPPORTED;
+	return s->drv->cuFuncGetParamInfo ? s->drv->cuFuncGetParamInfo(e->obj, i, offset, size) :
+					    CUDA_ERROR_NOT_SUPPORTED;
+}
+
+/* Attributes and parameter layout of a function or kernel into the reply; its parameter bytes into aux. */
+static CUresult describe(struct vgpu_session *s, struct vgpu_handle_entry *e, struct vgpu_request *rq)
+{
+	struct vgpu_rec_function_info *info = rq->ret;	/* all three replies consist of it */
+	struct vgpu_rec_param *p = (struct vgpu_rec_param *)(info + 1);
+	size_t offset = 0, size = 0, end = 0;
+	uint32_t n;
+	CUresult r;
+
+	for (uint32_t i = 0; i < ATTRIBUTES; i++)
+		if (attribute(s, e, i, &info->attributes[i]))
+			info->attributes[i] = 0;	/* newer than this driver */
+	info->attribute_count = ATTRIBUTES;
+	for (n = 0; n < PARAMS_MOST; n++) {
+		r = parameter(s, e, n, &offset, &size);
+		if (r)
+			break;
+		p[n] = (struct vgpu_rec_param){ (uint16_t)offset, (uint16_t)size };
+		end = offset + size > end ? offset + size : end;
+	}
+	if (r == CUDA_ERROR_NOT_SUPPORTED) {
+		vgpu_log(VGPU_LOG_ERROR, NULL, "the driver does not tell the layout of parameters (before 12.4)");
+		return r;
+	}
+	info->param_count = n;
+	info->param_bytes = (uint32_t)end;
+	e->aux = end;
+	rq->ret_size = (uint32_t)(sizeof(*info) + n * sizeof(*p));
+	return CUDA_SUCCESS;
+}
+
+/* Bind a function or kernel to its owner and describe it. */
+static CUresult adopt(struct vgpu_session *s, struct vgpu_request *rq, enum vgpu_handle_kind kind, uint64_t id, void *obj,
+		      uint64_t owner)
+{
+	struct vgpu_handle_entry *e;
+	CUresult r = vgpu_session_bind(s, kind, id, obj);
+
+	if (r)
+		return r;
+	e = vgpu_handles_find(&s->handles, kind, id);
+	e->owner = owner;
+	r = describe(s, e, rq);
+	if (r)
+		vgpu_session_unbind(s, kind, id);
+	return r;
+}
+
+CUresult vgpu_handle_module_get_function(struct vgpu_session *s, struct vgpu_request *rq)
+{
+	const struct vgpu_args_module_get_function *a = rq->args;
+	uint32_t at = 0;
+	const char *name = vgpu_take_string(rq, &at, a->name_size, VGPU_PAYLOAD_MAX_module_get_function);
+	CUfunction f = NULL;
+	void *module;
+	CUresult r;
+
+	if (!name)
+		return vgpu_session_broken(s, "module_get_function without a name");
+	r = vgpu_session_lookup(s, VGPU_HANDLE_MODULE, a->module, &module);
+	if (!r)
+		r = s->drv->cuModuleGetFunction ? s->drv->cuModuleGetFunction(&f, module, name) :
+						  CUDA_ERROR_NOT_SUPPORTED;
+	return r ? r : adopt(s, rq, VGPU_HANDLE_FUNCTION, a->function, f, a->module);
+}
+
+CUresult vgpu_handle_library_get_kernel(struct vgpu_session *s, struct vgpu_request *rq)
+{
+	const struct vgpu_args_library_get_kernel *a = rq->args;
+	uint32_t at = 0;
+	const char *name = vgpu_take_string(rq, &at, a->name_size, VGPU_PAYLOAD_MAX_library_get_kernel);
+	CUkernel kernel = NULL;
+	void *library;
+	CUresult r;
+
+	if (!name)
+		return vgpu_session_broken(s, "library_get_kernel without a name");
+	r = vgpu_session_lookup(s, VGPU_HANDLE_LIBRARY, a->library, &library);
+	if (!r)
+		r = s->drv->cuLibraryGetKernel ? s->drv->cuLibraryGetKernel(&kernel, library, name) :
+						 CUDA_ERROR_NOT_SUPPORTED;
+	return r ? r : adopt(s, rq, VGPU_HANDLE_KERNEL, a->kernel, kernel, a->library);
+}
+
+CUresult vgpu_handle_library_get_module(struct vgpu_session *s, struct vgpu_request *rq)
+{
+	const struct vgpu_args_library_get_module *a = rq->args;
+	CUmodule module = NULL;
+	void *library;
+	CUresult r = vgpu_session_lookup(s, VGPU_HANDLE_LIBRARY, a->library, &library);
+
+	if (!r)
+		r = s->drv->cuLibraryGetModule ? s->drv->cuLibraryGetModule(&module, library) :
+						 CUDA_ERROR_NOT_SUPPORTED;
+	if (!r)
+		r = vgpu_session_bind(s, VGPU_HANDLE_MODULE, a->module, module);
+	if (!r)
+		vgpu_handles_find(&s->handles, VGPU_HANDLE_MODULE, a->module)->owner = a->library;
+	return r;
+}
+
+CUresult vgpu_handle_kernel_get_function(struct vgpu_session *s, struct vgpu_request *rq)
+{
+	const struct vgpu_args_kernel_get_function *a = rq->args;
+	struct vgpu_handle_entry *k = vgpu_handles_find(&s->handles, VGPU_HANDLE_KERNEL, a->kernel), *e;
+	CUfunction f = NULL;
+	CUresult r;
+
+	if (!k)
+		return CUDA_ERROR_INVALID_HANDLE;
+	r = s->drv->cuKernelGetFunction ? s->drv->cuKernelGetFunction(&f, k->obj) : CUDA_ERROR_NOT_SUPPORTED;
+	if (!r)
+		r = vgpu_session_bind(s, VGPU_HANDLE_FUNCTION, a->function, f);
+	if (r)
+		return r;
+	e = vgpu_handles_find(&s->handles, VGPU_HANDLE_FUNCTION, a->function);
+	e->owner = k->owner;
+	e->aux = k->aux;
+	return CUDA_SUCCESS;
+}
+
+CUresult vgpu_handle_function_info(struct vgpu_session *s, struct vgpu_request *rq)
+{
+	const struct vgpu_args_function_info *a = rq->args;
+	enum vgpu_handle_kind kind = vgpu_handle_kind_of(a->function);
+	struct vgpu_handle_entry *e;
+
+	if (kind != VGPU_HANDLE_KERNEL)
+		kind = VGPU_HANDLE_FUNCTION;
+	e = vgpu_handles_find(&s->handles, kind, a->function);
+	return e ? describe(s, e, rq) : CUDA_ERROR_INVALID_HANDLE;
+}
+
+/* A module's variable may be copied to and from: enter it. It may be there already. */
+static void enter_global(struct vgpu_session *s, uint64_t start, uint64_t bytes, uint64_t owner, uint32_t context)
+{
+	if (start && bytes && !vgpu_ranges_cover(&s->ranges, start, bytes))
+		vgpu_ranges_add(&s->ranges, start, bytes, VGPU_RANGE_GLOBAL, owner, context);
+}
+
+CUresult vgpu_handle_cuModuleGetGlobal_v2(struct vgpu_session *s, struct vgpu_request *rq)
+{
+	const struct vgpu_args_cuModuleGetGlobal_v2 *a = rq->args;
+	const struct vgpu_ret_cuModuleGetGlobal_v2 *o = rq->ret;
+	CUresult r = vgpu_default_cuModuleGetGlobal_v2(s, rq);
+
+	if (!r)
+		enter_global(s, o->dptr, o->bytes, a->module, s->context);
+	return r;
+}
+
+CUresult vgpu_handle_cuLibraryGetGlobal(struct vgpu_session *s, struct vgpu_request *rq)
+{
+	const struct vgpu_args_cuLibraryGetGlobal *a = rq->args;
+	const struct vgpu_ret_cuLibraryGetGlobal *o = rq->ret;
+	CUresult r = vgpu_default_cuLibraryGetGlobal(s, rq);
+
+	if (!r)
+		enter_global(s, o->dptr, o->bytes, a->library, s->context);
+	return r;
+}
+
+CUresult vgpu_handle_cuLibraryGetManaged(struct vgpu_session *s, struct vgpu_request *rq)
+{
+	const struct vgpu_args_cuLibraryGetManaged *a = rq->args;
+	const struct vgpu_ret_cuLibraryGetManaged *o = rq->ret;
+	CUresult r = vgpu_default_cuLibraryGetManaged(s, rq);
+
+	if (!r)
+		enter_global(s, o->dptr, o->bytes, a->library, 0);
+	return r;
+}
