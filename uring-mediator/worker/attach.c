@@ -180,6 +180,26 @@ static int negotiate(struct vgpu_session *s, struct vgpu_channel_ctl *ctl, struc
 	return -EADDRINUSE;
 }
 
+/* Another major protocol: say ours, so that the guest can name both. */
+static bool speaks_our_version(struct vgpu_channel_ctl *ctl, char *why, size_t size)
+{
+	uint32_t theirs = __atomic_load_n(&ctl->guest_version, __ATOMIC_RELAXED);
+
+	ctl->host_version = VGPU_PROTOCOL_VERSION;
+	if (theirs >> 16 == VGPU_PROTOCOL_MAJOR)
+		return true;
+	snprintf(why, size, "the guest speaks protocol %u.%u, this worker %u.%u", theirs >> 16, theirs & 0xffff,
+		 VGPU_PROTOCOL_MAJOR, VGPU_PROTOCOL_MINOR);
+	return false;
+}
+
+static void refuse(struct vgpu_channel_ctl *ctl, enum vgpu_host_error error, const char *why)
+{
+	snprintf(ctl->host_text, sizeof(ctl->host_text), "%s", why);
+	atomic_store_explicit(&ctl->host_error, (uint32_t)error, memory_order_relaxed);
+	atomic_store_explicit(&ctl->host_state, VGPU_HOST_REFUSED, memory_order_release);
+}
+
 static enum vgpu_host_error code_of(int ret)
 {
 	switch (ret) {
@@ -187,6 +207,8 @@ static enum vgpu_host_error code_of(int ret)
 	case -EINVAL:
 	case -EPERM:
 		return VGPU_HOST_PROTOCOL;
+	case -EPROTONOSUPPORT:
+		return VGPU_HOST_VERSION;
 	case -ETIMEDOUT:
 		return VGPU_HOST_CLOSED;
 	case -EADDRINUSE:
@@ -215,17 +237,19 @@ int vgpu_attach(struct vgpu_session *s, struct vgpu_io *io, const struct vgpu_ct
 	s->number = a->session;
 	s->memory_limit = a->memory_limit;
 	snprintf(why, size, "the handshake failed");
-	ret = negotiate(s, &channel->ctl, io, memfd);
+	ret = speaks_our_version(&channel->ctl, why, size) ? negotiate(s, &channel->ctl, io, memfd) : -EPROTONOSUPPORT;
 	if (ret == -ETIMEDOUT)
 		snprintf(why, size, "the guest did not answer the address offer");
 	else if (ret == -EPROTO)
 		snprintf(why, size, "the guest answered the address offer with nonsense");
 	else if (!ret)
 		ret = start(s, a, why, size);
-	else if (ret != -EADDRINUSE && ret != -ECANCELED)
+	else if (ret != -EADDRINUSE && ret != -ECANCELED && ret != -EPROTONOSUPPORT)
 		snprintf(why, size, "cannot map the shared memory at the guest's address: %s", strerror(-ret));
-	munmap(channel, VGPU_CHANNEL_STRIDE);
 	*error = code_of(ret);
+	if (ret && ret != -EADDRINUSE && ret != -ECANCELED)
+		refuse(&channel->ctl, *error, why);
+	munmap(channel, VGPU_CHANNEL_STRIDE);
 	return ret;
 }
 
