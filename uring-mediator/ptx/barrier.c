@@ -1,30 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Barriers of a block: bar.sync, bar.red, bar.arrive and their barrier.* spellings. A barrier counts threads; lanes
- * that have exited, or never were, in a warp that takes part count as arrived, as the hardware counts whole warps.
+ * Barriers of a block: bar.sync, bar.red, bar.arrive and their barrier.* spellings. Whole warps arrive: a warp is there
+ * once all its threads that have not exited are, and then counts as 32 threads (PTX ISA, "bar, barrier").
  */
 #include "exec.h"
 #include "parse.h"
 
 enum { BAR_SYNC, BAR_ARRIVE, BAR_POPC, BAR_AND, BAR_OR };
 
-static uint32_t count_arrived(const struct block *b, const struct barrier *bar)
-{
-	uint32_t n = bar->arrived;
-
-	for (uint32_t i = 0; i < b->run->nwarps; i++)
-		if (bar->warps >> i & 1)
-			n += (uint32_t)__builtin_popcount(b->warps[i].exited);
-	return n;
-}
-
 static bool complete(const struct block *b, const struct barrier *bar)
 {
+	uint32_t there = 0, missing = 0;
+
 	if (!bar->arrived)
 		return false;
-	if (!bar->expected)
-		return bar->arrived >= b->live;
-	return count_arrived(b, bar) >= bar->expected;
+	for (uint32_t i = 0; i < b->run->nwarps; i++) {
+		uint32_t exited = b->warps[i].exited;
+
+		if (exited == ~0u && !bar->lanes[i])
+			continue;
+		if ((bar->lanes[i] | exited) == ~0u)
+			there += WARP_SIZE;
+		else
+			missing++;
+	}
+	return bar->expected ? there >= bar->expected : !missing;
 }
 
 static void release(struct block *b, uint32_t number)
@@ -65,7 +65,7 @@ static int op_bar(struct thread *t, const struct insn *in)
 	bar = &t->block->barriers[number];
 	bar->expected = expected;
 	bar->arrived++;
-	bar->warps |= 1ull << t->warp->number;
+	bar->lanes[t->warp->number] |= 1u << t->lane;
 	if (in->sub >= BAR_POPC)
 		bar->votes += (t->r[in->c] & 1) ^ in->neg;
 	if (in->sub != BAR_ARRIVE) {

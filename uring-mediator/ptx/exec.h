@@ -65,7 +65,7 @@ struct warp {
 struct barrier {
 	uint32_t expected;  /* 0: all threads of the block */
 	uint32_t arrived, votes;
-	uint64_t warps;     /* that have arrived, for counting the missing lanes of the last warp */
+	uint32_t lanes[WARP_SIZE]; /* of each warp: those that have arrived */
 };
 
 struct block {

@@ -188,8 +188,11 @@ void lex_next(struct lexer *lx, struct token *tok)
 		return;
 	c = *lx->at;
 	if (is_digit(c)) {
-		if (!lex_number(lx, tok))
+		if (!lex_number(lx, tok)) {
 			tok->kind = TOK_BAD;
+			while (lx->at < lx->end && is_word(*lx->at))
+				lx->at++;
+		}
 	} else if (is_word(c) || c == '.' || c == '%') {
 		lex_word(lx, tok);
 	} else if (c == '"') {

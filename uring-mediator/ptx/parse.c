@@ -114,10 +114,10 @@ static int parse_target(struct parser *p)
 static int parse_address_size(struct parser *p)
 {
 	uint64_t v;
-	int err = parse_uint(p, 64, ".address_size", &v);
+	int line = p->tok.line, err = parse_uint(p, 64, ".address_size", &v);
 
 	if (!err && v != 64)
-		return parse_error(p, p->tok.line, -ENOTSUP, ".address_size %u", (unsigned)v);
+		return parse_error(p, line, -ENOTSUP, ".address_size %u", (unsigned)v);
 	return err;
 }
 
