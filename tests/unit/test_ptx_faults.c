@@ -2,7 +2,7 @@
 /* Kernels that go wrong are stopped with the right fault, in the right block, thread and line; so are bad launches. */
 #include <errno.h>
 #include <pthread.h>
-#include <unistd.h>
+#include <time.h>
 
 #include "ptx_device.h"
 
@@ -53,7 +53,7 @@ static void test_misaligned(void **state)
 
 static void *set_flag(void *arg)
 {
-	usleep(20000);
+	nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
 	atomic_store((atomic_bool *)arg, true);
 	return NULL;
 }
