@@ -466,7 +466,7 @@ static int derive_control(struct config *c, struct error *e)
 /* Beside our own program, else where `meson install` puts it. */
 static void derive_worker(struct config *c)
 {
-	static const char *const beside[] = { "/vgpu-worker", "/../worker/vgpu-worker" };
+	static const char *const beside[] = { "/vgpu-worker", "/worker/vgpu-worker" };
 	char self[2048];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
