@@ -4,13 +4,14 @@
  *
  *	CLOSED -- OPEN register --> OPENING -- OPENED --> OPEN
  *	OPENING, OPEN -- CLOSE register --> CLOSING -- CLOSED --> CLOSED
- *	OPENING -- FAILED --> CLOSED (host_state REFUSED)
+ *	OPENING, CLOSING -- FAILED --> CLOSED (host_state REFUSED)
  *	OPEN -- CLOSED unasked, or the link is lost --> CLOSED (host_state DEAD)
  *
- * The mediator answers each OPEN with OPENED or FAILED, and each CLOSE with
- * CLOSED, in order; CLOSED carries the generation of the session that ended,
- * so that a late one never ends its successor.  OPEN of a channel that is
- * open (its guest process was killed) is CLOSE followed by OPEN.
+ * The mediator answers each OPEN with OPENED or FAILED, and ends each session
+ * that it OPENED with one CLOSED, asked or not.  CLOSED carries the generation
+ * of its session, so that a late one never ends its successor.  OPEN of a
+ * channel that is open (its guest process was killed) is CLOSE, then OPEN
+ * when the session has ended.
  *
  * All functions run on the stub's thread.
  */
@@ -241,6 +242,7 @@ void stub_channel_failed(struct vgpu_stub *s, struct stub_channel *chan, uint32_
 		ctl_set(ctl, VGPU_HOST_REFUSED, error, text);
 	stub_log(s, VGPU_STUB_WARNING, (int)chan->index, "open refused by the mediator: %s", text);
 	chan_ended(s, chan);
+	stub_link_pump(s);
 }
 
 void stub_channel_closed(struct vgpu_stub *s, struct stub_channel *chan)

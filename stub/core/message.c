@@ -80,8 +80,9 @@ static void on_failed(struct vgpu_stub *s, struct message *m)
 	struct stub_channel *chan = message_channel(s, r->channel);
 	char text[sizeof(r->text)];
 
-	/* In CLOSING it answers an OPEN that is no longer wanted; CLOSED follows. */
-	if (!chan || chan->state != STUB_CHAN_OPENING || chan->send_open)
+	/* In CLOSING too: a session that ends before it was opened has failed. */
+	if (!chan || chan->send_open ||
+	    (chan->state != STUB_CHAN_OPENING && chan->state != STUB_CHAN_CLOSING))
 		return;
 	message_text(text, sizeof(text), r->text, sizeof(r->text));
 	stub_channel_failed(s, chan, r->error, text);
