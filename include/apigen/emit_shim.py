@@ -28,12 +28,12 @@ def null_checks(call):
     """Conditions under which the call is CUDA_ERROR_INVALID_VALUE before anything is sent."""
     out = []
     for p in call.params:
+        array = p.role.startswith("array")
         if p.role in ("in", "out", "inout", "new", "string", "array_in", "array_out") and not p.optional:
-            cond = f"!{p.name}"
-            if p.role.startswith("array"):
-                cond = f"({p.count} > {p.less} && !{p.name})"
-            out.append(cond)
-        if p.role.startswith("array"):
+            out.append(f"!{p.name}")
+        elif array:
+            out.append(f"({p.count} > {p.less} && !{p.name})")
+        if array:
             over = f"{p.count} > {p.limit + p.less}"
             under = f" || {p.count} < {p.less}" if p.less else ""
             out.append(over + under)
@@ -84,8 +84,7 @@ def measure(api, call):
             out += [f"{p.name}_size = strnlen({p.name}, {p.limit}) + 1;", f"if ({p.name}_size > {p.limit})",
                     "\treturn CUDA_ERROR_INVALID_VALUE;"]
         elif p.role.startswith("array"):
-            size = length(api, p)
-            out.append(f"{p.name}_size = {p.name} ? {size} : 0;" if p.optional else f"{p.name}_size = {size};")
+            out.append(f"{p.name}_size = {length(api, p)};")
     for p in call.params:
         if p.role == "new":
             out += [f"r = vgpu_handle_new({kind(api, p)}, &{p.name}_id);", "if (r)", "\treturn r;"]

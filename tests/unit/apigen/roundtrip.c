@@ -426,6 +426,7 @@ static void arrays(void **state)
 	assert_int_equal(cuDeviceGetHostAtomicCapabilities(caps, ops, 3, 7), CUDA_SUCCESS);
 	assert_int_equal(caps[0], 17);
 	assert_int_equal(caps[2], 37);
+	assert_int_equal(cuDeviceGetHostAtomicCapabilities(NULL, ops, 0, 7), CUDA_ERROR_INVALID_VALUE);
 }
 
 static void several_arrays(void **state)
