@@ -127,7 +127,7 @@ def check_special(api, call):
     if call.hand or call.early:
         raise ApiError(call.where, f"{call.cls} call '{call.name}' is hand-written anyway: 'hand' and 'early' are for async and sync")
     for p in call.params:
-        if p.role:
+        if p.role or p.nonzero:
             raise ApiError(p.where, f"parameters of {call.cls} call '{call.name}' are not annotated")
     if call.cls == "local" and call.uses:
         raise ApiError(call.where, f"local call '{call.name}' cannot use wires: make it special")

@@ -31,6 +31,8 @@ def null_checks(call):
         array = p.role.startswith("array")
         if p.role in ("in", "out", "inout", "new", "string", "array_in", "array_out") and not p.optional:
             out.append(f"!{p.name}")
+        elif p.nonzero:
+            out.append(f"!{p.name}")
         elif array:
             out.append(f"({p.count} > {p.less} && !{p.name})")
         if array:

@@ -56,6 +56,7 @@ class Param:
     where: str
     role: str = ""          # value handle host in out inout new drop string array_in array_out
     optional: bool = False
+    nonzero: bool = False   # 0 is refused before anything is sent
     count: str = ""         # arrays: parameter that holds the number of elements
     less: int = 0           # arrays: number of elements is count - less
     limit: int = 0          # arrays: most elements; strings: most bytes with the NUL

@@ -402,6 +402,13 @@ class Parser:
         p = self.param_of(call)
         p.role, p.optional = "handle", True
 
+    def attr_nonzero(self, call, _word):
+        tok = self.ident("name of a parameter")
+        p = next((q for q in call.params if q.name == tok.text), None)
+        if not p or p.pointer:
+            raise ApiError(tok.where, f"'{call.name}' has no number '{tok.text}'")
+        p.nonzero = True
+
     def attr_string(self, call, word):
         p = self.param_of(call)
         if not self.accept("max"):
@@ -409,7 +416,7 @@ class Parser:
         p.role, p.limit = "string", self.number("bytes")
 
 
-PARAM_ATTRS = {f"attr_{n}" for n in ("in", "out", "inout", "new", "drop", "host", "optional", "string")}
+PARAM_ATTRS = {f"attr_{n}" for n in ("in", "out", "inout", "new", "drop", "host", "optional", "string", "nonzero")}
 
 
 def parse(path, text, api):

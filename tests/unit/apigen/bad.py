@@ -61,6 +61,7 @@ CASES = (
     ("two new objects", call("new a", "new b", proto="cuFoo(CUevent *a, CUevent *b)"), 6, "'cuFoo' makes or destroys more than one object"),
     ("array without max", call("in p[n]"), 5, "array 'p' has no 'max'"),
     ("array of unknown length", call("in p[m] max 4"), 5, "number of elements of 'p' must be a plain parameter, not 'm'"),
+    ("pointer as nonzero number", call("out p", "nonzero p"), 6, "'cuFoo' has no number 'p'"),
     ("signed length", call("in p[n] max 4", proto="cuFoo(CUdeviceptr *p, int n)"), 5, "number of elements of 'p' is signed: 'int n'"),
     ("reply too long", call("out p[n] max 1000"), 1, "reply of 'cuFoo' can be 8000 bytes long, a slot holds 4080"),
     ("command too long", call("in p[n] max 20000"), 1, "'cuFoo' can be 160048 bytes long, a command holds 131072"),

@@ -384,6 +384,7 @@ static void refused_before_sending(void **state)
 
 	(void)state;
 	assert_int_equal(cuMemAlloc_v2(NULL, 1), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(cuStreamWriteValue32_v2(NULL, 0, 2, 3), CUDA_ERROR_INVALID_VALUE);
 	assert_int_equal(cuModuleGetGlobal_v2(&p, NULL, (CUmodule)(uintptr_t)3, "x"), CUDA_ERROR_INVALID_HANDLE);
 	ready = CUDA_ERROR_NOT_INITIALIZED;
 	assert_int_equal(cuMemAlloc_v2(NULL, 1), CUDA_ERROR_NOT_INITIALIZED);
