@@ -63,7 +63,7 @@ static inline uint32_t vgpu_handle_index(uint64_t id)
 }
 
 /* What the native driver answers to NULL, or to a handle of this kind that is not live (seen with driver 580). */
-static inline CUresult vgpu_handle_native_error(enum vgpu_handle_kind kind)
+static inline CUresult vgpu_handle_error(enum vgpu_handle_kind kind)
 {
 	switch (kind) {
 	case VGPU_HANDLE_CONTEXT:
