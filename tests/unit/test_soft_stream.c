@@ -388,26 +388,28 @@ static void *hammer(void *arg)
 	uint64_t *w = arg;
 	CUcontext ctx;
 	CUstream s;
-	CUevent e;
+	CUevent e, f;
 	long bad;
 	int i;
 
 	bad = drv->cuDevicePrimaryCtxRetain(&ctx, 0) | drv->cuCtxSetCurrent(ctx) | drv->cuStreamCreate(&s, 0) |
-	      drv->cuEventCreate(&e, 0);
+	      drv->cuEventCreate(&e, 0) | drv->cuEventCreate(&f, CU_EVENT_DISABLE_TIMING);
 	for (i = 1; i <= ROUNDS && !bad; i++) {
 		bad |= drv->cuStreamWriteValue64_v2(s, dptr(&w[0]), (uint64_t)i, 0);
 		bad |= drv->cuMemcpyDtoDAsync_v2(dptr(&w[1]), dptr(&w[0]), 8, i % 16 ? s : NULL);
 		bad |= drv->cuEventRecord(e, s);
 		bad |= drv->cuStreamWaitEvent(CU_STREAM_PER_THREAD, e, 0);
 		bad |= drv->cuMemcpyDtoDAsync_v2(dptr(&w[2]), dptr(&w[1]), 8, CU_STREAM_PER_THREAD);
+		bad |= drv->cuEventRecord(f, CU_STREAM_PER_THREAD);
+		bad |= drv->cuStreamWaitEvent(s, f, 0);
 		if (i % 64 == 1) {
 			bad |= drv->cuStreamSynchronize(CU_STREAM_PER_THREAD);
 			bad |= w[2] != (uint64_t)i;
 		}
 	}
-	bad |= drv->cuCtxSynchronize() | drv->cuStreamDestroy_v2(s) | drv->cuEventDestroy_v2(e);
+	bad |= drv->cuCtxSynchronize() | drv->cuStreamDestroy_v2(s) | drv->cuEventDestroy_v2(e) | drv->cuEventDestroy_v2(f);
 	bad |= drv->cuDevicePrimaryCtxRelease_v2(0);
-	return bad || w[0] != ROUNDS || w[1] != ROUNDS ? NULL : arg;
+	return bad || w[0] != ROUNDS || w[2] != ROUNDS ? NULL : arg;
 }
 
 static void threads_use_streams_at_once(void **state)

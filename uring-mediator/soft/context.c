@@ -9,6 +9,7 @@
 
 #include "calls.h"
 #include "context.h"
+#include "grid.h"
 #include "memory.h"
 
 #define STACK_DEPTH 256
@@ -104,7 +105,9 @@ void vgpu_soft_shutdown(void)
 	if (!atomic_compare_exchange_strong(&process_state, &ready, DOWN))
 		return;
 	soft_poison(CUDA_ERROR_DEINITIALIZED);
+	soft_grids_cancel(NULL);
 	soft_sched_stop();
+	soft_grids_stop();
 }
 
 CUcontext soft_context_handle(const struct soft_context *ctx)
@@ -199,6 +202,7 @@ void soft_context_close(struct soft_context *ctx)
 	if (!soft_poisoned() && !soft_context_drain(ctx, DESTROY_GRACE_MS)) {
 		soft_log(VGPU_SOFT_WARNING, "context destroyed while work is running: it is stopped");
 		atomic_store(&ctx->cancelled, true);
+		soft_grids_cancel(ctx);
 		soft_sched_kick();
 		soft_context_drain(ctx, -1);
 	}

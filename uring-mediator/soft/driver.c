@@ -24,6 +24,11 @@ static void fill(void)
 	soft_fill_event(&table);
 	soft_fill_fence(&table);
 	soft_fill_host_function(&table);
+	soft_fill_module(&table);
+	soft_fill_library(&table);
+	soft_fill_function(&table);
+	soft_fill_launch(&table);
+	soft_fill_occupancy(&table);
 }
 
 const struct vgpu_driver *vgpu_soft_driver(void)

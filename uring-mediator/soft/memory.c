@@ -64,12 +64,12 @@ int soft_memory_alloc(struct soft_context *ctx, uint64_t size, uint32_t flags, u
 	return soft_heap_alloc(&ctx->device->heap, size, ctx->index | flags, start);
 }
 
-void soft_memory_free(uint64_t start)
+void soft_memory_free(struct soft_context *ctx, uint64_t start)
 {
-	struct soft_device *d = device_at(start);
+	uint32_t tag = ctx->index | SOFT_TAG_MODULE;
 
-	if (d)
-		soft_heap_free(&d->heap, start);
+	if (!soft_heap_retag(&ctx->device->heap, start, tag, tag))
+		soft_heap_free(&ctx->device->heap, start);
 }
 
 void soft_memory_release(struct soft_context *ctx)

@@ -44,9 +44,10 @@ bool soft_memory_is_device(uint64_t addr);
 /* Frees all memory of @ctx and forgets its registrations. */
 void soft_memory_release(struct soft_context *ctx);
 
-/* Device memory for the driver's own use (modules). 0 or -ENOMEM. */
+/* Device memory of @ctx. 0 or -ENOMEM. */
 int soft_memory_alloc(struct soft_context *ctx, uint64_t size, uint32_t flags, uint64_t *start);
-void soft_memory_free(uint64_t start);
+/* Frees a module's variable, unless its context took it along. */
+void soft_memory_free(struct soft_context *ctx, uint64_t start);
 
 /* host_memory.c */
 bool soft_host_find(uint64_t addr, struct soft_region *out);

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Libraries and kernels: code that does not belong to a context until it is used in one. A library keeps its PTX text,
+ * which each instance parses again (variables are bound once for a parsed module), and a parsed copy that answers
+ * questions. A mutex in the library guards its instances.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "calls.h"
+#include "module.h"
+
+struct soft_library {
+	struct soft_object obj;
+	struct soft_code code;
+	struct ptx_module *ptx; /* parsed, unbound: for names and attributes */
+	size_t num_kernels;
+	uint64_t *kernels;      /* handles */
+	pthread_mutex_t lock;
+	uint64_t instance[SOFT_MAX_CONTEXTS]; /* modules, by the context's index */
+};
+
+static void release_library(struct soft_object *o)
+{
+	struct soft_library *l = (struct soft_library *)o;
+
+	ptx_free(l->ptx);
+	free(l->code.text);
+	free(l->kernels);
+	pthread_mutex_destroy(&l->lock);
+	free(l);
+}
+
+static void release_kernel(struct soft_object *o)
+{
+	struct soft_kernel *k = (struct soft_kernel *)o;
+
+	soft_put(&k->library->obj);
+	free(k);
+}
+
+static void unload(struct soft_library *l)
+{
+	struct soft_object *o;
+	size_t i;
+
+	for (i = 0; i < l->num_kernels; i++) {
+		o = soft_take(l->kernels[i], SOFT_KERNEL);
+		if (o)
+			soft_put(o);
+	}
+	for (i = 0; i < SOFT_MAX_CONTEXTS; i++)
+		if (l->instance[i])
+			soft_module_unload(l->instance[i]);
+}
+
+static CUresult make_kernels(struct soft_library *l)
+{
+	size_t n = ptx_entry_count(l->ptx);
+	struct soft_kernel *k;
+
+	l->kernels = calloc(n + 1, sizeof(*l->kernels));
+	if (!l->kernels)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	for (; l->num_kernels < n; l->num_kernels++) {
+		k = calloc(1, sizeof(*k));
+		if (!k)
+			return CUDA_ERROR_OUT_OF_MEMORY;
+		soft_object_init(&k->obj, SOFT_KERNEL, NULL, release_kernel);
+		soft_ref(&l->obj);
+		k->library = l;
+		k->index = l->num_kernels;
+		k->entry = ptx_entry_at(l->ptx, k->index);
+		atomic_init(&k->settings.carveout, -1);
+		if (soft_bind(&k->obj) < 0) {
+			soft_put(&k->obj);
+			return CUDA_ERROR_OUT_OF_MEMORY;
+		}
+		l->kernels[l->num_kernels] = k->obj.handle;
+	}
+	return CUDA_SUCCESS;
+}
+
+/* Lock held. The instance in @ctx, made if there is none; with a reference. */
+static CUresult instance(struct soft_library *l, struct soft_context *ctx, struct soft_module **out)
+{
+	struct ptx_module *ptx;
+	CUresult rc;
+
+	*out = l->instance[ctx->index] ? soft_get(l->instance[ctx->index], SOFT_MODULE) : NULL;
+	if (*out)
+		return CUDA_SUCCESS;
+	rc = soft_code_parse(&l->code, &ptx);
+	if (!rc)
+		rc = soft_module_create(ctx, ptx, l->obj.handle, out);
+	if (!rc)
+		l->instance[ctx->index] = (*out)->obj.handle;
+	return rc;
+}
+
+static CUresult get_instance(struct soft_library *l, struct soft_context *ctx, struct soft_module **out)
+{
+	CUresult rc;
+
+	pthread_mutex_lock(&l->lock);
+	rc = instance(l, ctx, out);
+	pthread_mutex_unlock(&l->lock);
+	return rc;
+}
+
+CUresult soft_kernel_function(struct soft_kernel *k, struct soft_context *ctx, struct soft_function **out)
+{
+	struct soft_module *m;
+	CUresult rc = get_instance(k->library, ctx, &m);
+
+	if (rc)
+		return rc;
+	*out = soft_module_function(m, k->index);
+	if (*out)
+		atomic_store(&(*out)->settings.max_dynamic_shared, atomic_load(&k->settings.max_dynamic_shared));
+	soft_put(&m->obj);
+	return *out ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+}
+
+static CUresult load(CUlibrary *out, const void *code)
+{
+	struct soft_library *l;
+	CUresult rc = soft_enter_any();
+
+	if (rc)
+		return rc;
+	if (!out || !code)
+		return CUDA_ERROR_INVALID_VALUE;
+	l = calloc(1, sizeof(*l));
+	if (!l)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	rc = soft_image_load(code, &l->code, &l->ptx, NULL, 0);
+	if (rc) {
+		free(l);
+		return rc;
+	}
+	soft_object_init(&l->obj, SOFT_LIBRARY, NULL, release_library);
+	pthread_mutex_init(&l->lock, NULL);
+	rc = make_kernels(l);
+	if (!rc && soft_bind(&l->obj) < 0)
+		rc = CUDA_ERROR_OUT_OF_MEMORY;
+	if (rc) {
+		unload(l);
+		soft_put(&l->obj);
+		return rc;
+	}
+	*out = (CUlibrary)(uintptr_t)l->obj.handle;
+	return CUDA_SUCCESS;
+}
+
+/* JIT and library options only say how to compile and whether to keep the image; nothing here depends on them. */
+static CUresult soft_cuLibraryLoadData(CUlibrary *library, const void *code, CUjit_option *options, void **values,
+				       unsigned int n, CUlibraryOption *library_options, void **library_values,
+				       unsigned int num_library_options)
+{
+	if ((n && (!options || !values)) || (num_library_options && !library_options))
+		return CUDA_ERROR_INVALID_VALUE;
+	(void)library_values;
+	return load(library, code);
+}
+
+static CUresult soft_cuLibraryLoadFromFile(CUlibrary *library, const char *name, CUjit_option *options, void **values,
+					   unsigned int n, CUlibraryOption *library_options, void **library_values,
+					   unsigned int num_library_options)
+{
+	struct stat st;
+	CUresult rc = CUDA_ERROR_FILE_NOT_FOUND;
+	void *image;
+	int fd;
+
+	if (!library || !name || (n && (!options || !values)) || (num_library_options && !library_options))
+		return CUDA_ERROR_INVALID_VALUE;
+	(void)library_values;
+	fd = open(name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return rc;
+	if (!fstat(fd, &st) && st.st_size > 0) {
+		image = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+		if (image != MAP_FAILED) {
+			vgpu_soft_set_image_limit((size_t)st.st_size);
+			rc = load(library, image);
+			munmap(image, (size_t)st.st_size);
+		}
+	}
+	close(fd);
+	return rc;
+}
+
+static CUresult soft_cuLibraryUnload(CUlibrary handle)
+{
+	struct soft_library *l;
+	CUresult rc = soft_enter_any();
+
+	if (rc)
+		return rc;
+	l = soft_take((uint64_t)(uintptr_t)handle, SOFT_LIBRARY);
+	if (!l)
+		return CUDA_ERROR_INVALID_HANDLE;
+	unload(l);
+	soft_put(&l->obj);
+	return CUDA_SUCCESS;
+}
+
+/* What the calls below begin with; takes a reference. */
+static CUresult enter_library(CUlibrary handle, bool arguments_ok, struct soft_library **l)
+{
+	CUresult rc = soft_enter_any();
+
+	if (rc)
+		return rc;
+	if (!arguments_ok)
+		return CUDA_ERROR_INVALID_VALUE;
+	*l = soft_get((uint64_t)(uintptr_t)handle, SOFT_LIBRARY);
+	return *l ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+}
+
+static CUresult soft_cuLibraryGetKernel(CUkernel *out, CUlibrary handle, const char *name)
+{
+	struct soft_library *l;
+	size_t i;
+	CUresult rc = enter_library(handle, out && name, &l);
+
+	if (rc)
+		return rc;
+	for (i = 0; i < l->num_kernels; i++)
+		if (!strcmp(ptx_entry_at(l->ptx, i)->name, name))
+			break;
+	if (i < l->num_kernels)
+		*out = (CUkernel)(uintptr_t)l->kernels[i];
+	else
+		rc = CUDA_ERROR_NOT_FOUND;
+	soft_put(&l->obj);
+	return rc;
+}
+
+static CUresult soft_cuLibraryGetKernelCount(unsigned int *count, CUlibrary handle)
+{
+	struct soft_library *l;
+	CUresult rc = enter_library(handle, count, &l);
+
+	if (rc)
+		return rc;
+	*count = (unsigned)l->num_kernels;
+	soft_put(&l->obj);
+	return CUDA_SUCCESS;
+}
+
+/* The instance in the current context; with a reference. */
+static CUresult current_instance(CUlibrary handle, bool arguments_ok, struct soft_module **m)
+{
+	struct soft_library *l;
+	struct soft_context *ctx;
+	CUresult rc = soft_enter(&ctx);
+
+	if (rc)
+		return rc;
+	rc = enter_library(handle, arguments_ok, &l);
+	if (rc)
+		return rc;
+	rc = get_instance(l, ctx, m);
+	soft_put(&l->obj);
+	return rc;
+}
+
+static CUresult soft_cuLibraryGetModule(CUmodule *out, CUlibrary handle)
+{
+	struct soft_module *m;
+	CUresult rc = current_instance(handle, out, &m);
+
+	if (rc)
+		return rc;
+	*out = (CUmodule)(uintptr_t)m->obj.handle;
+	soft_put(&m->obj);
+	return CUDA_SUCCESS;
+}
+
+static CUresult soft_cuLibraryGetGlobal(CUdeviceptr *dptr, size_t *bytes, CUlibrary handle, const char *name)
+{
+	struct soft_module *m;
+	CUresult rc = current_instance(handle, name && (dptr || bytes), &m);
+
+	if (rc)
+		return rc;
+	rc = soft_module_variable(m, name, dptr, bytes);
+	soft_put(&m->obj);
+	return rc;
+}
+
+void soft_fill_library(struct vgpu_driver *d)
+{
+	SOFT_SLOT(d, cuLibraryLoadData);
+	SOFT_SLOT(d, cuLibraryLoadFromFile);
+	SOFT_SLOT(d, cuLibraryUnload);
+	SOFT_SLOT(d, cuLibraryGetKernel);
+	SOFT_SLOT(d, cuLibraryGetKernelCount);
+	SOFT_SLOT(d, cuLibraryGetModule);
+	SOFT_SLOT(d, cuLibraryGetGlobal);
+	d->cuLibraryGetManaged = soft_cuLibraryGetGlobal;
+}

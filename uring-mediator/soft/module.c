@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Modules: loading, binding to memory, look-up of functions and variables.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "calls.h"
+#include "memory.h"
+#include "module.h"
+
+static void release_module(struct soft_object *o)
+{
+	struct soft_module *m = (struct soft_module *)o;
+	size_t i;
+
+	for (i = 0; m->globals && i < ptx_global_count(m->ptx); i++)
+		if (m->globals[i])
+			soft_memory_free(o->ctx, m->globals[i]);
+	ptx_free(m->ptx);
+	free(m->globals);
+	free(m->functions);
+	free(m);
+}
+
+static void release_function(struct soft_object *o)
+{
+	struct soft_function *f = (struct soft_function *)o;
+
+	soft_put(&f->module->obj);
+	free(f);
+}
+
+/* Gives every variable memory, then writes what they hold at first. */
+static CUresult bind_globals(struct soft_module *m)
+{
+	size_t i, n = ptx_global_count(m->ptx);
+
+	m->globals = calloc(n + 1, sizeof(*m->globals));
+	if (!m->globals)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	for (i = 0; i < n; i++) {
+		if (soft_memory_alloc(m->obj.ctx, ptx_global_at(m->ptx, i)->size, SOFT_TAG_MODULE, &m->globals[i]) < 0)
+			return CUDA_ERROR_OUT_OF_MEMORY;
+		if (ptx_bind_global(m->ptx, i, m->globals[i]) < 0)
+			return CUDA_ERROR_INVALID_PTX;
+	}
+	for (i = 0; i < n; i++)
+		if (ptx_write_initial(m->ptx, i, (void *)m->globals[i]) < 0)
+			return CUDA_ERROR_INVALID_PTX;
+	return CUDA_SUCCESS;
+}
+
+static CUresult make_functions(struct soft_module *m)
+{
+	struct soft_function *f;
+	size_t i, n = ptx_entry_count(m->ptx);
+
+	m->functions = calloc(n + 1, sizeof(*m->functions));
+	if (!m->functions)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	for (i = 0; i < n; i++, m->num_functions++) {
+		f = calloc(1, sizeof(*f));
+		if (!f)
+			return CUDA_ERROR_OUT_OF_MEMORY;
+		soft_object_init(&f->obj, SOFT_FUNCTION, m->obj.ctx, release_function);
+		soft_ref(&m->obj);
+		f->module = m;
+		f->entry = ptx_entry_at(m->ptx, i);
+		atomic_init(&f->settings.carveout, -1);
+		if (soft_bind(&f->obj) < 0) {
+			soft_put(&f->obj);
+			return CUDA_ERROR_OUT_OF_MEMORY;
+		}
+		m->functions[i] = f->obj.handle;
+	}
+	return CUDA_SUCCESS;
+}
+
+static void drop_functions(struct soft_module *m)
+{
+	struct soft_object *o;
+	size_t i;
+
+	for (i = 0; i < m->num_functions; i++) {
+		o = soft_take(m->functions[i], SOFT_FUNCTION);
+		if (o)
+			soft_put(o);
+	}
+}
+
+CUresult soft_module_create(struct soft_context *ctx, struct ptx_module *ptx, uint64_t library,
+			    struct soft_module **out)
+{
+	struct soft_module *m = calloc(1, sizeof(*m));
+	CUresult rc;
+
+	if (!m) {
+		ptx_free(ptx);
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	soft_object_init(&m->obj, SOFT_MODULE, ctx, release_module);
+	m->ptx = ptx;
+	m->library = library;
+	rc = bind_globals(m);
+	if (!rc)
+		rc = make_functions(m);
+	soft_ref(&m->obj); /* the caller's, beside the table's */
+	if (!rc && soft_bind(&m->obj) < 0)
+		rc = CUDA_ERROR_OUT_OF_MEMORY;
+	if (rc) {
+		drop_functions(m);
+		soft_put(&m->obj);
+		soft_put(&m->obj);
+		return rc;
+	}
+	*out = m;
+	return CUDA_SUCCESS;
+}
+
+bool soft_module_unload(uint64_t handle)
+{
+	struct soft_module *m = soft_take(handle, SOFT_MODULE);
+
+	if (!m)
+		return false;
+	drop_functions(m);
+	soft_put(&m->obj);
+	return true;
+}
+
+struct soft_function *soft_module_function(struct soft_module *m, size_t index)
+{
+	return index < m->num_functions ? soft_get(m->functions[index], SOFT_FUNCTION) : NULL;
+}
+
+CUresult soft_module_variable(struct soft_module *m, const char *name, CUdeviceptr *dptr, size_t *bytes)
+{
+	const struct ptx_global *g;
+	size_t i, n = ptx_global_count(m->ptx);
+
+	for (i = 0; i < n; i++) {
+		g = ptx_global_at(m->ptx, i);
+		if (strcmp(g->name, name))
+			continue;
+		if (dptr)
+			*dptr = m->globals[i];
+		if (bytes)
+			*bytes = g->size;
+		return CUDA_SUCCESS;
+	}
+	return CUDA_ERROR_NOT_FOUND;
+}
+
+/* The log buffers of the JIT options, NULL when there are none. */
+static char *log_buffer(unsigned n, const CUjit_option *options, void **values, size_t *size)
+{
+	char *buffer = NULL;
+	unsigned i;
+
+	*size = 0;
+	for (i = 0; options && values && i < n; i++) {
+		if (options[i] == CU_JIT_ERROR_LOG_BUFFER)
+			buffer = values[i];
+		else if (options[i] == CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES)
+			*size = (uint32_t)(uintptr_t)values[i];
+	}
+	return buffer;
+}
+
+static CUresult load(CUmodule *out, const void *image, char *log, size_t log_size)
+{
+	struct ptx_module *ptx;
+	struct soft_context *ctx;
+	struct soft_module *m;
+	struct soft_code code;
+	CUresult rc = soft_enter(&ctx);
+
+	if (rc)
+		return rc;
+	if (!out || !image)
+		return CUDA_ERROR_INVALID_VALUE;
+	rc = soft_image_load(image, &code, &ptx, log, log_size);
+	if (rc)
+		return rc;
+	free(code.text);
+	rc = soft_module_create(ctx, ptx, 0, &m);
+	if (rc)
+		return rc;
+	*out = (CUmodule)(uintptr_t)m->obj.handle;
+	soft_put(&m->obj);
+	return CUDA_SUCCESS;
+}
+
+static CUresult soft_cuModuleLoadData(CUmodule *module, const void *image)
+{
+	return load(module, image, NULL, 0);
+}
+
+static CUresult soft_cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned int n, CUjit_option *options,
+					void **values)
+{
+	size_t size;
+	char *log = log_buffer(n, options, values, &size);
+
+	if (n && (!options || !values))
+		return CUDA_ERROR_INVALID_VALUE;
+	return load(module, image, log, size);
+}
+
+static CUresult soft_cuModuleLoad(CUmodule *module, const char *name)
+{
+	struct stat st;
+	CUresult rc = CUDA_ERROR_FILE_NOT_FOUND;
+	void *image;
+	int fd;
+
+	if (!module || !name)
+		return CUDA_ERROR_INVALID_VALUE;
+	fd = open(name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return rc;
+	if (!fstat(fd, &st) && st.st_size > 0) {
+		image = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+		if (image != MAP_FAILED) {
+			vgpu_soft_set_image_limit((size_t)st.st_size);
+			rc = load(module, image, NULL, 0);
+			munmap(image, (size_t)st.st_size);
+		}
+	}
+	close(fd);
+	return rc;
+}
+
+static CUresult soft_cuModuleUnload(CUmodule handle)
+{
+	struct soft_context *ctx;
+	struct soft_module *m;
+	CUresult rc = soft_enter(&ctx);
+
+	if (rc)
+		return rc;
+	m = soft_get((uint64_t)(uintptr_t)handle, SOFT_MODULE);
+	if (!m)
+		return CUDA_ERROR_INVALID_HANDLE;
+	/* The module of a library is the library's. */
+	if (m->library || !soft_module_unload(m->obj.handle))
+		rc = CUDA_ERROR_INVALID_HANDLE;
+	soft_put(&m->obj);
+	return rc;
+}
+
+/* What the calls below begin with; takes a reference. */
+static CUresult enter_module(CUmodule handle, bool arguments_ok, struct soft_module **m)
+{
+	struct soft_context *ctx;
+	CUresult rc = soft_enter(&ctx);
+
+	if (rc)
+		return rc;
+	if (!arguments_ok)
+		return CUDA_ERROR_INVALID_VALUE;
+	*m = soft_get((uint64_t)(uintptr_t)handle, SOFT_MODULE);
+	return *m ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+}
+
+static CUresult soft_cuModuleGetFunction(CUfunction *out, CUmodule handle, const char *name)
+{
+	struct soft_module *m;
+	size_t i;
+	CUresult rc = enter_module(handle, out && name, &m);
+
+	if (rc)
+		return rc;
+	for (i = 0; i < m->num_functions; i++)
+		if (!strcmp(ptx_entry_at(m->ptx, i)->name, name))
+			break;
+	if (i < m->num_functions)
+		*out = (CUfunction)(uintptr_t)m->functions[i];
+	else
+		rc = CUDA_ERROR_NOT_FOUND;
+	soft_put(&m->obj);
+	return rc;
+}
+
+static CUresult soft_cuModuleGetFunctionCount(unsigned int *count, CUmodule handle)
+{
+	struct soft_module *m;
+	CUresult rc = enter_module(handle, count, &m);
+
+	if (rc)
+		return rc;
+	*count = (unsigned)m->num_functions;
+	soft_put(&m->obj);
+	return CUDA_SUCCESS;
+}
+
+static CUresult soft_cuModuleGetGlobal_v2(CUdeviceptr *dptr, size_t *bytes, CUmodule handle, const char *name)
+{
+	struct soft_module *m;
+	CUresult rc = enter_module(handle, name, &m);
+
+	if (rc)
+		return rc;
+	rc = soft_module_variable(m, name, dptr, bytes);
+	soft_put(&m->obj);
+	return rc;
+}
+
+static CUresult soft_cuModuleGetLoadingMode(CUmoduleLoadingMode *mode)
+{
+	if (!mode)
+		return CUDA_ERROR_INVALID_VALUE;
+	*mode = CU_MODULE_EAGER_LOADING;
+	return CUDA_SUCCESS;
+}
+
+void soft_fill_module(struct vgpu_driver *d)
+{
+	SOFT_SLOT(d, cuModuleLoad);
+	SOFT_SLOT(d, cuModuleLoadData);
+	SOFT_SLOT(d, cuModuleLoadDataEx);
+	d->cuModuleLoadFatBinary = soft_cuModuleLoadData;
+	SOFT_SLOT(d, cuModuleUnload);
+	SOFT_SLOT(d, cuModuleGetFunction);
+	SOFT_SLOT(d, cuModuleGetFunctionCount);
+	SOFT_SLOT(d, cuModuleGetGlobal_v2);
+	SOFT_SLOT(d, cuModuleGetLoadingMode);
+}
