@@ -169,7 +169,7 @@ static CUresult soft_cuStreamBatchMemOp_v2(CUstream handle, unsigned int count, 
 
 	if (rc)
 		return rc;
-	if (!count || count > 256 || !ops || flags)
+	if (count > 256 || (count && !ops) || flags)
 		return CUDA_ERROR_INVALID_VALUE;
 	for (i = 0; i < count && !rc; i++)
 		rc = check_batched(&ops[i]);
