@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The arena's allocator. The shared extent table is the only thing that other
+ * processes of the VM touch; what it says about extents of ours is never read
+ * back. Any thread; one mutex, never held across a wait for the GPU.
+ *
+ * An extent is FREE (not ours), HEAD of a run of whole extents, TAIL of one,
+ * or BUDDY: split. A split extent has one byte for each smallest block:
+ * the order of the block that starts there, plus IN_USE, or 0xff inside one.
+ */
+#include "arena.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "thread.h"
+
+#define IN_USE	0x80u
+#define INSIDE	0xffu
+
+enum kind { FREE, HEAD, TAIL, BUDDY };
+
+struct vgpu_arena_extent {
+	uint8_t kind;
+	uint8_t largest;	/* BUDDY: order of the largest free block plus one, 0: none */
+	uint32_t run;		/* HEAD: extents in the run */
+	uint8_t *map;		/* BUDDY: one byte for each smallest block */
+};
+
+static uint32_t order_of(uint64_t size)
+{
+	uint32_t order = 0;
+
+	while (((uint64_t)VGPU_ARENA_MIN << order) < size)
+		order++;
+	return order;
+}
+
+int vgpu_arena_init(struct vgpu_arena *a, void *memory, const struct vgpu_shm_geometry *g, uint32_t channel)
+{
+	memset(a, 0, sizeof(*a));
+	pthread_mutex_init(&a->lock, NULL);
+	a->base = (uint8_t *)memory + g->arena_at;
+	a->extent_size = g->extent_size;
+	a->extent_count = g->extent_count;
+	a->owners = vgpu_shm_extents(memory, g);
+	a->owner = channel + 1;
+	a->orders = order_of(g->extent_size);
+	a->extents = calloc(g->extent_count, sizeof(*a->extents));
+	return a->extents ? 0 : -ENOMEM;
+}
+
+void vgpu_arena_destroy(struct vgpu_arena *a)
+{
+	uint32_t i;
+
+	for (i = 0; a->extents && i < a->extent_count; i++)
+		free(a->extents[i].map);
+	free(a->extents);
+	a->extents = NULL;
+	pthread_mutex_destroy(&a->lock);
+}
+
+static void give_back(struct vgpu_arena *a, uint32_t first, uint32_t count)
+{
+	uint32_t i;
+
+	for (i = first; i < first + count; i++)
+		atomic_store_explicit(&a->owners[i], VGPU_EXTENT_FREE, memory_order_release);
+}
+
+/* Claim exactly [first, first + count); false with nothing claimed if one is taken. */
+static bool claim_run(struct vgpu_arena *a, uint32_t first, uint32_t count)
+{
+	uint32_t i, none;
+
+	for (i = 0; i < count; i++) {
+		none = VGPU_EXTENT_FREE;
+		if (!atomic_compare_exchange_strong(&a->owners[first + i], &none, a->owner)) {
+			give_back(a, first, i);
+			return false;
+		}
+	}
+	if (a->claimed && a->claimed(first, count)) {
+		give_back(a, first, count);
+		return false;
+	}
+	return true;
+}
+
+/* A run of `count` extents that nobody owns. Its index, or -1. */
+static int64_t claim(struct vgpu_arena *a, uint32_t count)
+{
+	uint32_t i, have = 0;
+
+	for (i = 0; i < a->extent_count; i++) {
+		if (atomic_load_explicit(&a->owners[i], memory_order_relaxed) != VGPU_EXTENT_FREE) {
+			have = 0;
+			continue;
+		}
+		if (++have < count)
+			continue;
+		if (claim_run(a, i + 1 - count, count))
+			return i + 1 - count;
+		have = 0;
+	}
+	return -1;
+}
+
+static void *alloc_run(struct vgpu_arena *a, uint64_t size)
+{
+	uint64_t count = (size + a->extent_size - 1) / a->extent_size;
+	int64_t first;
+	uint64_t i;
+
+	if (count > a->extent_count)
+		return NULL;
+	first = claim(a, (uint32_t)count);
+	if (first < 0)
+		return NULL;
+	a->extents[first].kind = HEAD;
+	a->extents[first].run = (uint32_t)count;
+	for (i = 1; i < count; i++)
+		a->extents[(uint64_t)first + i].kind = TAIL;
+	a->used += count * a->extent_size;
+	return a->base + (uint64_t)first * a->extent_size;
+}
+
+/* Claim an extent and make it one free block. NULL without memory. */
+static struct vgpu_arena_extent *split_new(struct vgpu_arena *a)
+{
+	uint32_t blocks = 1u << a->orders;
+	int64_t at = claim(a, 1);
+	struct vgpu_arena_extent *e;
+
+	if (at < 0)
+		return NULL;
+	e = &a->extents[at];
+	e->map = malloc(blocks);
+	if (!e->map) {
+		give_back(a, (uint32_t)at, 1);
+		return NULL;
+	}
+	memset(e->map, INSIDE, blocks);
+	e->map[0] = (uint8_t)a->orders;
+	e->kind = BUDDY;
+	e->largest = (uint8_t)(a->orders + 1);
+	return e;
+}
+
+static void find_largest(const struct vgpu_arena *a, struct vgpu_arena_extent *e)
+{
+	uint32_t at = 0, blocks = 1u << a->orders, order;
+
+	e->largest = 0;
+	while (at < blocks) {
+		order = e->map[at] & ~IN_USE;
+		if (!(e->map[at] & IN_USE) && order + 1 > e->largest)
+			e->largest = (uint8_t)(order + 1);
+		at += 1u << order;
+	}
+}
+
+/* The smallest free block of at least `order` in a split extent that has one. */
+static uint32_t best_fit(const struct vgpu_arena *a, const struct vgpu_arena_extent *e, uint32_t order)
+{
+	uint32_t at = 0, blocks = 1u << a->orders, best = 0, best_order = UINT32_MAX, have;
+
+	while (at < blocks) {
+		have = e->map[at] & ~IN_USE;
+		if (!(e->map[at] & IN_USE) && have >= order && have < best_order) {
+			best = at;
+			best_order = have;
+			if (have == order)
+				break;
+		}
+		at += 1u << have;
+	}
+	return best;
+}
+
+static void *alloc_block(struct vgpu_arena *a, uint32_t order)
+{
+	struct vgpu_arena_extent *e = NULL;
+	uint32_t i, at, have;
+
+	for (i = 0; i < a->extent_count && !e; i++)
+		if (a->extents[i].kind == BUDDY && a->extents[i].largest > order)
+			e = &a->extents[i];
+	if (!e)
+		e = split_new(a);
+	if (!e)
+		return NULL;
+	at = best_fit(a, e, order);
+	for (have = e->map[at]; have > order; have--)
+		e->map[at + (1u << (have - 1))] = (uint8_t)(have - 1);
+	e->map[at] = (uint8_t)(order | IN_USE);
+	find_largest(a, e);
+	a->used += (uint64_t)VGPU_ARENA_MIN << order;
+	return a->base + (uint64_t)(e - a->extents) * a->extent_size + (uint64_t)at * VGPU_ARENA_MIN;
+}
+
+void *vgpu_arena_alloc(struct vgpu_arena *a, uint64_t size)
+{
+	void *p;
+
+	if (!size)
+		return NULL;
+	vgpu_lock(&a->lock);
+	p = size > a->extent_size / 2 ? alloc_run(a, size) : alloc_block(a, order_of(size));
+	vgpu_unlock(&a->lock);
+	return p;
+}
+
+static void release(struct vgpu_arena *a, uint32_t first, uint32_t count)
+{
+	uint32_t i;
+
+	if (a->released)
+		a->released(first, count);
+	for (i = first; i < first + count; i++) {
+		free(a->extents[i].map);
+		memset(&a->extents[i], 0, sizeof(a->extents[i]));
+	}
+	give_back(a, first, count);
+}
+
+static int free_block(struct vgpu_arena *a, uint32_t index, uint64_t offset)
+{
+	struct vgpu_arena_extent *e = &a->extents[index];
+	uint32_t at = (uint32_t)(offset / VGPU_ARENA_MIN), order, buddy;
+
+	if (offset % VGPU_ARENA_MIN || e->map[at] == INSIDE || !(e->map[at] & IN_USE))
+		return -EINVAL;
+	order = e->map[at] & ~IN_USE;
+	a->used -= (uint64_t)VGPU_ARENA_MIN << order;
+	for (; order < a->orders; order++) {
+		buddy = at ^ (1u << order);
+		if (e->map[buddy] != order)
+			break;
+		e->map[at > buddy ? at : buddy] = INSIDE;
+		at = at < buddy ? at : buddy;
+	}
+	e->map[at] = (uint8_t)order;
+	if (order == a->orders)
+		release(a, index, 1);
+	else
+		find_largest(a, e);
+	return 0;
+}
+
+int vgpu_arena_free(struct vgpu_arena *a, void *p)
+{
+	uint64_t at = (uint64_t)((uint8_t *)p - a->base);
+	uint32_t index;
+	int r = -EINVAL;
+
+	if ((uint8_t *)p < a->base || at / a->extent_size >= a->extent_count)
+		return -EINVAL;
+	index = (uint32_t)(at / a->extent_size);
+	vgpu_lock(&a->lock);
+	if (a->extents[index].kind == BUDDY) {
+		r = free_block(a, index, at % a->extent_size);
+	} else if (a->extents[index].kind == HEAD && !(at % a->extent_size)) {
+		a->used -= (uint64_t)a->extents[index].run * a->extent_size;
+		release(a, index, a->extents[index].run);
+		r = 0;
+	}
+	vgpu_unlock(&a->lock);
+	return r;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory that application, worker and GPU see at one address. Extents of the
+ * shared arena are claimed for this channel by compare-and-swap in the shared
+ * table; inside one extent a buddy allocator serves small requests, larger
+ * ones get a run of extents. All bookkeeping is private to this process.
+ */
+#ifndef VGPU_SHIM_ARENA_H
+#define VGPU_SHIM_ARENA_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include <vgpu/shm.h>
+
+#define VGPU_ARENA_MIN	512u	/* bytes of the smallest block, and alignment of each */
+
+struct vgpu_arena_extent;
+
+struct vgpu_arena {
+	pthread_mutex_t lock;
+	uint8_t *base;			/* of extent 0 */
+	uint64_t extent_size;		/* a power of two */
+	uint32_t extent_count;
+	_Atomic uint32_t *owners;	/* shared table */
+	uint32_t owner;			/* our channel + 1 */
+	uint32_t orders;		/* order o holds blocks of VGPU_ARENA_MIN << o; the last is the extent */
+	struct vgpu_arena_extent *extents;
+	uint64_t used;			/* bytes handed out, rounded */
+	/*
+	 * Told of extents claimed and about to be released, under the lock; may be NULL.
+	 * `claimed` false means that the worker would not take them.
+	 */
+	int (*claimed)(uint32_t first, uint32_t count);
+	void (*released)(uint32_t first, uint32_t count);
+};
+
+/* `memory` is the whole shared memory, `channel` ours. 0 or -ENOMEM. */
+int vgpu_arena_init(struct vgpu_arena *a, void *memory, const struct vgpu_shm_geometry *g, uint32_t channel);
+void vgpu_arena_destroy(struct vgpu_arena *a);
+/* `size` bytes (above 0), aligned to VGPU_ARENA_MIN, pages of 4 KiB and more to their size. NULL: exhausted. */
+void *vgpu_arena_alloc(struct vgpu_arena *a, uint64_t size);
+/* What vgpu_arena_alloc() returned. -EINVAL if it did not, or twice. */
+int vgpu_arena_free(struct vgpu_arena *a, void *p);
+
+#endif

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Commands into the ring, replies out of their slots.
+ *
+ * One mutex serialises the producers of this process from reserve to publish;
+ * a command is written in place, so a launch costs its caller one lock, the
+ * stores and one look at the consumer's state. Reply slots are taken before
+ * the lock and waited for without it. Everything here may run in any thread
+ * of the application; with VGPU_BATCH above 1 a thread of ours rings for
+ * commands that were held back for too long.
+ */
+#include "channel.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "call.h"
+#include "context.h"
+#include "log.h"
+#include "stream.h"
+#include "thread.h"
+#include "wait.h"
+
+__thread struct vgpu_thread vgpu_thread __attribute__((tls_model("initial-exec")));
+
+static struct {
+	pthread_mutex_t lock;
+	struct vgpu_producer producer;
+	uint64_t seq;
+	_Atomic uint64_t free_slots;
+	_Atomic uint64_t reported;	/* deferred_seq that the application has been told */
+	uint32_t batch, batch_usec;
+	uint32_t held;			/* commands published to a sleeper without a doorbell; under the lock */
+	uint64_t doorbells;		/* under the lock */
+	pthread_mutex_t flush_lock;
+	pthread_cond_t flush_wake;
+	bool flush_wanted;		/* under flush_lock */
+} channel = {
+	.lock = PTHREAD_MUTEX_INITIALIZER,
+	.flush_lock = PTHREAD_MUTEX_INITIALIZER,
+	.flush_wake = PTHREAD_COND_INITIALIZER,
+};
+
+CUresult vgpu_ready(void)
+{
+	uint32_t state = atomic_load_explicit(&vgpu_session.state, memory_order_acquire);
+
+	if (state == VGPU_SESSION_COLD || state == VGPU_SESSION_FORKED)
+		return CUDA_ERROR_NOT_INITIALIZED;
+	if (vgpu_thread.busy)
+		return CUDA_ERROR_NOT_PERMITTED;
+	if (state != VGPU_SESSION_OPEN)
+		return (CUresult)atomic_load(&vgpu_session.error);
+	return CUDA_SUCCESS;
+}
+
+CUresult vgpu_call_ready(unsigned flags)
+{
+	CUresult r = vgpu_ready();
+
+	if (r)
+		return r;
+	if (flags & VGPU_CALL_CONTEXT) {
+		if (!vgpu_thread.current)
+			return CUDA_ERROR_INVALID_CONTEXT;
+		if (!vgpu_thread.current->alive)
+			return CUDA_ERROR_CONTEXT_IS_DESTROYED;
+	}
+	return vgpu_error_sticky();
+}
+
+static uint32_t thread_id(void)
+{
+	if (!vgpu_thread.id)
+		vgpu_thread.id = (uint32_t)syscall(SYS_gettid);
+	return vgpu_thread.id;
+}
+
+/* A slot's number plus one, or 0 when the session ended while all were taken. */
+static uint32_t take_slot(void)
+{
+	struct vgpu_wait w = VGPU_WAIT_INIT;
+	uint64_t free = atomic_load_explicit(&channel.free_slots, memory_order_relaxed);
+	uint64_t bit;
+
+	for (;;) {
+		while (!free) {
+			if (vgpu_wait_step(&w) && vgpu_session_check())
+				return 0;
+			free = atomic_load_explicit(&channel.free_slots, memory_order_relaxed);
+		}
+		bit = free & -free;
+		if (atomic_compare_exchange_weak_explicit(&channel.free_slots, &free, free & ~bit,
+							  memory_order_acquire, memory_order_relaxed))
+			return (uint32_t)__builtin_ctzll(bit) + 1;
+	}
+}
+
+static void give_slot(uint32_t slot)
+{
+	if (slot)
+		atomic_fetch_or_explicit(&channel.free_slots, 1ull << (slot - 1), memory_order_release);
+}
+
+/* Space in the ring, with the lock held; NULL when the session ended while it was full. */
+static void *reserve(uint32_t size)
+{
+	void *p = vgpu_producer_reserve(&channel.producer, size);
+	struct vgpu_wait w = VGPU_WAIT_INIT;
+
+	if (p)
+		return p;
+	atomic_fetch_add_explicit(&vgpu_counters()->ring_full, 1, memory_order_relaxed);
+	if (channel.held) {
+		channel.held = 0;
+		channel.doorbells++;
+		vgpu_session.transport.ops->doorbell(&vgpu_session.transport);
+	}
+	while (!(p = vgpu_producer_reserve(&channel.producer, size)))
+		if (vgpu_wait_step(&w) && vgpu_session_check())
+			return NULL;
+	return p;
+}
+
+static void fill_header(struct vgpu_call *c, struct vgpu_cmd *cmd, uint16_t op, uint32_t args_size,
+			uint32_t payload_size)
+{
+	memset(cmd, 0, sizeof(*cmd) + args_size);
+	cmd->size = c->size;
+	cmd->op = op;
+	cmd->slot = (uint16_t)c->slot;
+	cmd->args_size = args_size;
+	cmd->payload_size = payload_size;
+	cmd->seq = c->seq = ++channel.seq;
+	cmd->context = vgpu_thread.current ? (uint32_t)vgpu_thread.current->wire : 0;
+	cmd->thread = thread_id();
+	if (atomic_load_explicit(&vgpu_session.channel->ctl.trace, memory_order_relaxed))
+		cmd->stamp = vgpu_clock_ns();
+	c->command = cmd;
+	c->args = cmd + 1;
+	c->payload = (uint8_t *)(cmd + 1) + args_size;
+}
+
+CUresult vgpu_call_begin(struct vgpu_call *c, uint16_t op, uint32_t args_size, uint32_t payload_size, unsigned flags)
+{
+	CUresult r = vgpu_call_ready(flags);
+	uint64_t size = sizeof(struct vgpu_cmd) + (uint64_t)args_size + payload_size;
+	void *p;
+
+	if (r)
+		return r;
+	size = (size + VGPU_CMD_ALIGN - 1) & ~(uint64_t)(VGPU_CMD_ALIGN - 1);
+	if (size > VGPU_CMD_MAX)
+		return CUDA_ERROR_INVALID_VALUE;
+	c->size = (uint32_t)size;
+	c->slot = 0;
+	c->ret = NULL;
+	c->ret_size = 0;
+	if (flags & VGPU_CALL_REPLY) {
+		c->slot = take_slot();
+		if (!c->slot)
+			return (CUresult)atomic_load(&vgpu_session.error);
+	}
+	vgpu_lock(&channel.lock);
+	p = reserve(c->size);
+	if (!p) {
+		vgpu_unlock(&channel.lock);
+		give_slot(c->slot);
+		return (CUresult)atomic_load(&vgpu_session.error);
+	}
+	fill_header(c, p, op, args_size, payload_size);
+	return CUDA_SUCCESS;
+}
+
+/* The command is in the ring: its streams have work that no fence covers yet. Under the lock. */
+static void mark_touched(void)
+{
+	struct vgpu_thread *t = &vgpu_thread;
+	int i;
+
+	for (i = 0; i < 2 && t->touched[i]; i++) {
+		vgpu_stream_mark(t->touched[i]);
+		t->touched[i] = NULL;
+	}
+}
+
+/* After a publish, under the lock: is a doorbell due, and is it to be held back? */
+static bool doorbell_due(bool waits)
+{
+	if (!vgpu_producer_must_ring(&channel.producer)) {
+		channel.held = 0;
+		return false;
+	}
+	if (channel.batch > 1 && !waits && ++channel.held < channel.batch)
+		return false;
+	channel.held = 0;
+	channel.doorbells++;
+	atomic_store_explicit(&vgpu_counters()->doorbells, channel.doorbells, memory_order_relaxed);
+	return true;
+}
+
+static void wake_flusher(void)
+{
+	pthread_mutex_lock(&channel.flush_lock);
+	channel.flush_wanted = true;
+	pthread_cond_signal(&channel.flush_wake);
+	pthread_mutex_unlock(&channel.flush_lock);
+}
+
+void vgpu_call_submit(struct vgpu_call *c)
+{
+	bool ring, first_held;
+
+	vgpu_producer_publish(&channel.producer, c->size);
+	mark_touched();
+	atomic_store_explicit(&vgpu_counters()->commands, channel.seq, memory_order_relaxed);
+	ring = doorbell_due(c->slot != 0);
+	first_held = channel.held == 1;
+	if (first_held)
+		wake_flusher();
+	vgpu_unlock(&channel.lock);
+	if (ring)
+		vgpu_session.transport.ops->doorbell(&vgpu_session.transport);
+}
+
+void vgpu_channel_flush(void)
+{
+	bool ring;
+
+	if (channel.batch <= 1)
+		return;
+	vgpu_lock(&channel.lock);
+	ring = channel.held && doorbell_due(true);
+	vgpu_unlock(&channel.lock);
+	if (ring)
+		vgpu_session.transport.ops->doorbell(&vgpu_session.transport);
+}
+
+CUresult vgpu_call_wait(struct vgpu_call *c)
+{
+	struct vgpu_reply_slot *slot = &vgpu_session.channel->replies[c->slot - 1];
+	struct vgpu_wait w = VGPU_WAIT_INIT;
+	CUresult r;
+
+	while (atomic_load_explicit(&slot->done, memory_order_acquire) != c->seq) {
+		if (!vgpu_wait_step(&w))
+			continue;
+		r = vgpu_session_check();
+		if (r)
+			return r;
+	}
+	atomic_fetch_add_explicit(&vgpu_counters()->replies, 1, memory_order_relaxed);
+	c->ret = slot->data;
+	c->ret_size = slot->size <= VGPU_REPLY_DATA ? slot->size : 0;
+	return (CUresult)slot->result;
+}
+
+void vgpu_call_end(struct vgpu_call *c)
+{
+	give_slot(c->slot);
+	c->slot = 0;
+}
+
+CUresult vgpu_call_broken(void)
+{
+	vgpu_error("the worker's reply has the wrong size: shim and worker are not of one build");
+	return CUDA_ERROR_UNKNOWN;
+}
+
+CUresult vgpu_error_take(void)
+{
+	struct vgpu_channel_ctl *ctl = &vgpu_session.channel->ctl;
+	CUresult r = vgpu_error_sticky();
+	uint64_t seq, told;
+
+	if (r)
+		return r;
+	seq = atomic_load_explicit(&ctl->deferred_seq, memory_order_acquire);
+	told = atomic_load(&channel.reported);
+	if (seq <= told || !atomic_compare_exchange_strong(&channel.reported, &told, seq))
+		return CUDA_SUCCESS;
+	return (CUresult)atomic_load(&ctl->deferred_error);
+}
+
+/* VGPU_BATCH above 1: rings for what was held back longer than VGPU_BATCH_USEC. */
+static void *flusher(void *unused)
+{
+	struct timespec nap = { (time_t)(channel.batch_usec / 1000000), (long)(channel.batch_usec % 1000000) * 1000 };
+
+	(void)unused;
+	for (;;) {
+		pthread_mutex_lock(&channel.flush_lock);
+		while (!channel.flush_wanted)
+			pthread_cond_wait(&channel.flush_wake, &channel.flush_lock);
+		channel.flush_wanted = false;
+		pthread_mutex_unlock(&channel.flush_lock);
+		nanosleep(&nap, NULL);
+		if (atomic_load(&vgpu_session.state) > VGPU_SESSION_OPEN)
+			return NULL;
+		vgpu_channel_flush();
+	}
+}
+
+static int start_flusher(void)
+{
+	sigset_t all, old;
+	pthread_t thread;
+	int r;
+
+	/* The application's signals are for the application's threads. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = pthread_create(&thread, NULL, flusher, NULL);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (!r)
+		pthread_detach(thread);
+	return -r;
+}
+
+int vgpu_channel_init(uint32_t batch, uint32_t batch_usec)
+{
+	struct vgpu_channel *ch = vgpu_session.channel;
+
+	vgpu_producer_init(&channel.producer, &ch->ring, ch->ring_data, VGPU_RING_BYTES);
+	atomic_store(&channel.free_slots, UINT64_MAX);
+	channel.batch = batch;
+	channel.batch_usec = batch_usec;
+	return batch > 1 ? start_flusher() : 0;
+}

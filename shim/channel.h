@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The producer's end of the ring beyond what call.h offers, and the errors
+ * that arrive without a call waiting for them.
+ */
+#ifndef VGPU_SHIM_CHANNEL_H
+#define VGPU_SHIM_CHANNEL_H
+
+#include <vgpu/cuda_types.h>
+#include <vgpu/shm.h>
+
+#include "session.h"
+
+/* After vgpu_session_open(): take the ring. 0 or -errno (the flusher's thread could not be started). */
+int vgpu_channel_init(uint32_t batch, uint32_t batch_usec);
+/* Commands held back for a batch go out now; each waiter calls this first. */
+void vgpu_channel_flush(void);
+/*
+ * The error that a synchronising call has to report: the sticky one, or the
+ * newest asynchronous one that has not been reported yet, or 0.
+ */
+CUresult vgpu_error_take(void);
+/* The sticky error, 0 if there is none. A load. */
+static inline CUresult vgpu_error_sticky(void)
+{
+	return (CUresult)atomic_load_explicit(&vgpu_session.channel->ctl.sticky_error, memory_order_acquire);
+}
+
+static inline struct vgpu_guest_counters *vgpu_counters(void)
+{
+	return &vgpu_session.channel->ctl.counters;
+}
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the environment says, read once at cuInit (docs/man/vgpu-guest.7).
+ * Read-only afterwards. Strings point into the environment.
+ */
+#ifndef VGPU_SHIM_CONFIG_H
+#define VGPU_SHIM_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define VGPU_BATCH_DEFAULT	1u
+#define VGPU_BATCH_MAX		65536u
+#define VGPU_BATCH_USEC_DEFAULT	50u
+#define VGPU_BATCH_USEC_MAX	1000000u
+
+enum vgpu_transport_choice {
+	VGPU_TRANSPORT_AUTO,
+	VGPU_TRANSPORT_PCI,
+	VGPU_TRANSPORT_UNIX,
+};
+
+struct vgpu_config {
+	enum vgpu_transport_choice transport;
+	const char *socket_path;
+	const char *sysfs_root;
+	uint16_t pci_vendor;
+	uint16_t pci_device;
+	uint32_t batch;			/* commands for each doorbell at most; 1: suppression only */
+	uint32_t batch_usec;		/* microseconds a command may wait for its doorbell */
+	uint64_t shm_size;		/* unix: bytes asked for, 0 = the mediator's default */
+	const char *visible_devices;	/* CUDA_VISIBLE_DEVICES or NULL */
+	uint64_t occupy_at, occupy_size;	/* VGPU_TEST_OCCUPY */
+};
+
+extern struct vgpu_config vgpu_config;
+
+void vgpu_config_read(void);
+/*
+ * VGPU_BATCH and VGPU_BATCH_USEC. A value that is not understood is told in one line and the default
+ * is returned; NULL (unset) is the default without a line.
+ */
+uint32_t vgpu_parse_batch(const char *text);
+uint32_t vgpu_parse_batch_usec(const char *text);
+/* "vvvv:dddd", hexadecimal. False and untouched results if it is not that. */
+bool vgpu_parse_pci_id(const char *text, uint16_t *vendor, uint16_t *device);
+/* Bytes with an optional suffix K, M or G; true if it is a number above zero. */
+bool vgpu_parse_size(const char *text, uint64_t *bytes);
+
+#endif

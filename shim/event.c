@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Events. Completion is the stream's fence word, read in this process; time
+ * comes from the worker's real events. Recording is fire-and-forget.
+ */
+#include "event.h"
+
+#include <gen/cuda_api.h>
+#include <gen/wire.h>
+
+#include "call.h"
+#include "channel.h"
+#include "context.h"
+#include "handle.h"
+#include "stream.h"
+#include "thread.h"
+
+#define EVENT_FLAGS	(CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING | CU_EVENT_INTERPROCESS)
+
+enum { NEVER, IN_STREAM, IN_CAPTURE };
+
+static CUresult get(CUevent app, struct vgpu_event **e)
+{
+	*e = vgpu_handle_object(VGPU_HANDLE_EVENT, app);
+	return *e ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+}
+
+CUresult cuEventCreate(CUevent *event, unsigned int flags)
+{
+	struct vgpu_args_event_create *a;
+	struct vgpu_event *e;
+	struct vgpu_call c;
+	uint64_t wire;
+	CUresult r;
+
+	r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	if (r)
+		return r;
+	if (!event || flags & ~(unsigned int)EVENT_FLAGS)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (flags & CU_EVENT_INTERPROCESS)
+		return flags & CU_EVENT_DISABLE_TIMING ? vgpu_unsupported("cuEventCreate(CU_EVENT_INTERPROCESS)") :
+							 CUDA_ERROR_INVALID_VALUE;
+	r = vgpu_handle_new(VGPU_HANDLE_EVENT, &wire);
+	if (r)
+		return r;
+	r = vgpu_call_begin(&c, VGPU_OP_event_create, sizeof(*a), 0, VGPU_CALL_CONTEXT);
+	if (r) {
+		vgpu_handle_drop(VGPU_HANDLE_EVENT, wire);
+		return r;
+	}
+	a = c.args;
+	a->event = wire;
+	a->flags = flags;
+	vgpu_call_submit(&c);
+	e = vgpu_handle_object_wire(VGPU_HANDLE_EVENT, wire);
+	e->wire = wire;
+	e->flags = flags;
+	e->context = vgpu_thread.current;
+	*event = vgpu_handle_app(VGPU_HANDLE_EVENT, wire);
+	return CUDA_SUCCESS;
+}
+
+CUresult cuEventDestroy_v2(CUevent event)
+{
+	struct vgpu_args_event_destroy *a;
+	struct vgpu_event *e;
+	struct vgpu_call c;
+	CUresult r;
+
+	r = vgpu_ready();
+	if (!r)
+		r = get(event, &e);
+	if (!r)
+		r = vgpu_call_begin(&c, VGPU_OP_event_destroy, sizeof(*a), 0, 0);
+	if (r)
+		return r;
+	a = c.args;
+	a->event = e->wire;
+	vgpu_call_submit(&c);
+	vgpu_handle_drop(VGPU_HANDLE_EVENT, e->wire);
+	return CUDA_SUCCESS;
+}
+
+CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned int flags)
+{
+	struct vgpu_args_event_record *a;
+	struct vgpu_event *e;
+	struct vgpu_stream *s;
+	struct vgpu_call c;
+	CUresult r;
+
+	r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	if (r)
+		return r;
+	if (flags & ~(unsigned int)CU_EVENT_RECORD_EXTERNAL)
+		return CUDA_ERROR_INVALID_VALUE;
+	r = get(event, &e);
+	if (!r)
+		r = vgpu_stream_get(stream, &s);
+	if (r)
+		return r;
+	if (s->context != e->context)
+		return CUDA_ERROR_INVALID_HANDLE;
+	r = vgpu_call_begin(&c, VGPU_OP_event_record, sizeof(*a), 0, VGPU_CALL_CONTEXT);
+	if (r)
+		return r;
+	a = c.args;
+	a->event = e->wire;
+	a->stream = s->wire;
+	a->flags = flags;
+	if (s->capture == CU_STREAM_CAPTURE_STATUS_NONE) {
+		a->value = vgpu_stream_next_value(s);
+		a->fence = s->word;
+		atomic_store_explicit(&e->fence, vgpu_fence_make(a->fence, a->value), memory_order_release);
+		e->recorded = IN_STREAM;
+	} else {
+		e->recorded = IN_CAPTURE;	/* a fence would become part of the graph */
+	}
+	vgpu_call_submit(&c);
+	return CUDA_SUCCESS;
+}
+
+CUresult cuEventRecord(CUevent event, CUstream stream)
+{
+	return cuEventRecordWithFlags(event, stream, 0);
+}
+
+CUresult cuEventQuery(CUevent event)
+{
+	struct vgpu_event *e;
+	CUresult r = vgpu_ready();
+
+	if (!r)
+		r = get(event, &e);
+	if (r)
+		return r;
+	if (e->recorded == IN_CAPTURE)
+		return CUDA_ERROR_CAPTURED_EVENT;
+	if (vgpu_fence_done(atomic_load_explicit(&e->fence, memory_order_acquire)))
+		return vgpu_error_sticky();
+	vgpu_channel_flush();
+	r = vgpu_error_sticky();
+	return r ? r : CUDA_ERROR_NOT_READY;
+}
+
+CUresult cuEventSynchronize(CUevent event)
+{
+	struct vgpu_event *e;
+	CUresult r = vgpu_ready();
+
+	if (!r)
+		r = get(event, &e);
+	if (r)
+		return r;
+	if (e->recorded == IN_CAPTURE)
+		return CUDA_ERROR_CAPTURED_EVENT;
+	r = vgpu_fence_wait(atomic_load_explicit(&e->fence, memory_order_acquire));
+	return r ? r : vgpu_error_take();
+}
+
+CUresult cuEventElapsedTime_v2(float *milliseconds, CUevent start, CUevent end)
+{
+	struct vgpu_args_elapsed_time *a;
+	const struct vgpu_ret_elapsed_time *o;
+	struct vgpu_event *from, *to;
+	struct vgpu_call c;
+	CUresult r;
+
+	r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	if (r)
+		return r;
+	if (!milliseconds)
+		return CUDA_ERROR_INVALID_VALUE;
+	r = get(start, &from);
+	if (!r)
+		r = get(end, &to);
+	if (r)
+		return r;
+	if ((from->flags | to->flags) & CU_EVENT_DISABLE_TIMING || from->recorded != IN_STREAM ||
+	    to->recorded != IN_STREAM)
+		return CUDA_ERROR_INVALID_HANDLE;
+	if (!vgpu_fence_done(from->fence) || !vgpu_fence_done(to->fence)) {
+		vgpu_channel_flush();
+		return CUDA_ERROR_NOT_READY;
+	}
+	r = vgpu_call_begin(&c, VGPU_OP_elapsed_time, sizeof(*a), 0, VGPU_CALL_REPLY | VGPU_CALL_CONTEXT);
+	if (r)
+		return r;
+	a = c.args;
+	a->start = from->wire;
+	a->end = to->wire;
+	vgpu_call_submit(&c);
+	r = vgpu_call_wait(&c);
+	if (!r && c.ret_size != sizeof(*o))
+		r = vgpu_call_broken();
+	if (!r) {
+		o = c.ret;
+		*milliseconds = o->milliseconds;
+	}
+	vgpu_call_end(&c);
+	return r;
+}
+
+CUresult cuEventElapsedTime(float *milliseconds, CUevent start, CUevent end)
+{
+	return cuEventElapsedTime_v2(milliseconds, start, end);
+}
+
+CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned int flags)
+{
+	struct vgpu_args_stream_wait *a;
+	struct vgpu_event *e;
+	struct vgpu_stream *s;
+	struct vgpu_call c;
+	CUresult r;
+
+	r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	if (r)
+		return r;
+	if (flags & ~(unsigned int)CU_EVENT_WAIT_EXTERNAL)
+		return CUDA_ERROR_INVALID_VALUE;
+	r = vgpu_stream_get(stream, &s);
+	if (!r)
+		r = get(event, &e);
+	if (r)
+		return r;
+	/* Nothing to wait for: no command. Inside a capture the edge of the graph counts, so it is sent. */
+	if (s->capture == CU_STREAM_CAPTURE_STATUS_NONE && e->recorded != IN_CAPTURE &&
+	    vgpu_fence_done(atomic_load_explicit(&e->fence, memory_order_acquire)))
+		return CUDA_SUCCESS;
+	r = vgpu_call_begin(&c, VGPU_OP_stream_wait, sizeof(*a), 0, VGPU_CALL_CONTEXT);
+	if (r)
+		return r;
+	a = c.args;
+	a->stream = s->wire;
+	a->event = e->wire;
+	a->flags = flags;
+	vgpu_touch(s);
+	vgpu_call_submit(&c);
+	return CUDA_SUCCESS;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Code images of the application: what a bare pointer points at, and how long
+ * it is. Formats: fat binary wrapper and container as nvcc embeds them, ELF64, PTX text
+ * (facts observed from nvcc's output and public tools such as cuobjdump).
+ *
+ * The pointer is the application's and so is the length that its headers
+ * state: like the native driver we have to believe it. vgpu_image_size()
+ * takes a limit so that tests and sized callers stay inside their buffer.
+ */
+#ifndef VGPU_SHIM_IMAGE_H
+#define VGPU_SHIM_IMAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define VGPU_FATBIN_WRAPPER_MAGIC	0x466243b1u
+#define VGPU_FATBIN_MAGIC		0xba55ed50u
+
+/* Values are the wire's, field `kind` of module_load. */
+enum vgpu_image_kind {
+	VGPU_IMAGE_NONE = 0,
+	VGPU_IMAGE_PTX = 1,
+	VGPU_IMAGE_FATBIN = 2,
+	VGPU_IMAGE_ELF = 3,
+};
+
+struct vgpu_image {
+	enum vgpu_image_kind kind;
+	const void *data;	/* inside the application's memory */
+	uint64_t size;		/* bytes, PTX with its NUL */
+	/* wrapper version 2: NULL-terminated array of fat binaries linked ahead; else NULL */
+	const void *const *prelinked;
+};
+
+/*
+ * Look through a wrapper, if it is one, and measure. `limit`: bytes that may
+ * be read at data, UINT64_MAX when nobody knows. 0, or -EINVAL if it is none of the formats or does
+ * not fit the limit.
+ */
+int vgpu_image_parse(const void *data, uint64_t limit, struct vgpu_image *image);
+
+#endif

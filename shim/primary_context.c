@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Primary contexts: one for each device, made when first retained. Its handle
+ * exists from cuInit on and never changes (cudart asks for it ahead of use). One
+ * mutex over the counts of all; the queries that frameworks repeat tens of
+ * thousands of times take no lock.
+ */
+#include <gen/cuda_api.h>
+#include <gen/wire.h>
+
+#include "call.h"
+#include "context.h"
+#include "context_internal.h"
+#include "device.h"
+#include "handle.h"
+#include "thread.h"
+
+static struct {
+	pthread_mutex_t lock;
+	struct vgpu_context *contexts[VGPU_DEVICES];
+	_Atomic uint32_t flags[VGPU_DEVICES];
+} primaries = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+CUresult vgpu_primary_init(void)
+{
+	struct vgpu_context *ctx;
+	uint64_t wire;
+	CUresult r;
+	int i;
+
+	for (i = 0; i < vgpu_device_count(); i++) {
+		r = vgpu_handle_new(VGPU_HANDLE_CONTEXT, &wire);
+		if (r)
+			return r;
+		ctx = vgpu_handle_object_wire(VGPU_HANDLE_CONTEXT, wire);
+		ctx->wire = wire;
+		ctx->primary = true;
+		ctx->device = i;
+		primaries.contexts[i] = ctx;
+		primaries.flags[i] = vgpu_device(i)->primary_flags;
+	}
+	return CUDA_SUCCESS;
+}
+
+struct vgpu_context *vgpu_context_primary(int device)
+{
+	return primaries.contexts[device];
+}
+
+static CUresult device_ready(CUdevice dev)
+{
+	CUresult r = vgpu_ready();
+
+	if (r)
+		return r;
+	return vgpu_device_valid(dev) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
+}
+
+/* Make the real one. Under the lock. */
+static CUresult activate(struct vgpu_context *ctx)
+{
+	struct vgpu_args_primary_ctx_retain *a;
+	struct vgpu_call c;
+	CUresult r;
+
+	r = vgpu_context_setup(ctx, ctx->device, primaries.flags[ctx->device]);
+	if (r)
+		return r;
+	r = vgpu_call_begin(&c, VGPU_OP_primary_ctx_retain, sizeof(*a), 0, VGPU_CALL_REPLY);
+	if (r)
+		return r;
+	a = c.args;
+	a->device = vgpu_device_real(ctx->device);
+	a->context = ctx->wire;
+	vgpu_call_submit(&c);
+	r = vgpu_call_wait(&c);
+	vgpu_call_end(&c);
+	if (!r)
+		ctx->alive = true;
+	return r;
+}
+
+CUresult cuDevicePrimaryCtxRetain(CUcontext *ctx, CUdevice dev)
+{
+	struct vgpu_context *o;
+	CUresult r = device_ready(dev);
+
+	if (r)
+		return r;
+	if (!ctx)
+		return CUDA_ERROR_INVALID_VALUE;
+	o = primaries.contexts[dev];
+	pthread_mutex_lock(&primaries.lock);
+	if (!o->alive)
+		r = activate(o);
+	if (!r)
+		o->uses++;
+	pthread_mutex_unlock(&primaries.lock);
+	if (!r)
+		*ctx = vgpu_context_app(o);
+	return r;
+}
+
+/* The application's count is zero, or it wants a reset. Under the lock. */
+static CUresult deactivate(struct vgpu_context *ctx, uint16_t op)
+{
+	/* Both wires have the same fields; release is not answered. */
+	struct vgpu_args_primary_ctx_reset *a;
+	bool waits = op == VGPU_OP_primary_ctx_reset;
+	struct vgpu_call c;
+	CUresult r;
+
+	vgpu_context_teardown(ctx);
+	r = vgpu_call_begin(&c, op, sizeof(*a), 0, waits ? VGPU_CALL_REPLY : 0);
+	if (r)
+		return r;
+	a = c.args;
+	a->device = vgpu_device_real(ctx->device);
+	a->context = ctx->wire;
+	vgpu_call_submit(&c);
+	if (!waits)
+		return CUDA_SUCCESS;
+	r = vgpu_call_wait(&c);
+	vgpu_call_end(&c);
+	return r;
+}
+
+_Static_assert(sizeof(struct vgpu_args_primary_ctx_reset) == sizeof(struct vgpu_args_primary_ctx_release), "one shape");
+
+CUresult cuDevicePrimaryCtxRelease_v2(CUdevice dev)
+{
+	struct vgpu_context *o;
+	CUresult r = device_ready(dev);
+
+	if (r)
+		return r;
+	o = primaries.contexts[dev];
+	pthread_mutex_lock(&primaries.lock);
+	if (!o->uses)
+		r = CUDA_ERROR_INVALID_CONTEXT;
+	else if (!--o->uses && o->alive)
+		r = deactivate(o, VGPU_OP_primary_ctx_release);
+	pthread_mutex_unlock(&primaries.lock);
+	return r;
+}
+
+CUresult cuDevicePrimaryCtxReset_v2(CUdevice dev)
+{
+	struct vgpu_context *o;
+	CUresult r = device_ready(dev);
+
+	if (r)
+		return r;
+	o = primaries.contexts[dev];
+	pthread_mutex_lock(&primaries.lock);
+	if (o->alive)
+		r = deactivate(o, VGPU_OP_primary_ctx_reset);
+	o->uses = 0;
+	pthread_mutex_unlock(&primaries.lock);
+	return r;
+}
+
+CUresult cuDevicePrimaryCtxSetFlags_v2(CUdevice dev, unsigned int flags)
+{
+	struct vgpu_args_primary_ctx_set_flags *a;
+	struct vgpu_call c;
+	CUresult r = device_ready(dev);
+
+	if (r)
+		return r;
+	if (flags & ~(unsigned int)CU_CTX_FLAGS_MASK || (flags & CU_CTX_SCHED_MASK) > CU_CTX_SCHED_BLOCKING_SYNC)
+		return CUDA_ERROR_INVALID_VALUE;
+	r = vgpu_call_begin(&c, VGPU_OP_primary_ctx_set_flags, sizeof(*a), 0, VGPU_CALL_REPLY);
+	if (r)
+		return r;
+	a = c.args;
+	a->device = vgpu_device_real(dev);
+	a->flags = flags;
+	vgpu_call_submit(&c);
+	r = vgpu_call_wait(&c);
+	vgpu_call_end(&c);
+	if (!r)
+		primaries.contexts[dev]->flags = primaries.flags[dev] = flags;
+	return r;
+}
+
+CUresult cuDevicePrimaryCtxGetState(CUdevice dev, unsigned int *flags, int *active)
+{
+	CUresult r = device_ready(dev);
+
+	if (r)
+		return r;
+	if (!flags || !active)
+		return CUDA_ERROR_INVALID_VALUE;
+	*flags = atomic_load_explicit(&primaries.flags[dev], memory_order_relaxed);
+	*active = primaries.contexts[dev]->alive;
+	return CUDA_SUCCESS;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Streams: which fence word is theirs and whether work was queued that no
+ * fence covers yet. `dirty` and `issued` change under the channel's lock only
+ * (between vgpu_call_begin() and vgpu_call_submit()); anyone may load them.
+ */
+#ifndef VGPU_SHIM_STREAM_H
+#define VGPU_SHIM_STREAM_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <vgpu/cuda_types.h>
+
+#include "fence.h"
+
+struct vgpu_context;
+
+struct vgpu_stream {
+	uint64_t wire;
+	uint64_t id;			/* cuStreamGetId */
+	struct vgpu_context *context;
+	struct vgpu_stream *next, *prev;	/* in the context's list, under its lock */
+	uint32_t flags;
+	int32_t priority;
+	uint32_t word;			/* fence word */
+	_Atomic uint64_t issued;	/* last fence value asked for */
+	_Atomic bool dirty;		/* work was queued after it */
+	_Atomic bool implied;		/* legacy stream: work was queued in a stream that it waits for */
+	_Atomic uint32_t capture;	/* enum CUstreamCaptureStatus */
+};
+
+/* The stream that a handle means now, for the calling thread: NULL and CU_STREAM_LEGACY, CU_STREAM_PER_THREAD, others. */
+CUresult vgpu_stream_get(CUstream app, struct vgpu_stream **s);
+CUstream vgpu_stream_app(const struct vgpu_stream *s);
+/* Work of this stream was published. Under the channel's lock. */
+void vgpu_stream_mark(struct vgpu_stream *s);
+/* The value for a fence that the command being made will write; covers all before it. Under the channel's lock. */
+uint64_t vgpu_stream_next_value(struct vgpu_stream *s);
+/* A fence behind all work queued so far; sends a command only if there is work without one. */
+CUresult vgpu_stream_fence(struct vgpu_stream *s, vgpu_fence *f);
+/* The same for the stream's own work: without what the legacy stream waits for elsewhere. */
+CUresult vgpu_stream_fence_own(struct vgpu_stream *s, vgpu_fence *f);
+/* Wait for all work queued so far. */
+CUresult vgpu_stream_wait(struct vgpu_stream *s);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How a thread of the application waits. Owns nothing; the state is on the
+ * caller's stack, any number of threads wait at once.
+ */
+#include "wait.h"
+
+#include <sched.h>
+#include <time.h>
+
+#define SPINS_FREE	64u		/* pauses before the first look at the clock */
+#define SPIN_NS		20000ull	/* keep the core this long */
+#define ALIVE_NS	5000000ull	/* between two questions whether the other side lives */
+#define NAP_MAX_NS	5000000ull
+#define SLACK_NS	60000ull	/* a sleep ends this much late by default (timer slack) */
+
+uint64_t vgpu_clock_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+}
+
+uint64_t vgpu_wait_elapsed(const struct vgpu_wait *w)
+{
+	return w->start ? vgpu_clock_ns() - w->start : 0;
+}
+
+static void nap(uint64_t ns)
+{
+	struct timespec t = { 0, (long)ns };
+
+	nanosleep(&t, NULL);
+}
+
+bool vgpu_wait_step(struct vgpu_wait *w)
+{
+	uint64_t now, waited, share;
+
+	/* While spinning, a look at the clock costs as much as the pauses between two. */
+	if (++w->spins < SPINS_FREE || (!w->yields && (w->spins & 15))) {
+		vgpu_cpu_relax();
+		return false;
+	}
+	now = vgpu_clock_ns();
+	if (!w->start)
+		w->start = w->checked = now;
+	waited = now - w->start;
+	if (waited < SPIN_NS)
+		return false;
+	w->yields = true;
+	share = waited / 20;
+	if (share <= SLACK_NS + 10000)
+		sched_yield();
+	else
+		nap(share - SLACK_NS < NAP_MAX_NS ? share - SLACK_NS : NAP_MAX_NS);
+	if (now - w->checked < ALIVE_NS)
+		return false;
+	w->checked = now;
+	return true;
+}
