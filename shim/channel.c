@@ -46,32 +46,38 @@ static struct {
 	.flush_wake = PTHREAD_COND_INITIALIZER,
 };
 
-CUresult vgpu_ready(void)
+/* Without the question of re-entry: for calls made on behalf of one that has passed vgpu_ready(). */
+static CUresult usable(unsigned flags)
 {
 	uint32_t state = atomic_load_explicit(&vgpu_session.state, memory_order_acquire);
 
 	if (state == VGPU_SESSION_COLD || state == VGPU_SESSION_FORKED)
 		return CUDA_ERROR_NOT_INITIALIZED;
-	if (vgpu_thread.busy)
-		return CUDA_ERROR_NOT_PERMITTED;
 	if (state != VGPU_SESSION_OPEN)
 		return (CUresult)atomic_load(&vgpu_session.error);
-	return CUDA_SUCCESS;
-}
-
-CUresult vgpu_call_ready(unsigned flags)
-{
-	CUresult r = vgpu_ready();
-
-	if (r)
-		return r;
 	if (flags & VGPU_CALL_CONTEXT) {
 		if (!vgpu_thread.current)
 			return CUDA_ERROR_INVALID_CONTEXT;
 		if (!vgpu_thread.current->alive)
 			return CUDA_ERROR_CONTEXT_IS_DESTROYED;
 	}
-	return vgpu_error_sticky();
+	return CUDA_SUCCESS;
+}
+
+CUresult vgpu_ready(void)
+{
+	CUresult r = usable(0);
+
+	return !r && vgpu_thread.busy ? CUDA_ERROR_NOT_PERMITTED : r;
+}
+
+CUresult vgpu_call_ready(unsigned flags)
+{
+	CUresult r = usable(flags);
+
+	if (!r && vgpu_thread.busy)
+		return CUDA_ERROR_NOT_PERMITTED;
+	return r ? r : vgpu_error_sticky();
 }
 
 static uint32_t thread_id(void)
@@ -148,10 +154,12 @@ static void fill_header(struct vgpu_call *c, struct vgpu_cmd *cmd, uint16_t op, 
 
 CUresult vgpu_call_begin(struct vgpu_call *c, uint16_t op, uint32_t args_size, uint32_t payload_size, unsigned flags)
 {
-	CUresult r = vgpu_call_ready(flags);
+	CUresult r = usable(flags);
 	uint64_t size = sizeof(struct vgpu_cmd) + (uint64_t)args_size + payload_size;
 	void *p;
 
+	if (!r)
+		r = vgpu_error_sticky();
 	if (r)
 		return r;
 	size = (size + VGPU_CMD_ALIGN - 1) & ~(uint64_t)(VGPU_CMD_ALIGN - 1);

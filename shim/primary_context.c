@@ -90,12 +90,12 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext *ctx, CUdevice dev)
 	if (!ctx)
 		return CUDA_ERROR_INVALID_VALUE;
 	o = primaries.contexts[dev];
-	pthread_mutex_lock(&primaries.lock);
+	vgpu_lock(&primaries.lock);
 	if (!o->alive)
 		r = activate(o);
 	if (!r)
 		o->uses++;
-	pthread_mutex_unlock(&primaries.lock);
+	vgpu_unlock(&primaries.lock);
 	if (!r)
 		*ctx = vgpu_context_app(o);
 	return r;
@@ -135,12 +135,12 @@ CUresult cuDevicePrimaryCtxRelease_v2(CUdevice dev)
 	if (r)
 		return r;
 	o = primaries.contexts[dev];
-	pthread_mutex_lock(&primaries.lock);
+	vgpu_lock(&primaries.lock);
 	if (!o->uses)
 		r = CUDA_ERROR_INVALID_CONTEXT;
 	else if (!--o->uses && o->alive)
 		r = deactivate(o, VGPU_OP_primary_ctx_release);
-	pthread_mutex_unlock(&primaries.lock);
+	vgpu_unlock(&primaries.lock);
 	return r;
 }
 
@@ -152,11 +152,11 @@ CUresult cuDevicePrimaryCtxReset_v2(CUdevice dev)
 	if (r)
 		return r;
 	o = primaries.contexts[dev];
-	pthread_mutex_lock(&primaries.lock);
+	vgpu_lock(&primaries.lock);
 	if (o->alive)
 		r = deactivate(o, VGPU_OP_primary_ctx_reset);
 	o->uses = 0;
-	pthread_mutex_unlock(&primaries.lock);
+	vgpu_unlock(&primaries.lock);
 	return r;
 }
 

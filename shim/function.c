@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Functions and kernels: found by name once, their attributes and parameter
+ * layout kept. A mutex guards the lists; a function found stays as it is until its module goes.
+ */
+#include "function.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <gen/cuda_api.h>
+#include <gen/shim_hand.h>
+#include <gen/wire.h>
+
+#include "context.h"
+#include "handle.h"
+#include "thread.h"
+
+#define NAME_MAX_BYTES	4096u	/* with the NUL; the wire's */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+_Static_assert(sizeof(((struct vgpu_rec_function_info *)0)->attributes) == VGPU_FUNCTION_ATTRIBUTES * sizeof(int), "room");
+_Static_assert(sizeof(struct vgpu_rec_param) == sizeof(struct vgpu_param), "copied as they are");
+
+struct vgpu_function *vgpu_function_get(const void *app)
+{
+	struct vgpu_function *f = vgpu_handle_object(VGPU_HANDLE_FUNCTION, app);
+
+	return f ? f : vgpu_handle_object(VGPU_HANDLE_KERNEL, app);
+}
+
+/* What the three replies with a function_info have in common. */
+static CUresult take_info(struct vgpu_function *f, const struct vgpu_call *c)
+{
+	const struct vgpu_rec_function_info *info = c->ret;
+	uint32_t i, count;
+
+	if (c->ret_size < sizeof(*info))
+		return vgpu_call_broken();
+	count = info->param_count;
+	if (count > (c->ret_size - sizeof(*info)) / sizeof(struct vgpu_rec_param))
+		return vgpu_call_broken();
+	if (!f->params && count) {
+		f->params = malloc(count * sizeof(*f->params));
+		if (!f->params)
+			return CUDA_ERROR_OUT_OF_MEMORY;
+		memcpy(f->params, info + 1, count * sizeof(*f->params));
+		f->param_count = count;
+	}
+	f->param_bytes = info->param_bytes;
+	for (i = 0; i < f->param_count; i++)
+		if (f->params[i].offset + f->params[i].size > f->param_bytes)
+			return vgpu_call_broken();
+	f->attribute_count = info->attribute_count < VGPU_FUNCTION_ATTRIBUTES ? info->attribute_count :
+										VGPU_FUNCTION_ATTRIBUTES;
+	for (i = 0; i < f->attribute_count; i++)
+		f->attributes[i] = info->attributes[i];
+	return CUDA_SUCCESS;
+}
+
+_Static_assert(sizeof(struct vgpu_ret_module_get_function) == sizeof(struct vgpu_rec_function_info), "take_info");
+_Static_assert(sizeof(struct vgpu_ret_library_get_kernel) == sizeof(struct vgpu_rec_function_info), "take_info");
+_Static_assert(sizeof(struct vgpu_ret_function_info) == sizeof(struct vgpu_rec_function_info), "take_info");
+_Static_assert(sizeof(struct vgpu_args_module_get_function) == sizeof(struct vgpu_args_library_get_kernel), "ask");
+
+static CUresult ask(struct vgpu_function *f, const char *name, uint32_t size)
+{
+	struct vgpu_args_module_get_function *a;	/* the library's has the same members */
+	struct vgpu_call c;
+	CUresult r;
+
+	r = vgpu_call_begin(&c, f->kind == VGPU_HANDLE_KERNEL ? VGPU_OP_library_get_kernel : VGPU_OP_module_get_function,
+			    sizeof(*a), size, VGPU_CALL_REPLY);
+	if (r)
+		return r;
+	a = c.args;
+	a->module = f->owner;
+	a->function = f->wire;
+	a->name_size = size;
+	memcpy(c.payload, name, size);
+	vgpu_call_submit(&c);
+	r = vgpu_call_wait(&c);
+	if (!r)
+		r = take_info(f, &c);
+	vgpu_call_end(&c);
+	return r;
+}
+
+static void discard(struct vgpu_function *f)
+{
+	char *name = f->name;
+	struct vgpu_param *params = f->params;
+
+	f->name = NULL;
+	f->params = NULL;
+	f->param_count = 0;
+	vgpu_handle_drop(f->kind, f->wire);
+	free(name);
+	free(params);
+}
+
+static CUresult make(enum vgpu_handle_kind kind, uint64_t owner, const char *name, struct vgpu_function **out)
+{
+	struct vgpu_function *f;
+	uint64_t wire;
+	CUresult r;
+
+	r = vgpu_handle_new(kind, &wire);
+	if (r)
+		return r;
+	f = vgpu_handle_object_wire(kind, wire);
+	f->wire = wire;
+	f->kind = kind;
+	f->owner = owner;
+	f->name = strdup(name);
+	*out = f;
+	return f->name ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+CUresult vgpu_function_find(struct vgpu_module *m, enum vgpu_handle_kind kind, const char *name,
+			    struct vgpu_function **out)
+{
+	size_t size = strnlen(name, NAME_MAX_BYTES) + 1;
+	struct vgpu_function *f = NULL;
+	CUresult r;
+
+	if (size > NAME_MAX_BYTES)
+		return CUDA_ERROR_NOT_FOUND;
+	vgpu_lock(&lock);
+	for (f = m->functions; f && strcmp(f->name, name); f = f->next)
+		;
+	if (f) {
+		*out = f;
+		vgpu_unlock(&lock);
+		return CUDA_SUCCESS;
+	}
+	r = make(kind, m->wire, name, &f);
+	if (!r)
+		r = ask(f, name, (uint32_t)size);
+	if (!r) {
+		f->next = m->functions;
+		m->functions = f;
+		*out = f;
+	} else if (f) {
+		discard(f);
+	}
+	vgpu_unlock(&lock);
+	return r;
+}
+
+void vgpu_functions_drop(struct vgpu_module *m)
+{
+	struct vgpu_function *f;
+
+	vgpu_lock(&lock);
+	while ((f = m->functions)) {
+		m->functions = f->next;
+		discard(f);
+	}
+	vgpu_unlock(&lock);
+}
+
+/* ---- kernels as functions ---- */
+
+static CUresult bind_kernel(struct vgpu_function *f, const struct vgpu_function *kernel)
+{
+	struct vgpu_args_kernel_get_function *a;
+	struct vgpu_call c;
+	CUresult r;
+
+	r = vgpu_call_begin(&c, VGPU_OP_kernel_get_function, sizeof(*a), 0, VGPU_CALL_REPLY | VGPU_CALL_CONTEXT);
+	if (r)
+		return r;
+	a = c.args;
+	a->kernel = kernel->wire;
+	a->function = f->wire;
+	vgpu_call_submit(&c);
+	r = vgpu_call_wait(&c);
+	vgpu_call_end(&c);
+	return r ? r : vgpu_function_refresh(f);
+}
+
+CUresult vgpu_function_of_kernel(struct vgpu_function *kernel, struct vgpu_function **out)
+{
+	struct vgpu_module *library = vgpu_handle_object_wire(VGPU_HANDLE_LIBRARY, kernel->owner);
+	struct vgpu_function *f = NULL;
+	struct vgpu_module *m;
+	CUresult r;
+
+	if (!library)
+		return CUDA_ERROR_INVALID_HANDLE;
+	r = vgpu_library_module(library, &m);
+	if (r)
+		return r;
+	vgpu_lock(&lock);
+	for (f = m->functions; f && f->kernel != kernel->wire; f = f->next)
+		;
+	if (!f) {
+		r = make(VGPU_HANDLE_FUNCTION, m->wire, kernel->name, &f);
+		if (!r) {
+			f->kernel = kernel->wire;
+			r = bind_kernel(f, kernel);
+		}
+		if (!r) {
+			f->next = m->functions;
+			m->functions = f;
+		} else if (f) {
+			discard(f);
+		}
+	}
+	vgpu_unlock(&lock);
+	*out = f;
+	return r;
+}
+
+CUresult vgpu_function_refresh(struct vgpu_function *f)
+{
+	struct vgpu_args_function_info *a;
+	struct vgpu_call c;
+	CUresult r;
+
+	r = vgpu_call_begin(&c, VGPU_OP_function_info, sizeof(*a), 0, VGPU_CALL_REPLY);
+	if (r)
+		return r;
+	a = c.args;
+	a->function = f->wire;
+	vgpu_call_submit(&c);
+	r = vgpu_call_wait(&c);
+	if (!r)
+		r = take_info(f, &c);
+	vgpu_call_end(&c);
+	return r;
+}
+
+/* ---- API ---- */
+
+/* The object for a query of something: initialised, out pointer there, handle live. */
+static CUresult look(const void *app, const void *out, struct vgpu_function **f)
+{
+	CUresult r = vgpu_ready();
+
+	if (r)
+		return r;
+	if (!out)
+		return CUDA_ERROR_INVALID_VALUE;
+	*f = vgpu_function_get(app);
+	return *f ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+}
+
+CUresult cuFuncGetAttribute(int *value, CUfunction_attribute attrib, CUfunction func)
+{
+	struct vgpu_function *f;
+	CUresult r = look(func, value, &f);
+
+	if (r)
+		return r;
+	if ((uint32_t)attrib >= f->attribute_count)
+		return CUDA_ERROR_INVALID_VALUE;
+	*value = f->attributes[attrib];
+	return CUDA_SUCCESS;
+}
+
+CUresult cuKernelGetAttribute(int *value, CUfunction_attribute attrib, CUkernel kernel, CUdevice dev)
+{
+	struct vgpu_function *f;
+	CUresult r = look(kernel, value, &f);
+
+	if (r)
+		return r;
+	if (dev < 0)
+		return CUDA_ERROR_INVALID_DEVICE;
+	if ((uint32_t)attrib >= f->attribute_count)
+		return CUDA_ERROR_INVALID_VALUE;
+	*value = f->attributes[attrib];
+	return CUDA_SUCCESS;
+}
+
+CUresult cuFuncSetAttribute(CUfunction func, CUfunction_attribute attrib, int value)
+{
+	struct vgpu_function *f;
+	CUresult r = look(func, &f, &f);
+
+	if (r)
+		return r;
+	if ((uint32_t)attrib < f->attribute_count && f->attributes[attrib] == value)
+		return CUDA_SUCCESS;
+	r = vgpu_remote_cuFuncSetAttribute(func, attrib, value);
+	return r ? r : vgpu_function_refresh(f);
+}
+
+CUresult cuKernelSetAttribute(CUfunction_attribute attrib, int val, CUkernel kernel, CUdevice dev)
+{
+	struct vgpu_function *f;
+	CUresult r = look(kernel, &f, &f);
+
+	if (r)
+		return r;
+	if ((uint32_t)attrib < f->attribute_count && f->attributes[attrib] == val)
+		return CUDA_SUCCESS;
+	r = vgpu_remote_cuKernelSetAttribute(attrib, val, kernel, dev);
+	return r ? r : vgpu_function_refresh(f);
+}
+
+static CUresult param_info(const void *app, size_t index, size_t *offset, size_t *size)
+{
+	struct vgpu_function *f;
+	CUresult r = look(app, offset, &f);
+
+	if (r)
+		return r;
+	if (index >= f->param_count)
+		return CUDA_ERROR_INVALID_VALUE;
+	*offset = f->params[index].offset;
+	if (size)
+		*size = f->params[index].size;
+	return CUDA_SUCCESS;
+}
+
+CUresult cuFuncGetParamInfo(CUfunction func, size_t param_index, size_t *param_offset, size_t *param_size)
+{
+	return param_info(func, param_index, param_offset, param_size);
+}
+
+CUresult cuKernelGetParamInfo(CUkernel kernel, size_t param_index, size_t *param_offset, size_t *param_size)
+{
+	return param_info(kernel, param_index, param_offset, param_size);
+}
+
+CUresult cuFuncGetName(const char **name, CUfunction func)
+{
+	struct vgpu_function *f;
+	CUresult r = look(func, name, &f);
+
+	if (!r)
+		*name = f->name;
+	return r;
+}
+
+CUresult cuKernelGetName(const char **name, CUkernel func)
+{
+	return cuFuncGetName(name, (CUfunction)func);
+}
+
+CUresult cuFuncGetModule(CUmodule *module, CUfunction func)
+{
+	struct vgpu_function *f;
+	CUresult r = look(func, module, &f);
+
+	if (!r && f->kind == VGPU_HANDLE_KERNEL)
+		r = vgpu_function_of_kernel(f, &f);
+	if (!r)
+		*module = vgpu_handle_app(VGPU_HANDLE_MODULE, f->owner);
+	return r;
+}
+
+CUresult cuFuncIsLoaded(CUfunctionLoadingState *state, CUfunction func)
+{
+	struct vgpu_function *f;
+	CUresult r = look(func, state, &f);
+
+	if (!r)
+		*state = CU_FUNCTION_LOADING_STATE_LOADED;
+	return r;
+}
+
+CUresult cuFuncLoad(CUfunction func)
+{
+	struct vgpu_function *f;
+
+	return look(func, &f, &f);
+}
+
+CUresult cuKernelGetLibrary(CUlibrary *lib, CUkernel kernel)
+{
+	struct vgpu_function *f;
+	CUresult r = look(kernel, lib, &f);
+
+	if (r)
+		return r;
+	if (f->kind != VGPU_HANDLE_KERNEL)
+		return CUDA_ERROR_INVALID_HANDLE;
+	*lib = vgpu_handle_app(VGPU_HANDLE_LIBRARY, f->owner);
+	return CUDA_SUCCESS;
+}
+
+CUresult cuKernelGetFunction(CUfunction *func, CUkernel kernel)
+{
+	struct vgpu_function *k, *f;
+	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+
+	if (!r)
+		r = look(kernel, func, &k);
+	if (!r)
+		r = k->kind == VGPU_HANDLE_KERNEL ? vgpu_function_of_kernel(k, &f) : CUDA_ERROR_INVALID_HANDLE;
+	if (!r)
+		*func = vgpu_handle_app(VGPU_HANDLE_FUNCTION, f->wire);
+	return r;
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Host memory that the device sees: pinned and managed memory is arena
+ * memory, at one address in application, worker and device. Memory that the
+ * application registers stays where it is: known, copied through staging, and
+ * honestly not reachable from kernels.
+ */
+#include <gen/cuda_api.h>
+#include <gen/wire.h>
+
+#include "call.h"
+#include "context.h"
+#include "log.h"
+#include "memory.h"
+#include "session.h"
+#include "thread.h"
+
+#define HOST_FLAGS	(CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP | CU_MEMHOSTALLOC_WRITECOMBINED)
+#define REGISTER_FLAGS	(CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP | CU_MEMHOSTREGISTER_IOMEMORY | \
+			 CU_MEMHOSTREGISTER_READ_ONLY)
+
+static CUresult alloc(enum vgpu_range_kind kind, size_t bytes, uint32_t flags, void **out)
+{
+	void *p = vgpu_arena_alloc(&vgpu_arena, bytes);
+	CUresult r;
+
+	if (!p) {
+		vgpu_warn("%zu bytes of pinned memory: the arena of %llu MiB is exhausted; a larger shared memory is needed",
+			  bytes, (unsigned long long)((uint64_t)vgpu_arena.extent_count * vgpu_arena.extent_size >> 20));
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	r = vgpu_memory_add(kind, (uint64_t)(uintptr_t)p, bytes, flags);
+	if (r)
+		vgpu_arena_free(&vgpu_arena, p);
+	else
+		*out = p;
+	return r;
+}
+
+CUresult cuMemHostAlloc(void **ptr, size_t bytesize, unsigned int flags)
+{
+	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+
+	if (r)
+		return r;
+	if (!ptr || !bytesize || flags & ~(unsigned int)HOST_FLAGS)
+		return CUDA_ERROR_INVALID_VALUE;
+	return alloc(VGPU_RANGE_PINNED, bytesize, flags, ptr);
+}
+
+CUresult cuMemAllocHost_v2(void **ptr, size_t bytesize)
+{
+	return cuMemHostAlloc(ptr, bytesize, 0);
+}
+
+CUresult cuMemAllocManaged(CUdeviceptr *dptr, size_t bytesize, unsigned int flags)
+{
+	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	void *p = NULL;
+
+	if (r)
+		return r;
+	if (!dptr || !bytesize || (flags != CU_MEM_ATTACH_GLOBAL && flags != CU_MEM_ATTACH_HOST))
+		return CUDA_ERROR_INVALID_VALUE;
+	r = alloc(VGPU_RANGE_MANAGED, bytesize, flags, &p);
+	if (!r)
+		*dptr = (CUdeviceptr)(uintptr_t)p;
+	return r;
+}
+
+CUresult cuMemFreeHost(void *p)
+{
+	struct vgpu_range_info info;
+	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+
+	if (r)
+		return r;
+	if (!vgpu_memory_remove((uint64_t)(uintptr_t)p, 1u << VGPU_RANGE_PINNED, &info))
+		return CUDA_ERROR_INVALID_VALUE;
+	/* As natively: what the device still does with it is waited for. */
+	r = vgpu_context_synchronize_all();
+	vgpu_arena_free(&vgpu_arena, p);
+	return r;
+}
+
+CUresult cuMemHostRegister_v2(void *p, size_t bytesize, unsigned int flags)
+{
+	uint64_t start = (uint64_t)(uintptr_t)p;
+	struct vgpu_range_info info;
+	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+
+	if (r)
+		return r;
+	if (!p || !bytesize || flags & ~(unsigned int)REGISTER_FLAGS || start + bytesize < start)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (flags & CU_MEMHOSTREGISTER_IOMEMORY)
+		return vgpu_unsupported("cuMemHostRegister(CU_MEMHOSTREGISTER_IOMEMORY)");
+	if (vgpu_memory_place(start) != VGPU_PLACE_HOST)
+		return vgpu_memory_find(start, &info) ? CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED : CUDA_ERROR_INVALID_VALUE;
+	r = vgpu_memory_add(VGPU_RANGE_REGISTERED, start, bytesize, flags);
+	return r == CUDA_ERROR_INVALID_VALUE ? CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED : r;
+}
+
+CUresult cuMemHostUnregister(void *p)
+{
+	struct vgpu_range_info info;
+	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+
+	if (r)
+		return r;
+	if (!p)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (!vgpu_memory_remove((uint64_t)(uintptr_t)p, 1u << VGPU_RANGE_REGISTERED, &info))
+		return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
+	return CUDA_SUCCESS;
+}
+
+CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr *dptr, void *p, unsigned int flags)
+{
+	struct vgpu_range_info info;
+	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+
+	if (r)
+		return r;
+	if (!dptr || flags || !vgpu_memory_find((uint64_t)(uintptr_t)p, &info))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (info.kind == VGPU_RANGE_REGISTERED)
+		return vgpu_unsupported("cuMemHostGetDevicePointer of registered memory");
+	if (info.kind != VGPU_RANGE_PINNED && info.kind != VGPU_RANGE_MANAGED)
+		return CUDA_ERROR_INVALID_VALUE;
+	*dptr = (CUdeviceptr)(uintptr_t)p;
+	return CUDA_SUCCESS;
+}
+
+CUresult cuMemHostGetFlags(unsigned int *flags, void *p)
+{
+	struct vgpu_range_info info;
+	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+
+	if (r)
+		return r;
+	if (!flags || !vgpu_memory_find((uint64_t)(uintptr_t)p, &info) ||
+	    (info.kind != VGPU_RANGE_PINNED && info.kind != VGPU_RANGE_REGISTERED))
+		return CUDA_ERROR_INVALID_VALUE;
+	/* Arena memory is mapped for the device whether that was asked for or not, as natively with unified addresses. */
+	*flags = info.kind == VGPU_RANGE_PINNED ? info.flags | CU_MEMHOSTALLOC_DEVICEMAP : info.flags;
+	return CUDA_SUCCESS;
+}

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Kernel launches. What natively fails at once fails here at once, with the
+ * same code: handles, geometry, parameters. The parameter block is written straight into
+ * the ring from what came with the function; nothing is allocated or asked.
+ */
+#include <string.h>
+
+#include <gen/cuda_api.h>
+#include <gen/shim_hand.h>
+#include <gen/wire.h>
+
+#include "call.h"
+#include "context.h"
+#include "device.h"
+#include "function.h"
+#include "handle.h"
+#include "launch.h"
+#include "stream.h"
+#include "thread.h"
+
+#define COOPERATIVE	1u
+
+static CUresult check_geometry(const struct vgpu_launch *l, const struct vgpu_function *f)
+{
+	const int *a = vgpu_device(vgpu_thread.current->device)->attributes;
+	uint64_t threads = (uint64_t)l->block[0] * l->block[1] * l->block[2];
+	int i, limit;
+
+	if (!threads || !l->grid[0] || !l->grid[1] || !l->grid[2])
+		return CUDA_ERROR_INVALID_VALUE;
+	for (i = 0; i < 3; i++)
+		if (l->block[i] > (uint32_t)a[CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X + i] ||
+		    l->grid[i] > (uint32_t)a[CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X + i])
+			return CUDA_ERROR_INVALID_VALUE;
+	if (threads > (uint64_t)a[CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK])
+		return CUDA_ERROR_INVALID_VALUE;
+	if (threads > (uint64_t)f->attributes[CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK])
+		return CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
+	limit = f->attributes[CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES];
+	return l->shared_bytes > (uint32_t)limit ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+}
+
+/* The application packed the block itself. */
+static CUresult parse_extra(void **extra, const void **block, size_t *size)
+{
+	*block = NULL;
+	*size = 0;
+	for (; *extra != CU_LAUNCH_PARAM_END; extra += 2) {
+		if (*extra == CU_LAUNCH_PARAM_BUFFER_POINTER)
+			*block = extra[1];
+		else if (*extra == CU_LAUNCH_PARAM_BUFFER_SIZE && extra[1])
+			*size = *(const size_t *)extra[1];
+		else
+			return CUDA_ERROR_INVALID_VALUE;
+	}
+	return *block || !*size ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+static void pack(uint8_t *to, const struct vgpu_function *f, void **params)
+{
+	const struct vgpu_param *p = f->params, *end = p + f->param_count;
+
+	for (; p < end; p++, params++) {
+		if (p->size == 8)
+			memcpy(to + p->offset, *params, 8);
+		else if (p->size == 4)
+			memcpy(to + p->offset, *params, 4);
+		else
+			memcpy(to + p->offset, *params, p->size);
+	}
+}
+
+/* Handles inside attributes become wire ids. Everything else travels as it is. */
+static CUresult translate(CUlaunchAttribute *attribute)
+{
+	CUevent *event = NULL;
+	uint64_t wire;
+	CUresult r;
+
+	if (attribute->id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT)
+		event = &attribute->value.programmaticEvent.event;
+	else if (attribute->id == CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT)
+		event = &attribute->value.launchCompletionEvent.event;
+	else if (attribute->id == CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE)
+		return vgpu_unsupported("CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE");
+	if (!event)
+		return CUDA_SUCCESS;
+	r = vgpu_handle_wire(VGPU_HANDLE_EVENT, *event, &wire);
+	*event = (CUevent)(uintptr_t)wire;
+	return r;
+}
+
+static CUresult prepare_attributes(const struct vgpu_launch *l, CUlaunchAttribute *to)
+{
+	CUresult r = CUDA_SUCCESS;
+	uint32_t i;
+
+	if (l->attr_count > VGPU_LAUNCH_ATTRIBUTES || (l->attr_count && !l->attrs))
+		return CUDA_ERROR_INVALID_VALUE;
+	for (i = 0; i < l->attr_count && !r; i++) {
+		to[i] = l->attrs[i];
+		r = translate(&to[i]);
+	}
+	return r;
+}
+
+static CUresult launch(const struct vgpu_launch *l)
+{
+	CUlaunchAttribute attributes[VGPU_LAUNCH_ATTRIBUTES];
+	struct vgpu_args_launch *a;
+	struct vgpu_function *f;
+	struct vgpu_stream *s;
+	struct vgpu_call c;
+	const void *block = NULL;
+	size_t bytes, padded;
+	CUresult r;
+
+	r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	if (r)
+		return r;
+	f = vgpu_function_get(l->function);
+	if (!f)
+		return CUDA_ERROR_INVALID_HANDLE;
+	r = vgpu_stream_get(l->stream, &s);
+	if (!r)
+		r = check_geometry(l, f);
+	if (r)
+		return r;
+	bytes = f->param_bytes;
+	if (l->extra) {
+		if (l->params)
+			return CUDA_ERROR_INVALID_VALUE;
+		r = parse_extra(l->extra, &block, &bytes);
+	} else if (f->param_count && !l->params) {
+		r = CUDA_ERROR_INVALID_VALUE;
+	}
+	if (!r && l->attr_count)
+		r = prepare_attributes(l, attributes);
+	if (r)
+		return r;
+	if (bytes > VGPU_LAUNCH_PARAM_BYTES)
+		return CUDA_ERROR_INVALID_VALUE;
+	padded = vgpu_align8(bytes);
+	r = vgpu_call_begin(&c, VGPU_OP_launch, sizeof(*a),
+			    (uint32_t)(padded + l->attr_count * sizeof(*attributes)), VGPU_CALL_CONTEXT);
+	if (r)
+		return r;
+	a = c.args;
+	a->function = f->wire;
+	a->stream = s->wire;
+	memcpy(a->grid, l->grid, sizeof(a->grid));
+	memcpy(a->block, l->block, sizeof(a->block));
+	a->shared_bytes = l->shared_bytes;
+	a->flags = l->cooperative ? COOPERATIVE : 0;
+	a->attr_count = l->attr_count;
+	a->param_bytes = (uint32_t)bytes;
+	if (block)
+		memcpy(c.payload, block, bytes);
+	else
+		pack(c.payload, f, l->params);
+	if (l->attr_count)
+		memcpy((uint8_t *)c.payload + padded, attributes, l->attr_count * sizeof(*attributes));
+	vgpu_touch(s);
+	vgpu_call_submit(&c);
+	return CUDA_SUCCESS;
+}
+
+CUresult cuLaunchKernel(CUfunction f, unsigned int grid_dim_x, unsigned int grid_dim_y, unsigned int grid_dim_z,
+			unsigned int block_dim_x, unsigned int block_dim_y, unsigned int block_dim_z,
+			unsigned int shared_mem_bytes, CUstream stream, void **kernel_params, void **extra)
+{
+	return launch(&(struct vgpu_launch){
+		.function = f, .stream = stream,
+		.grid = { grid_dim_x, grid_dim_y, grid_dim_z }, .block = { block_dim_x, block_dim_y, block_dim_z },
+		.shared_bytes = shared_mem_bytes, .params = kernel_params, .extra = extra });
+}
+
+CUresult cuLaunchCooperativeKernel(CUfunction f, unsigned int grid_dim_x, unsigned int grid_dim_y,
+				   unsigned int grid_dim_z, unsigned int block_dim_x, unsigned int block_dim_y,
+				   unsigned int block_dim_z, unsigned int shared_mem_bytes, CUstream stream,
+				   void **kernel_params)
+{
+	return launch(&(struct vgpu_launch){
+		.function = f, .stream = stream, .cooperative = true,
+		.grid = { grid_dim_x, grid_dim_y, grid_dim_z }, .block = { block_dim_x, block_dim_y, block_dim_z },
+		.shared_bytes = shared_mem_bytes, .params = kernel_params });
+}
+
+CUresult vgpu_on_cuLaunchKernelEx(CUstream default_stream, const CUlaunchConfig *config, CUfunction f,
+				  void **kernel_params, void **extra)
+{
+	if (!config)
+		return vgpu_ready() ? vgpu_ready() : CUDA_ERROR_INVALID_VALUE;
+	return launch(&(struct vgpu_launch){
+		.function = f, .stream = config->hStream ? config->hStream : default_stream,
+		.grid = { config->gridDimX, config->gridDimY, config->gridDimZ },
+		.block = { config->blockDimX, config->blockDimY, config->blockDimZ },
+		.shared_bytes = config->sharedMemBytes, .attrs = config->attrs, .attr_count = config->numAttrs,
+		.params = kernel_params, .extra = extra });
+}
+
+/* ---- occupancy of clusters: a launch's description without the launch ---- */
+
+static CUresult clusters(int *value, CUfunction func, const CUlaunchConfig *config, uint32_t what)
+{
+	CUlaunchAttribute attributes[VGPU_LAUNCH_ATTRIBUTES];
+	const struct vgpu_ret_occupancy_clusters *o;
+	struct vgpu_args_occupancy_clusters *a;
+	struct vgpu_launch l = { .function = func };
+	struct vgpu_function *f;
+	struct vgpu_stream *s;
+	struct vgpu_call c;
+	CUresult r;
+
+	r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	if (r)
+		return r;
+	if (!value || !config)
+		return CUDA_ERROR_INVALID_VALUE;
+	f = vgpu_function_get(func);
+	if (!f)
+		return CUDA_ERROR_INVALID_HANDLE;
+	l.attrs = config->attrs;
+	l.attr_count = config->numAttrs;
+	r = vgpu_stream_get(config->hStream, &s);
+	if (!r)
+		r = prepare_attributes(&l, attributes);
+	if (!r)
+		r = vgpu_call_begin(&c, VGPU_OP_occupancy_clusters, sizeof(*a),
+				    (uint32_t)(l.attr_count * sizeof(*attributes)), VGPU_CALL_REPLY | VGPU_CALL_CONTEXT);
+	if (r)
+		return r;
+	a = c.args;
+	a->function = f->wire;
+	a->stream = s->wire;
+	a->grid[0] = config->gridDimX;
+	a->grid[1] = config->gridDimY;
+	a->grid[2] = config->gridDimZ;
+	a->block[0] = config->blockDimX;
+	a->block[1] = config->blockDimY;
+	a->block[2] = config->blockDimZ;
+	a->shared_bytes = config->sharedMemBytes;
+	a->attr_count = l.attr_count;
+	a->what = what;
+	if (l.attr_count)
+		memcpy(c.payload, attributes, l.attr_count * sizeof(*attributes));
+	vgpu_call_submit(&c);
+	r = vgpu_call_wait(&c);
+	if (!r && c.ret_size != sizeof(*o))
+		r = vgpu_call_broken();
+	if (!r) {
+		o = c.ret;
+		*value = o->value;
+	}
+	vgpu_call_end(&c);
+	return r;
+}
+
+CUresult cuOccupancyMaxActiveClusters(int *num_clusters, CUfunction func, const CUlaunchConfig *config)
+{
+	return clusters(num_clusters, func, config, 0);
+}
+
+CUresult cuOccupancyMaxPotentialClusterSize(int *cluster_size, CUfunction func, const CUlaunchConfig *config)
+{
+	return clusters(cluster_size, func, config, 1);
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Device memory: allocating, freeing, and the table of what is allocated.
+ */
+#include "memory.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+#include <gen/cuda_api.h>
+#include <gen/shim_hand.h>
+#include <gen/wire.h>
+
+#include "call.h"
+#include "channel.h"
+#include "context.h"
+#include "log.h"
+#include "session.h"
+#include "thread.h"
+
+struct vgpu_arena vgpu_arena;
+
+static struct {
+	pthread_rwlock_t lock;
+	struct vgpu_range_map map;
+	uint64_t next_id;
+} table = { .lock = PTHREAD_RWLOCK_INITIALIZER, .next_id = 1 };
+
+/* ---- table ---- */
+
+static void lock_read(void)
+{
+	vgpu_thread.busy++;
+	pthread_rwlock_rdlock(&table.lock);
+}
+
+static void lock_write(void)
+{
+	vgpu_thread.busy++;
+	pthread_rwlock_wrlock(&table.lock);
+}
+
+static void unlock(void)
+{
+	pthread_rwlock_unlock(&table.lock);
+	vgpu_thread.busy--;
+}
+
+CUresult vgpu_memory_add(enum vgpu_range_kind kind, uint64_t start, uint64_t size, uint32_t flags)
+{
+	struct vgpu_context *ctx = vgpu_thread.current;
+	struct vgpu_range_info info = { .start = start, .size = size, .flags = flags, .kind = (uint16_t)kind };
+	int r;
+
+	info.context = ctx ? ctx->wire : 0;
+	info.device = (int16_t)(ctx ? ctx->device : 0);
+	lock_write();
+	info.id = table.next_id++;
+	r = vgpu_range_insert(&table.map, &info);
+	unlock();
+	if (!r)
+		return CUDA_SUCCESS;
+	return r == -ENOMEM ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_ERROR_INVALID_VALUE;
+}
+
+bool vgpu_memory_find(uint64_t address, struct vgpu_range_info *info)
+{
+	bool found;
+
+	lock_read();
+	found = vgpu_range_find(&table.map, address, info);
+	unlock();
+	return found;
+}
+
+bool vgpu_memory_remove(uint64_t start, uint32_t kinds, struct vgpu_range_info *info)
+{
+	bool found;
+
+	lock_write();
+	found = vgpu_range_find(&table.map, start, info) && info->start == start && kinds & 1u << info->kind;
+	if (found)
+		vgpu_range_remove(&table.map, start, NULL);
+	unlock();
+	return found;
+}
+
+void vgpu_memory_drop(const struct vgpu_context *ctx)
+{
+	struct vgpu_range_info info;
+	uint64_t from = 0;
+
+	lock_write();
+	while (vgpu_range_next(&table.map, from, &info)) {
+		from = info.start + info.size;
+		/* Registered memory is the application's own: it stays until it is unregistered. */
+		if (info.context != ctx->wire || info.kind == VGPU_RANGE_REGISTERED)
+			continue;
+		vgpu_range_remove(&table.map, info.start, NULL);
+		if (info.kind == VGPU_RANGE_PINNED || info.kind == VGPU_RANGE_MANAGED)
+			vgpu_arena_free(&vgpu_arena, (void *)(uintptr_t)info.start);
+	}
+	unlock();
+}
+
+enum vgpu_place vgpu_memory_place(uint64_t address)
+{
+	if (vgpu_session_is_arena(address))
+		return VGPU_PLACE_ARENA;
+	return vgpu_session_is_device(address) ? VGPU_PLACE_DEVICE : VGPU_PLACE_HOST;
+}
+
+CUresult vgpu_memory_check(uint64_t address, uint64_t bytes)
+{
+	struct vgpu_range_info info;
+
+	if (!vgpu_memory_find(address, &info) || info.kind == VGPU_RANGE_REGISTERED)
+		return CUDA_ERROR_INVALID_VALUE;
+	return bytes <= info.start + info.size - address ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+/* ---- arena ---- */
+
+static int send_extents(uint16_t op, uint32_t first, uint32_t count)
+{
+	struct vgpu_args_arena_register *a;
+	struct vgpu_call c;
+
+	if (vgpu_call_begin(&c, op, sizeof(*a), 0, 0))
+		return -1;
+	a = c.args;
+	a->offset = vgpu_session.geometry.arena_at + (uint64_t)first * vgpu_session.geometry.extent_size;
+	a->bytes = (uint64_t)count * vgpu_session.geometry.extent_size;
+	vgpu_call_submit(&c);
+	return 0;
+}
+
+_Static_assert(sizeof(struct vgpu_args_arena_register) == sizeof(struct vgpu_args_arena_unregister), "one shape");
+
+static int claimed(uint32_t first, uint32_t count)
+{
+	return send_extents(VGPU_OP_arena_register, first, count);
+}
+
+static void released(uint32_t first, uint32_t count)
+{
+	if (send_extents(VGPU_OP_arena_unregister, first, count))
+		vgpu_debug("extents %u..%u are given up without telling the worker: the session is over", first,
+			   first + count);
+}
+
+CUresult vgpu_memory_init(void)
+{
+	struct vgpu_session *s = &vgpu_session;
+
+	if (vgpu_arena_init(&vgpu_arena, s->base, &s->geometry, s->transport.channel))
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	vgpu_arena.claimed = claimed;
+	vgpu_arena.released = released;
+	return CUDA_SUCCESS;
+}
+
+/* ---- API ---- */
+
+CUresult cuMemAlloc_v2(CUdeviceptr *dptr, size_t bytesize)
+{
+	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+
+	if (r)
+		return r;
+	if (!dptr || !bytesize)
+		return CUDA_ERROR_INVALID_VALUE;
+	r = vgpu_remote_cuMemAlloc_v2(dptr, bytesize);
+	return r ? r : vgpu_memory_add(VGPU_RANGE_DEVICE, *dptr, bytesize, 0);
+}
+
+CUresult cuMemAllocPitch_v2(CUdeviceptr *dptr, size_t *pitch, size_t width_in_bytes, size_t height,
+			    unsigned int element_size_bytes)
+{
+	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+
+	if (r)
+		return r;
+	if (!dptr || !pitch || !width_in_bytes || !height)
+		return CUDA_ERROR_INVALID_VALUE;
+	r = vgpu_remote_cuMemAllocPitch_v2(dptr, pitch, width_in_bytes, height, element_size_bytes);
+	return r ? r : vgpu_memory_add(VGPU_RANGE_DEVICE, *dptr, *pitch * height, 0);
+}
+
+CUresult cuMemFree_v2(CUdeviceptr dptr)
+{
+	struct vgpu_range_info info;
+	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+
+	if (r)
+		return r;
+	if (!vgpu_memory_remove(dptr, 1u << VGPU_RANGE_DEVICE | 1u << VGPU_RANGE_MANAGED, &info))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (info.kind == VGPU_RANGE_DEVICE)
+		return vgpu_remote_cuMemFree_v2(dptr);
+	r = vgpu_context_synchronize_all();
+	vgpu_arena_free(&vgpu_arena, (void *)(uintptr_t)dptr);
+	return r;
+}
+
+CUresult cuMemAllocAsync(CUdeviceptr *dptr, size_t bytesize, CUstream stream)
+{
+	CUresult r = vgpu_remote_cuMemAllocAsync(dptr, bytesize, stream);
+
+	return r ? r : vgpu_memory_add(VGPU_RANGE_DEVICE, *dptr, bytesize, 0);
+}
+
+CUresult cuMemAllocFromPoolAsync(CUdeviceptr *dptr, size_t bytesize, CUmemoryPool pool, CUstream stream)
+{
+	CUresult r = vgpu_remote_cuMemAllocFromPoolAsync(dptr, bytesize, pool, stream);
+
+	return r ? r : vgpu_memory_add(VGPU_RANGE_DEVICE, *dptr, bytesize, 0);
+}
+
+CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream stream)
+{
+	struct vgpu_range_info info;
+	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+
+	if (r)
+		return r;
+	if (!vgpu_memory_remove(dptr, 1u << VGPU_RANGE_DEVICE, &info))
+		return CUDA_ERROR_INVALID_VALUE;
+	return vgpu_remote_cuMemFreeAsync(dptr, stream);
+}
+
+CUresult cuMemGetAddressRange_v2(CUdeviceptr *base, size_t *size, CUdeviceptr dptr)
+{
+	struct vgpu_range_info info;
+	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+
+	if (r)
+		return r;
+	if (!vgpu_memory_find(dptr, &info))
+		return vgpu_session_is_device(dptr) ? vgpu_remote_cuMemGetAddressRange_v2(base, size, dptr) :
+						      CUDA_ERROR_NOT_FOUND;
+	if (base)
+		*base = info.start;
+	if (size)
+		*size = info.size;
+	return CUDA_SUCCESS;
+}
+
+CUresult cuMemAddressReserve(CUdeviceptr *ptr, size_t size, size_t alignment, CUdeviceptr addr, unsigned long long flags)
+{
+	CUresult r = vgpu_remote_cuMemAddressReserve(ptr, size, alignment, addr, flags);
+
+	return r ? r : vgpu_memory_add(VGPU_RANGE_RESERVED, *ptr, size, 0);
+}
+
+CUresult cuMemAddressFree(CUdeviceptr ptr, size_t size)
+{
+	struct vgpu_range_info info;
+	CUresult r = vgpu_remote_cuMemAddressFree(ptr, size);
+
+	if (!r)
+		vgpu_memory_remove(ptr, 1u << VGPU_RANGE_RESERVED, &info);
+	return r;
+}

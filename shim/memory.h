@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The table of all memory that the application has from us, for address
+ * queries, classification and the immediate errors of bad pointers. One
+ * reader-writer lock; the table itself is range.c.
+ */
+#ifndef VGPU_SHIM_MEMORY_H
+#define VGPU_SHIM_MEMORY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <vgpu/cuda_types.h>
+
+#include "arena.h"
+#include "range.h"
+
+struct vgpu_context;
+
+/* What the worker can do with an address. */
+enum vgpu_place {
+	VGPU_PLACE_HOST,	/* the application's own memory: the worker cannot reach it */
+	VGPU_PLACE_ARENA,	/* one address everywhere */
+	VGPU_PLACE_DEVICE,
+};
+
+extern struct vgpu_arena vgpu_arena;
+
+CUresult vgpu_memory_init(void);
+/* Note a range. The current context is its owner. */
+CUresult vgpu_memory_add(enum vgpu_range_kind kind, uint64_t start, uint64_t size, uint32_t flags);
+bool vgpu_memory_find(uint64_t address, struct vgpu_range_info *info);
+/* Forget the range that starts there if it is of one of the kinds in `kinds` (bits 1 << kind). */
+bool vgpu_memory_remove(uint64_t start, uint32_t kinds, struct vgpu_range_info *info);
+/* Forget the ranges of a context. Arena memory goes back to the arena. */
+void vgpu_memory_drop(const struct vgpu_context *ctx);
+
+enum vgpu_place vgpu_memory_place(uint64_t address);
+/* INVALID_VALUE unless [address, address + bytes) is inside one range of ours that the device can reach. */
+CUresult vgpu_memory_check(uint64_t address, uint64_t bytes);
+
+#endif

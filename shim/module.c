@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Modules: code of one context. An image is the application's bare pointer
+ * (image.c measures it) or a file.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <gen/cuda_api.h>
+#include <gen/shim_hand.h>
+#include <gen/wire.h>
+
+#include "call.h"
+#include "context.h"
+#include "function.h"
+#include "handle.h"
+#include "image_send.h"
+#include "log.h"
+#include "memory.h"
+#include "module.h"
+#include "session.h"
+#include "thread.h"
+
+CUresult vgpu_module_read_file(const char *name, void **data, struct vgpu_image *image)
+{
+	struct stat st;
+	size_t at = 0;
+	ssize_t n = 0;
+	char *text;
+	int fd;
+
+	fd = open(name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return CUDA_ERROR_FILE_NOT_FOUND;
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return CUDA_ERROR_FILE_NOT_FOUND;
+	}
+	text = malloc((size_t)st.st_size + 1);
+	while (text && at < (size_t)st.st_size && (n = read(fd, text + at, (size_t)st.st_size - at)) > 0)
+		at += (size_t)n;
+	close(fd);
+	if (!text)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	text[at] = '\0';	/* PTX files have none */
+	*data = text;
+	if (n < 0 || vgpu_image_parse(text, at + 1, image)) {
+		free(text);
+		return CUDA_ERROR_INVALID_IMAGE;
+	}
+	return CUDA_SUCCESS;
+}
+
+CUresult vgpu_module_load_image(uint16_t op, uint64_t wire, const struct vgpu_image *image, struct vgpu_jit *jit)
+{
+	uint64_t number;
+	CUresult r;
+
+	if (image->prelinked && *image->prelinked)
+		vgpu_debug("fat binary with parts linked ahead: the linked image is used");
+	r = vgpu_image_send(image, &number);
+	if (r)
+		return r;
+	r = vgpu_image_load(op, wire, number, image->kind, jit);
+	vgpu_image_close(number);
+	return r;
+}
+
+static CUresult load(CUmodule *module, const struct vgpu_image *image, struct vgpu_jit *jit)
+{
+	struct vgpu_module *m;
+	uint64_t wire;
+	CUresult r;
+
+	r = vgpu_handle_new(VGPU_HANDLE_MODULE, &wire);
+	if (r)
+		return r;
+	m = vgpu_handle_object_wire(VGPU_HANDLE_MODULE, wire);
+	m->wire = wire;
+	m->context = vgpu_thread.current;
+	r = vgpu_module_load_image(VGPU_OP_module_load, wire, image, jit);
+	if (r)
+		vgpu_handle_drop(VGPU_HANDLE_MODULE, wire);
+	else
+		*module = vgpu_handle_app(VGPU_HANDLE_MODULE, wire);
+	return r;
+}
+
+CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned int num_options, CUjit_option *options,
+			    void **option_values)
+{
+	struct vgpu_image parsed;
+	struct vgpu_jit jit;
+	CUresult r;
+
+	r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	if (r)
+		return r;
+	if (!module || !image)
+		return CUDA_ERROR_INVALID_VALUE;
+	r = vgpu_jit_parse(num_options, options, option_values, &jit);
+	if (r)
+		return r;
+	if (vgpu_image_parse(image, UINT64_MAX, &parsed))
+		return CUDA_ERROR_INVALID_IMAGE;
+	return load(module, &parsed, &jit);
+}
+
+CUresult cuModuleLoadData(CUmodule *module, const void *image)
+{
+	return cuModuleLoadDataEx(module, image, 0, NULL, NULL);
+}
+
+CUresult cuModuleLoadFatBinary(CUmodule *module, const void *fat_cubin)
+{
+	return cuModuleLoadDataEx(module, fat_cubin, 0, NULL, NULL);
+}
+
+CUresult cuModuleLoad(CUmodule *module, const char *fname)
+{
+	struct vgpu_image image;
+	struct vgpu_jit jit;
+	void *data;
+	CUresult r;
+
+	r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	if (r)
+		return r;
+	if (!module || !fname)
+		return CUDA_ERROR_INVALID_VALUE;
+	r = vgpu_module_read_file(fname, &data, &image);
+	if (r)
+		return r;
+	memset(&jit, 0, sizeof(jit));
+	r = load(module, &image, &jit);
+	free(data);
+	return r;
+}
+
+CUresult cuModuleUnload(CUmodule module)
+{
+	struct vgpu_args_module_unload *a;
+	struct vgpu_module *m;
+	struct vgpu_call c;
+	CUresult r;
+
+	r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	if (r)
+		return r;
+	m = vgpu_handle_object(VGPU_HANDLE_MODULE, module);
+	if (!m || m->library)
+		return CUDA_ERROR_INVALID_HANDLE;
+	vgpu_functions_drop(m);
+	r = vgpu_call_begin(&c, VGPU_OP_module_unload, sizeof(*a), 0, VGPU_CALL_CONTEXT);
+	if (r)
+		return r;
+	a = c.args;
+	a->module = m->wire;
+	vgpu_call_submit(&c);
+	vgpu_handle_drop(VGPU_HANDLE_MODULE, m->wire);
+	return CUDA_SUCCESS;
+}
+
+CUresult cuModuleGetFunction(CUfunction *func, CUmodule module, const char *name)
+{
+	struct vgpu_function *f;
+	struct vgpu_module *m;
+	CUresult r;
+
+	r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	if (r)
+		return r;
+	if (!func || !name)
+		return CUDA_ERROR_INVALID_VALUE;
+	m = vgpu_handle_object(VGPU_HANDLE_MODULE, module);
+	if (!m)
+		return CUDA_ERROR_INVALID_HANDLE;
+	r = *name ? vgpu_function_find(m, VGPU_HANDLE_FUNCTION, name, &f) : CUDA_ERROR_NOT_FOUND;
+	if (!r)
+		*func = vgpu_handle_app(VGPU_HANDLE_FUNCTION, f->wire);
+	return r;
+}
+
+/* A variable's address is device memory that nobody allocated: note it, once. */
+static void note_global(CUdeviceptr p, size_t bytes)
+{
+	struct vgpu_range_info info;
+
+	if (p && bytes && !vgpu_memory_find(p, &info))
+		vgpu_memory_add(VGPU_RANGE_GLOBAL, p, bytes, 0);
+}
+
+CUresult cuModuleGetGlobal_v2(CUdeviceptr *dptr, size_t *bytes, CUmodule module, const char *name)
+{
+	CUdeviceptr p = 0;
+	size_t n = 0;
+	CUresult r;
+
+	r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	if (r)
+		return r;
+	if (!name || (!dptr && !bytes))
+		return CUDA_ERROR_INVALID_VALUE;
+	r = vgpu_remote_cuModuleGetGlobal_v2(&p, &n, module, name);
+	if (r)
+		return r;
+	note_global(p, n);
+	if (dptr)
+		*dptr = p;
+	if (bytes)
+		*bytes = n;
+	return CUDA_SUCCESS;
+}
+
+CUresult cuLibraryGetGlobal(CUdeviceptr *dptr, size_t *bytes, CUlibrary library, const char *name)
+{
+	CUdeviceptr p = 0;
+	size_t n = 0;
+	CUresult r;
+
+	r = vgpu_remote_cuLibraryGetGlobal(&p, &n, library, name);
+	if (r)
+		return r;
+	note_global(p, n);
+	if (dptr)
+		*dptr = p;
+	if (bytes)
+		*bytes = n;
+	return CUDA_SUCCESS;
+}
+
+CUresult cuLibraryGetManaged(CUdeviceptr *dptr, size_t *bytes, CUlibrary library, const char *name)
+{
+	return vgpu_remote_cuLibraryGetManaged(dptr, bytes, library, name);
+}
+
+CUresult cuModuleGetLoadingMode(CUmoduleLoadingMode *mode)
+{
+	CUresult r = vgpu_ready();
+
+	if (r)
+		return r;
+	if (!mode)
+		return CUDA_ERROR_INVALID_VALUE;
+	*mode = CU_MODULE_LAZY_LOADING;
+	return CUDA_SUCCESS;
+}

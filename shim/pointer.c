@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is known of a pointer, from the table of memory.c. For a pointer that
+ * CUDA does not know cuPointerGetAttribute fails and cuPointerGetAttributes
+ * answers with zeros, as natively.
+ */
+#include <string.h>
+
+#include <gen/cuda_api.h>
+#include <gen/wire.h>
+
+#include "call.h"
+#include "context.h"
+#include "handle.h"
+#include "memory.h"
+#include "session.h"
+
+static bool on_host(const struct vgpu_range_info *i)
+{
+	return i->kind == VGPU_RANGE_PINNED || i->kind == VGPU_RANGE_REGISTERED;
+}
+
+static void put(void *data, const void *value, size_t size)
+{
+	memcpy(data, value, size);
+}
+
+static void put_int(void *data, int value)
+{
+	memcpy(data, &value, sizeof(value));
+}
+
+static void put_pointer(void *data, uint64_t value)
+{
+	memcpy(data, &value, sizeof(value));
+}
+
+/* One attribute of a known pointer into *data. */
+static CUresult known(void *data, CUpointer_attribute attribute, uint64_t p, const struct vgpu_range_info *i)
+{
+	CUcontext ctx = i->context ? vgpu_handle_app(VGPU_HANDLE_CONTEXT, i->context) : NULL;
+	bool registered = i->kind == VGPU_RANGE_REGISTERED;
+	bool reachable = i->kind == VGPU_RANGE_PINNED || i->kind == VGPU_RANGE_MANAGED;
+	unsigned char zero[16] = { 0 };
+
+	switch (attribute) {
+	case CU_POINTER_ATTRIBUTE_CONTEXT:
+		put(data, &ctx, sizeof(ctx));
+		return CUDA_SUCCESS;
+	case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
+		put_int(data, on_host(i) ? CU_MEMORYTYPE_HOST : CU_MEMORYTYPE_DEVICE);
+		return CUDA_SUCCESS;
+	case CU_POINTER_ATTRIBUTE_DEVICE_POINTER:
+		put_pointer(data, registered ? 0 : p);
+		return registered ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+	case CU_POINTER_ATTRIBUTE_HOST_POINTER:
+		put_pointer(data, registered || reachable ? p : 0);
+		return registered || reachable ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+	case CU_POINTER_ATTRIBUTE_P2P_TOKENS:
+		return CUDA_ERROR_NOT_SUPPORTED;
+	case CU_POINTER_ATTRIBUTE_BUFFER_ID:
+		put(data, &i->id, sizeof(i->id));
+		return CUDA_SUCCESS;
+	case CU_POINTER_ATTRIBUTE_IS_MANAGED:
+		*(unsigned char *)data = i->kind == VGPU_RANGE_MANAGED;
+		return CUDA_SUCCESS;
+	case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
+		put_int(data, i->device);
+		return CUDA_SUCCESS;
+	case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR:
+	case CU_POINTER_ATTRIBUTE_MAPPING_BASE_ADDR:
+		put_pointer(data, i->start);
+		return CUDA_SUCCESS;
+	case CU_POINTER_ATTRIBUTE_RANGE_SIZE:
+	case CU_POINTER_ATTRIBUTE_MAPPING_SIZE:
+		put(data, &i->size, sizeof(i->size));
+		return CUDA_SUCCESS;
+	case CU_POINTER_ATTRIBUTE_MAPPED:
+		put_int(data, 1);
+		return CUDA_SUCCESS;
+	case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS:
+		put_int(data, CU_POINTER_ATTRIBUTE_ACCESS_FLAG_READWRITE);
+		return CUDA_SUCCESS;
+	case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE:
+	case CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES:
+		put(data, zero, 8);
+		return CUDA_SUCCESS;
+	case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
+	case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
+	case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:
+	case CU_POINTER_ATTRIBUTE_IS_HW_DECOMPRESS_CAPABLE:
+		*(unsigned char *)data = 0;
+		return CUDA_SUCCESS;
+	default:
+		return CUDA_ERROR_INVALID_VALUE;
+	}
+}
+
+/* What an unknown pointer has: zero bytes of the attribute's size, and no device. */
+static void unknown(void *data, CUpointer_attribute attribute)
+{
+	uint64_t zero = 0;
+
+	switch (attribute) {
+	case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
+		put_int(data, -2);	/* CU_DEVICE_INVALID */
+		return;
+	case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
+	case CU_POINTER_ATTRIBUTE_MAPPED:
+	case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS:
+		put_int(data, 0);
+		return;
+	case CU_POINTER_ATTRIBUTE_IS_MANAGED:
+	case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
+	case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
+	case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:
+	case CU_POINTER_ATTRIBUTE_IS_HW_DECOMPRESS_CAPABLE:
+		*(unsigned char *)data = 0;
+		return;
+	default:
+		put(data, &zero, sizeof(zero));
+	}
+}
+
+/* Device memory that the worker has and this table does not: mapped by other means. */
+static CUresult ask(void *data, CUpointer_attribute attribute, uint64_t p)
+{
+	struct vgpu_args_pointer_attribute *a;
+	const struct vgpu_ret_pointer_attribute *o;
+	struct vgpu_call c;
+	CUresult r;
+
+	if (!vgpu_session_is_device(p))
+		return CUDA_ERROR_INVALID_VALUE;
+	r = vgpu_call_begin(&c, VGPU_OP_pointer_attribute, sizeof(*a), 0, VGPU_CALL_REPLY);
+	if (r)
+		return r;
+	a = c.args;
+	a->pointer = p;
+	a->attribute = attribute;
+	vgpu_call_submit(&c);
+	r = vgpu_call_wait(&c);
+	if (!r && c.ret_size != sizeof(*o))
+		r = vgpu_call_broken();
+	if (!r) {
+		o = c.ret;
+		put(data, o->value, o->size <= 8 ? o->size : 8);
+	}
+	vgpu_call_end(&c);
+	return r;
+}
+
+CUresult cuPointerGetAttribute(void *data, CUpointer_attribute attribute, CUdeviceptr ptr)
+{
+	struct vgpu_range_info info;
+	CUresult r = vgpu_ready();
+
+	if (r)
+		return r;
+	if (!data || (int)attribute < CU_POINTER_ATTRIBUTE_CONTEXT ||
+	    attribute > CU_POINTER_ATTRIBUTE_IS_HW_DECOMPRESS_CAPABLE)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (vgpu_memory_find(ptr, &info) && info.kind != VGPU_RANGE_RESERVED)
+		return known(data, attribute, ptr, &info);
+	return ask(data, attribute, ptr);
+}
+
+CUresult cuPointerGetAttributes(unsigned int num_attributes, CUpointer_attribute *attributes, void **data, CUdeviceptr ptr)
+{
+	struct vgpu_range_info info;
+	CUresult r = vgpu_ready();
+	unsigned int i;
+	bool found;
+
+	if (r)
+		return r;
+	if (!num_attributes || !attributes || !data)
+		return CUDA_ERROR_INVALID_VALUE;
+	found = vgpu_memory_find(ptr, &info) && info.kind != VGPU_RANGE_RESERVED;
+	for (i = 0; i < num_attributes; i++) {
+		if (!data[i])
+			return CUDA_ERROR_INVALID_VALUE;
+		if (found ? known(data[i], attributes[i], ptr, &info) : ask(data[i], attributes[i], ptr))
+			unknown(data[i], attributes[i]);
+	}
+	return CUDA_SUCCESS;
+}

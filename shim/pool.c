@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory pools: attributes, and the pools that devices have without being made. */
+#include <pthread.h>
+#include <string.h>
+
+#include <gen/cuda_api.h>
+#include <gen/shim_hand.h>
+#include <gen/wire.h>
+
+#include "call.h"
+#include "device.h"
+#include "handle.h"
+#include "thread.h"
+
+/* The default pool of each device, and the one that is current. */
+static struct {
+	pthread_mutex_t lock;
+	uint64_t standard[VGPU_DEVICES];
+	CUmemoryPool current[VGPU_DEVICES];	/* NULL: the default one */
+} pools = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static bool is_int(CUmemPool_attribute attr)
+{
+	return attr <= CU_MEMPOOL_ATTR_REUSE_ALLOW_INTERNAL_DEPENDENCIES;
+}
+
+static CUresult look(CUmemoryPool pool, CUmemPool_attribute attr, const void *value, uint64_t *wire)
+{
+	CUresult r = vgpu_call_ready(0);
+
+	if (r)
+		return r;
+	if (!value || attr < CU_MEMPOOL_ATTR_REUSE_FOLLOW_EVENT_DEPENDENCIES || attr > CU_MEMPOOL_ATTR_USED_MEM_HIGH)
+		return CUDA_ERROR_INVALID_VALUE;
+	return vgpu_handle_wire(VGPU_HANDLE_MEMPOOL, pool, wire);
+}
+
+CUresult cuMemPoolSetAttribute(CUmemoryPool pool, CUmemPool_attribute attr, void *value)
+{
+	struct vgpu_args_mempool_set_attribute *a;
+	struct vgpu_call c;
+	uint64_t wire;
+	CUresult r;
+
+	r = look(pool, attr, value, &wire);
+	if (!r)
+		r = vgpu_call_begin(&c, VGPU_OP_mempool_set_attribute, sizeof(*a), 0, VGPU_CALL_REPLY);
+	if (r)
+		return r;
+	a = c.args;
+	a->pool = wire;
+	a->attribute = attr;
+	memcpy(&a->value, value, is_int(attr) ? sizeof(int) : sizeof(uint64_t));
+	vgpu_call_submit(&c);
+	r = vgpu_call_wait(&c);
+	vgpu_call_end(&c);
+	return r;
+}
+
+CUresult cuMemPoolGetAttribute(CUmemoryPool pool, CUmemPool_attribute attr, void *value)
+{
+	const struct vgpu_ret_mempool_get_attribute *o;
+	struct vgpu_args_mempool_get_attribute *a;
+	struct vgpu_call c;
+	uint64_t wire;
+	CUresult r;
+
+	r = look(pool, attr, value, &wire);
+	if (!r)
+		r = vgpu_call_begin(&c, VGPU_OP_mempool_get_attribute, sizeof(*a), 0, VGPU_CALL_REPLY);
+	if (r)
+		return r;
+	a = c.args;
+	a->pool = wire;
+	a->attribute = attr;
+	vgpu_call_submit(&c);
+	r = vgpu_call_wait(&c);
+	if (!r && c.ret_size != sizeof(*o))
+		r = vgpu_call_broken();
+	if (!r) {
+		o = c.ret;
+		memcpy(value, &o->value, is_int(attr) ? sizeof(int) : sizeof(uint64_t));
+	}
+	vgpu_call_end(&c);
+	return r;
+}
+
+/* Bind an id to the default pool of a device. Under the lock. */
+static CUresult fetch(CUdevice dev)
+{
+	struct vgpu_args_mempool_of_device *a;
+	struct vgpu_call c;
+	uint64_t wire;
+	CUresult r;
+
+	r = vgpu_handle_new(VGPU_HANDLE_MEMPOOL, &wire);
+	if (r)
+		return r;
+	r = vgpu_call_begin(&c, VGPU_OP_mempool_of_device, sizeof(*a), 0, VGPU_CALL_REPLY);
+	if (!r) {
+		a = c.args;
+		a->pool = wire;
+		a->device = vgpu_device_real(dev);
+		vgpu_call_submit(&c);
+		r = vgpu_call_wait(&c);
+		vgpu_call_end(&c);
+	}
+	if (r)
+		vgpu_handle_drop(VGPU_HANDLE_MEMPOOL, wire);
+	else
+		pools.standard[dev] = wire;
+	return r;
+}
+
+static CUresult of_device(CUmemoryPool *pool, CUdevice dev, bool current)
+{
+	CUresult r = vgpu_call_ready(0);
+
+	if (r)
+		return r;
+	if (!pool)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (!vgpu_device_valid(dev))
+		return CUDA_ERROR_INVALID_DEVICE;
+	vgpu_lock(&pools.lock);
+	if (!pools.standard[dev])
+		r = fetch(dev);
+	if (!r)
+		*pool = current && pools.current[dev] ? pools.current[dev] :
+							vgpu_handle_app(VGPU_HANDLE_MEMPOOL, pools.standard[dev]);
+	vgpu_unlock(&pools.lock);
+	return r;
+}
+
+CUresult cuDeviceGetDefaultMemPool(CUmemoryPool *pool_out, CUdevice dev)
+{
+	return of_device(pool_out, dev, false);
+}
+
+CUresult cuDeviceGetMemPool(CUmemoryPool *pool, CUdevice dev)
+{
+	return of_device(pool, dev, true);
+}
+
+CUresult cuDeviceSetMemPool(CUdevice dev, CUmemoryPool pool)
+{
+	CUresult r = vgpu_call_ready(0);
+
+	if (r)
+		return r;
+	if (!vgpu_device_valid(dev))
+		return CUDA_ERROR_INVALID_DEVICE;
+	r = vgpu_remote_cuDeviceSetMemPool(vgpu_device_real(dev), pool);
+	if (r)
+		return r;
+	vgpu_lock(&pools.lock);
+	pools.current[dev] = pool;
+	vgpu_unlock(&pools.lock);
+	return CUDA_SUCCESS;
+}
