@@ -28,14 +28,15 @@ struct entry {
 struct table {
 	pthread_mutex_t lock;
 	size_t object_size;
-	uint32_t used;			/* indices below it have been given out at least once */
+	_Atomic uint32_t used;		/* indices below it have been given out at least once */
 	uint32_t free_head, free_tail;	/* FIFO, so that generations last; 0: empty */
 	struct entry *_Atomic chunks[CHUNKS];
 };
 
 static struct table tables[VGPU_HANDLE_KINDS] = {
-	[0 ... VGPU_HANDLE_KINDS - 1] = { .lock = PTHREAD_MUTEX_INITIALIZER, .used = 1 },
+	[0 ... VGPU_HANDLE_STREAM - 1] = { .lock = PTHREAD_MUTEX_INITIALIZER, .used = 1 },
 	[VGPU_HANDLE_STREAM] = { .lock = PTHREAD_MUTEX_INITIALIZER, .used = VGPU_STREAM_INDEX_FIRST },
+	[VGPU_HANDLE_STREAM + 1 ... VGPU_HANDLE_KINDS - 1] = { .lock = PTHREAD_MUTEX_INITIALIZER, .used = 1 },
 };
 
 void vgpu_handle_object_size(enum vgpu_handle_kind kind, size_t size)
