@@ -187,11 +187,6 @@ void *vgpu_handle_app(enum vgpu_handle_kind kind, uint64_t wire)
 	return vgpu_handle_from_wire(wire);
 }
 
-CUresult vgpu_handle_error(enum vgpu_handle_kind kind)
-{
-	return kind == VGPU_HANDLE_CONTEXT ? CUDA_ERROR_INVALID_CONTEXT : CUDA_ERROR_INVALID_HANDLE;
-}
-
 bool vgpu_handle_live(enum vgpu_handle_kind kind, const void *app)
 {
 	return !((uintptr_t)app & 15) && live(kind, vgpu_handle_to_wire(app));

@@ -22,8 +22,6 @@ void *vgpu_handle_object_wire(enum vgpu_handle_kind kind, uint64_t wire);
 bool vgpu_handle_live(enum vgpu_handle_kind kind, const void *app);
 /* Next live wire id of a kind after `after` (0: the first), 0 at the end. */
 uint64_t vgpu_handle_next(enum vgpu_handle_kind kind, uint64_t after);
-/* What a bad handle of this kind is called. */
-CUresult vgpu_handle_error(enum vgpu_handle_kind kind);
 
 static inline uint64_t vgpu_handle_to_wire(const void *app)
 {

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/* The arena allocator: disjoint blocks, exhaustion, coalescing, extents given back, two channels on one table. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <cmocka.h>
+
+#include "shim/arena.h"
+
+static struct vgpu_shm_geometry geometry;
+static uint8_t *memory;
+
+static int setup(void **state)
+{
+	(void)state;
+	assert_int_equal(vgpu_shm_geometry(&geometry, VGPU_SHM_MIN_SIZE, 2), 0);
+	memory = mmap(NULL, VGPU_SHM_MIN_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(memory, MAP_FAILED);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	return munmap(memory, VGPU_SHM_MIN_SIZE);
+}
+
+static uint32_t owned_by(uint32_t owner)
+{
+	_Atomic uint32_t *e = vgpu_shm_extents(memory, &geometry);
+	uint32_t i, n = 0;
+
+	for (i = 0; i < geometry.extent_count; i++)
+		n += e[i] == owner;
+	return n;
+}
+
+static void small_blocks_share_an_extent(void **state)
+{
+	struct vgpu_arena a;
+	uint8_t *p, *q;
+
+	(void)state;
+	assert_int_equal(vgpu_arena_init(&a, memory, &geometry, 0), 0);
+	p = vgpu_arena_alloc(&a, 1);
+	q = vgpu_arena_alloc(&a, 513);
+	assert_non_null(p);
+	assert_non_null(q);
+	assert_int_equal(((uintptr_t)p - (uintptr_t)memory) % VGPU_ARENA_MIN, 0);
+	assert_true(q >= p + 512 || p >= q + 1024);
+	assert_int_equal(owned_by(1), 1);
+	assert_int_equal(vgpu_arena_free(&a, p), 0);
+	assert_int_equal(vgpu_arena_free(&a, p), -22);
+	assert_int_equal(vgpu_arena_free(&a, q + 512), -22);
+	assert_int_equal(vgpu_arena_free(&a, q), 0);
+	assert_int_equal(owned_by(1), 0);
+	assert_int_equal(a.used, 0);
+	vgpu_arena_destroy(&a);
+}
+
+static void everything_can_be_had_and_no_more(void **state)
+{
+	uint64_t all = (uint64_t)geometry.extent_count * geometry.extent_size;
+	struct vgpu_arena a;
+	void *p;
+
+	(void)state;
+	assert_int_equal(vgpu_arena_init(&a, memory, &geometry, 0), 0);
+	assert_null(vgpu_arena_alloc(&a, 0));
+	assert_null(vgpu_arena_alloc(&a, all + 1));
+	p = vgpu_arena_alloc(&a, all);
+	assert_ptr_equal(p, memory + geometry.arena_at);
+	assert_null(vgpu_arena_alloc(&a, 1));
+	assert_int_equal(vgpu_arena_free(&a, p), 0);
+	p = vgpu_arena_alloc(&a, all);
+	assert_non_null(p);
+	assert_int_equal(vgpu_arena_free(&a, p), 0);
+	vgpu_arena_destroy(&a);
+}
+
+static void two_channels_never_share(void **state)
+{
+	struct vgpu_arena a, b;
+	uint64_t half = (uint64_t)(geometry.extent_count / 2) * geometry.extent_size;
+	uint8_t *p, *q;
+
+	(void)state;
+	assert_int_equal(vgpu_arena_init(&a, memory, &geometry, 0), 0);
+	assert_int_equal(vgpu_arena_init(&b, memory, &geometry, 1), 0);
+	p = vgpu_arena_alloc(&a, half);
+	q = vgpu_arena_alloc(&b, half);
+	assert_non_null(p);
+	assert_non_null(q);
+	assert_true(q >= p + half || p >= q + half);
+	assert_int_equal(vgpu_arena_free(&b, p), -22);
+	assert_int_equal(vgpu_arena_free(&a, p), 0);
+	assert_int_equal(vgpu_arena_free(&b, q), 0);
+	vgpu_arena_destroy(&a);
+	vgpu_arena_destroy(&b);
+}
+
+#define BLOCKS	400
+
+static void random_use_keeps_contents(void **state)
+{
+	static struct {
+		uint8_t *p;
+		size_t size;
+		uint8_t mark;
+	} block[BLOCKS];
+	struct vgpu_arena a;
+	unsigned seed = 1;
+	int i, round;
+
+	(void)state;
+	memset(block, 0, sizeof(block));
+	assert_int_equal(vgpu_arena_init(&a, memory, &geometry, 0), 0);
+	for (round = 0; round < 20000; round++) {
+		i = rand_r(&seed) % BLOCKS;
+		if (block[i].p) {
+			assert_int_equal(block[i].p[0], block[i].mark);
+			assert_int_equal(block[i].p[block[i].size - 1], block[i].mark);
+			assert_int_equal(vgpu_arena_free(&a, block[i].p), 0);
+			block[i].p = NULL;
+			continue;
+		}
+		block[i].size = 1 + (size_t)rand_r(&seed) % (rand_r(&seed) % 50 ? 20000 : 3000000);
+		block[i].p = vgpu_arena_alloc(&a, block[i].size);
+		if (!block[i].p)
+			continue;
+		block[i].mark = (uint8_t)round;
+		memset(block[i].p, block[i].mark, block[i].size);
+	}
+	for (i = 0; i < BLOCKS; i++)
+		if (block[i].p)
+			assert_int_equal(vgpu_arena_free(&a, block[i].p), 0);
+	assert_int_equal(a.used, 0);
+	assert_int_equal(owned_by(1), 0);
+	vgpu_arena_destroy(&a);
+}
+
+static int refuse(uint32_t first, uint32_t count)
+{
+	(void)first;
+	(void)count;
+	return -1;
+}
+
+static void a_refused_claim_leaves_nothing(void **state)
+{
+	struct vgpu_arena a;
+
+	(void)state;
+	assert_int_equal(vgpu_arena_init(&a, memory, &geometry, 0), 0);
+	a.claimed = refuse;
+	assert_null(vgpu_arena_alloc(&a, 100));
+	assert_null(vgpu_arena_alloc(&a, 10 << 20));
+	assert_int_equal(owned_by(1), 0);
+	vgpu_arena_destroy(&a);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(small_blocks_share_an_extent, setup, teardown),
+		cmocka_unit_test_setup_teardown(everything_can_be_had_and_no_more, setup, teardown),
+		cmocka_unit_test_setup_teardown(two_channels_never_share, setup, teardown),
+		cmocka_unit_test_setup_teardown(random_use_keeps_contents, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_refused_claim_leaves_nothing, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
