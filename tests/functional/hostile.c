@@ -182,12 +182,13 @@ static struct vgpu_cmd *noop(struct guest *g)
 {
 	struct vgpu_cmd *c = vgpu_producer_reserve(&g->ring, 64);
 
-	assert_non_null(c);
+	if (!c)
+		abort();	/* the tests never fill the ring; told to the compiler, too */
 	memset(c, 0, 64);
 	c->size = 64;
 	c->op = VGPU_OP_noop;
 	c->slot = 1;
-	c->args_size = sizeof(struct vgpu_args_noop);
+	c->args_size = 0;
 	c->seq = ++g->seq;
 	return c;
 }
