@@ -9,7 +9,8 @@
 
 #include "exec.h"
 
-#define TURN 4096u /* instructions that a thread runs before the next one's turn */
+#define TURN 4096u  /* instructions that a thread runs before the next one's turn */
+#define ROUNDS 64u  /* times that a warp's lanes get a turn before the next warp's */
 #define MEMORY_LIMIT (4ull << 30)
 
 int exec_fault(struct thread *t, const struct insn *in, enum ptx_fault_kind kind, uint64_t address, const char *text)
@@ -100,10 +101,12 @@ static int thread_turn(struct thread *t)
 	return rc;
 }
 
-/* Runs the lanes of a warp until none is ready or all that are have had a whole turn. */
+/* Runs the lanes of a warp until none is ready, or one has had a whole turn, or often enough. */
 static int warp_turn(struct warp *w, bool *progress)
 {
-	for (bool again = true; again;) {
+	bool again = true;
+
+	for (unsigned round = 0; again && round < ROUNDS; round++) {
 		again = false;
 		for (uint32_t i = 0; i < w->count; i++) {
 			struct thread *t = &w->lanes[i];
