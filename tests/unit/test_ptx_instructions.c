@@ -83,7 +83,7 @@ static int64_t sdiv(int64_t a, int64_t b)
 
 static int64_t srem(int64_t a, int64_t b)
 {
-	return !b ? a : b == -1 ? 0 : a % b;
+	return !b ? -1 : b == -1 ? 0 : a % b;
 }
 
 static uint64_t reverse(uint64_t v, unsigned bits)
@@ -132,10 +132,15 @@ static uint64_t negated(float x, float y)
 	return x != x && y != y ? 0 : 0x80000000u;
 }
 
+static unsigned field(uint64_t v, unsigned bits)
+{
+	return bits == 32 ? v & 255 : U32(v) > 255 ? 255 : U32(v);
+}
+
 /* Bit by bit, as the manual's pseudo-code has it. */
 static uint64_t extract(uint64_t a, uint64_t b, uint64_t c, unsigned bits, bool is_signed)
 {
-	unsigned pos = b & 0xff, len = c & 0xff, last = pos + len - 1 < bits - 1 ? pos + len - 1 : bits - 1;
+	unsigned pos = field(b, bits), len = field(c, bits), last = pos + len - 1 < bits - 1 ? pos + len - 1 : bits - 1;
 	uint64_t sign = is_signed && len ? a >> last & 1 : 0, d = 0;
 
 	for (unsigned i = 0; i < bits; i++)
@@ -145,7 +150,7 @@ static uint64_t extract(uint64_t a, uint64_t b, uint64_t c, unsigned bits, bool 
 
 static uint64_t insert(uint64_t a, uint64_t b, uint64_t c, unsigned bits)
 {
-	unsigned pos = c & 0xff, len = c >> 8 & 0xff;
+	unsigned pos = field(c, bits), len = field(U32(c) >> 8, bits);
 
 	for (unsigned i = 0; i < len && pos + i < bits; i++)
 		b = (b & ~(1ull << (pos + i))) | (a >> i & 1) << (pos + i);
@@ -211,7 +216,7 @@ static uint64_t dot(uint64_t a, uint64_t b, uint64_t c, bool sa, bool sb)
 	X(div_s32, "div.s32 %d, %a, %b;", 4, 4, 4, 4, sdiv(I32(a), I32(b))) \
 	X(div_u64, "div.u64 %d, %a, %b;", 8, 8, 8, 8, b ? a / b : ~0ull) \
 	X(div_s64, "div.s64 %d, %a, %b;", 8, 8, 8, 8, sdiv(I64(a), I64(b))) \
-	X(rem_u32, "rem.u32 %d, %a, %b;", 4, 4, 4, 4, b ? a % b : a) \
+	X(rem_u32, "rem.u32 %d, %a, %b;", 4, 4, 4, 4, b ? a % b : ~0u) \
 	X(rem_s32, "rem.s32 %d, %a, %b;", 4, 4, 4, 4, srem(I32(a), I32(b))) \
 	X(rem_s64, "rem.s64 %d, %a, %b;", 8, 8, 8, 8, srem(I64(a), I64(b))) \
 	X(abs_s16, "abs.s16 %d, %a;", 2, 2, 2, 2, I16(a) < 0 ? -a : a) \
@@ -261,8 +266,8 @@ static uint64_t dot(uint64_t a, uint64_t b, uint64_t c, bool sa, bool sb)
 	X(bfe_s32, "bfe.s32 %d, %a, %b, %c;", 4, 4, 4, 4, extract(a, b, c, 32, true)) \
 	X(bfe_u64, "bfe.u64 %d, %a, %b, %c;", 8, 8, 4, 4, extract(a, b, c, 64, false)) \
 	X(bfe_s64, "bfe.s64 %d, %a, %b, %c;", 8, 8, 4, 4, extract(a, b, c, 64, true)) \
-	X(bfi32, "{.reg .b32 n; shr.u32 n, %c, 8; bfi.b32 %d, %a, %b, %c, n;}", 4, 4, 4, 4, insert(a, b, c & 0xffff, 32)) \
-	X(bfi64, "{.reg .b32 n; shr.u32 n, %c, 8; bfi.b64 %d, %a, %b, %c, n;}", 8, 8, 8, 4, insert(a, b, c & 0xffff, 64)) \
+	X(bfi32, "{.reg .b32 n; shr.u32 n, %c, 8; bfi.b32 %d, %a, %b, %c, n;}", 4, 4, 4, 4, insert(a, b, c, 32)) \
+	X(bfi64, "{.reg .b32 n; shr.u32 n, %c, 8; bfi.b64 %d, %a, %b, %c, n;}", 8, 8, 8, 4, insert(a, b, c, 64)) \
 	X(bfind_u, "bfind.u32 %d, %a;", 4, 4, 4, 4, a ? 31 - leading(a, 32) : ~0u) \
 	X(bfind_s, "bfind.s64 %d, %a;", 4, 8, 4, 4, (a ^ sar(I64(a), 63, 64)) ? 63 - leading(a ^ sar(I64(a), 63, 64), 64) : ~0u) \
 	X(bfind_amt, "bfind.shiftamt.u32 %d, %a;", 4, 4, 4, 4, a ? leading(a, 32) : ~0u) \
@@ -287,7 +292,7 @@ static uint64_t dot(uint64_t a, uint64_t b, uint64_t c, bool sa, bool sb)
 	X(set_f, "set.gt.f32.f32 %d, %a, %b;", 4, 4, 4, 4, F(a) > F(b) ? 0x3f800000 : 0) \
 	X(slct, "slct.u32.s32 %d, %a, %b, %c;", 4, 4, 4, 4, I32(c) >= 0 ? a : b) \
 	X(slct_f, "slct.b64.f32 %d, %a, %b, %c;", 8, 8, 8, 4, F(c) >= 0 ? a : b) \
-	X(testp_n, "testp.normal.f32 %p, %a; selp.u32 %d, 1, 0, %p;", 4, 4, 4, 4, fpclassify(F(a)) == FP_NORMAL) \
+	X(testp_n, "testp.normal.f32 %p, %a; selp.u32 %d, 1, 0, %p;", 4, 4, 4, 4, fpclassify(F(a)) == FP_NORMAL || F(a) == 0) \
 	X(testp_s, "testp.subnormal.f64 %p, %a; selp.u32 %d, 1, 0, %p;", 4, 8, 4, 4, fpclassify(D(a)) == FP_SUBNORMAL) \
 	X(testp_f, "testp.finite.f32 %p, %a; selp.u32 %d, 1, 0, %p;", 4, 4, 4, 4, isfinite(F(a)) != 0) \
 	X(testp_num, "testp.number.f32 %p, %a; selp.u32 %d, 1, 0, %p;", 4, 4, 4, 4, F(a) == F(a)) \
@@ -316,8 +321,8 @@ static uint64_t dot(uint64_t a, uint64_t b, uint64_t c, bool sa, bool sb)
 	X(fmin, "min.f32 %d, %a, %b;", 4, 4, 4, 4, lesser(F(a), F(b), false)) \
 	X(fmax, "max.f32 %d, %a, %b;", 4, 4, 4, 4, lesser(-F(a), -F(b), false) ^ negated(F(a), F(b))) \
 	X(fmin_nan, "min.NaN.f32 %d, %a, %b;", 4, 4, 4, 4, lesser(F(a), F(b), true)) \
-	X(fabs, "abs.f32 %d, %a;", 4, 4, 4, 4, a & 0x7fffffff) \
-	X(fneg, "neg.f32 %d, %a;", 4, 4, 4, 4, a ^ 0x80000000) \
+	X(fabs, "abs.f32 %d, %a;", 4, 4, 4, 4, BF(F(a & 0x7fffffff))) \
+	X(fneg, "neg.f32 %d, %a;", 4, 4, 4, 4, BF(F(a ^ 0x80000000))) \
 	X(dadd, "add.f64 %d, %a, %b;", 8, 8, 8, 8, BD(D(a) + D(b))) \
 	X(dsub, "sub.f64 %d, %a, %b;", 8, 8, 8, 8, BD(D(a) - D(b))) \
 	X(dmul, "mul.rn.f64 %d, %a, %b;", 8, 8, 8, 8, BD(D(a) * D(b))) \

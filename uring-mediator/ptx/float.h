@@ -32,6 +32,19 @@ static inline float flush_f32(float f)
 	return (w & 0x7f800000u) ? f : as_f32(w & 0x80000000u);
 }
 
+static inline bool is_nan(double v)
+{
+	return v != v;
+}
+
+/* The result of a double operation: of several NaN operands the hardware keeps the second, then the third. */
+static inline uint64_t canonical_f64(double r, double a, double b, double c)
+{
+	if (!is_nan(r))
+		return f64_bits(r);
+	return f64_bits(is_nan(b) ? b : is_nan(c) ? c : is_nan(a) ? a : r) | 1ull << 51;
+}
+
 static inline uint32_t canonical_f32(float f)
 {
 	return f != f ? F32_NAN : f32_bits(f);

@@ -44,6 +44,8 @@ static int op_f32(struct thread *t, const struct insn *in)
 		b = flush_f32(b);
 	}
 	r = (float)compute(in->sub, a, b);
+	if (in->flag && fabsf(b) > 0x1p126f && !isinf(b) && !is_nan(r))
+		r = isinf(a) ? NAN : copysignf(0, r); /* the manual on divisors beyond 2^126 */
 	if (in->ftz)
 		r = flush_f32(r);
 	t->r[in->d] = canonical_f32(r);
@@ -115,6 +117,7 @@ static int decode_approx(struct decode *d)
 	enum type t = mod_take_type(d);
 	bool full = op == X_DIV && mod_take(d, "full");
 
+	d->in.flag = op == X_DIV && !full;
 	if (!full && !mod_take(d, "approx"))
 		return decode_fail(d, -ENOTSUP, "a rounding mode is missing");
 	d->in.ftz = mod_take(d, "ftz");

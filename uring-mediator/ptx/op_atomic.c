@@ -20,13 +20,23 @@ static uint64_t pick(const struct insn *in, uint64_t old, uint64_t v)
 	return less == (in->sub == A_MIN) ? v : old;
 }
 
-static uint64_t add(const struct insn *in, uint64_t old, uint64_t v)
+/* In global memory single precision knows no subnormals: PTX ISA, "atom". */
+static uint64_t add_f32(const struct thread *t, const struct insn *in, float old, float v)
+{
+	uint64_t address = t->r[in->a] + (uint64_t)in->imm;
+	bool global = in->space == SP_GLOBAL || (in->space == SP_GENERIC &&
+						 (address < PTX_WINDOW_SHARED || address >= PTX_WINDOW_CODE));
+
+	return global ? canonical_f32(flush_f32(flush_f32(old) + flush_f32(v))) : canonical_f32(old + v);
+}
+
+static uint64_t add(const struct thread *t, const struct insn *in, uint64_t old, uint64_t v)
 {
 	switch (in->type) {
 	case T_F32:
-		return canonical_f32(as_f32(old) + as_f32(v));
+		return add_f32(t, in, as_f32(old), as_f32(v));
 	case T_F64:
-		return f64_bits(as_f64(old) + as_f64(v));
+		return canonical_f64(as_f64(old) + as_f64(v), as_f64(old), as_f64(v), 0);
 	case T_F16: case T_BF16: case T_F16X2: case T_BF16X2:
 		return half_add(in->type, (uint32_t)old, (uint32_t)v);
 	default:
@@ -38,7 +48,7 @@ static uint64_t update(struct thread *t, const struct insn *in, uint64_t old, ui
 {
 	switch (in->sub) {
 	case A_ADD:
-		return add(in, old, v);
+		return add(t, in, old, v);
 	case A_EXCH:
 		return v;
 	case A_AND:

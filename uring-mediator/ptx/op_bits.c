@@ -110,10 +110,16 @@ static int op_prmt(struct thread *t, const struct insn *in)
 	return OP_NEXT;
 }
 
+/* A position or length: of 32-bit fields the lowest byte counts, of 64-bit fields all of it (as the hardware does). */
+static unsigned field(uint64_t v, unsigned size)
+{
+	return size == 4 ? v & 255 : (uint32_t)v < 255 ? (uint32_t)v : 255;
+}
+
 /* Extracts c bits at b; past the top come zeros, or copies of the sign when signed. */
 static int op_bfe(struct thread *t, const struct insn *in)
 {
-	unsigned bits = in->size * 8u, pos = t->r[in->b] & 255, len = t->r[in->c] & 255;
+	unsigned bits = in->size * 8u, pos = field(t->r[in->b], in->size), len = field(t->r[in->c], in->size);
 	uint64_t a = zero_extend(t->r[in->a], in->size), v;
 	unsigned last = pos + len - 1 < bits - 1 ? pos + len - 1 : bits - 1;
 	bool sign = type_is_signed(in->type) && len && (a >> last & 1);
@@ -133,7 +139,7 @@ static int op_bfe(struct thread *t, const struct insn *in)
 /* Puts e bits of a at place c into b. */
 static int op_bfi(struct thread *t, const struct insn *in)
 {
-	unsigned bits = in->size * 8u, pos = t->r[in->c] & 255, len = t->r[in->e] & 255;
+	unsigned bits = in->size * 8u, pos = field(t->r[in->c], in->size), len = field(t->r[in->e], in->size);
 	uint64_t mask = len >= 64 ? ~0ull : (1ull << len) - 1, b = zero_extend(t->r[in->b], in->size);
 
 	if (pos < bits)
@@ -189,12 +195,14 @@ static int op_count(struct thread *t, const struct insn *in)
 /* The c-th set bit of a, counted from bit b upwards (c > 0) or downwards (c < 0); c = 0: b itself if it is set. */
 static int op_fns(struct thread *t, const struct insn *in)
 {
-	uint32_t mask = (uint32_t)t->r[in->a], base = (uint32_t)t->r[in->b] & 31;
+	uint32_t mask = (uint32_t)t->r[in->a], base = (uint32_t)t->r[in->b];
 	int32_t n = (int32_t)t->r[in->c];
 	int step = n < 0 ? -1 : 1;
 	uint32_t left = n < 0 ? -(uint32_t)n : (uint32_t)n, found = UINT32_MAX;
 
-	if (!n) {
+	if (base > 31) {
+		found = UINT32_MAX;
+	} else if (!n) {
 		found = mask >> base & 1 ? base : UINT32_MAX;
 	} else {
 		for (int i = (int)base; i >= 0 && i < 32; i += step)

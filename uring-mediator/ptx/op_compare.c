@@ -211,10 +211,7 @@ static int op_testp(struct thread *t, const struct insn *in)
 	case FP_SUBNORMAL:
 		t->r[in->d] = answers[in->sub][2];
 		break;
-	case FP_ZERO:
-		t->r[in->d] = in->sub == TEST_FINITE || in->sub == TEST_NUMBER;
-		break;
-	default:
+	default: /* the manual counts zeros as normal */
 		t->r[in->d] = in->sub == TEST_FINITE || in->sub == TEST_NUMBER || in->sub == TEST_NORMAL;
 	}
 	return OP_NEXT;

@@ -93,10 +93,8 @@ static double round_integral(double v, enum rounding rnd)
 	}
 }
 
-static double load(const struct insn *in, uint64_t bits)
+static double load(const struct insn *in, uint64_t bits, bool ftz)
 {
-	bool ftz = in->ftz;
-
 	switch (in->type2) {
 	case T_F64:
 		return as_f64(bits);
@@ -110,7 +108,7 @@ static double load(const struct insn *in, uint64_t bits)
 /* Out of range gives the nearest value; NaN gives 0, or the top bit alone when one side has 64 bits. */
 static int op_to_integer(struct thread *t, const struct insn *in)
 {
-	double v = round_integral(load(in, t->r[in->a]), in->rnd), top;
+	double v = round_integral(load(in, t->r[in->a], in->ftz), in->rnd), top;
 	enum type to = in->type;
 	unsigned bits = type_size(to) * 8 - type_is_signed(to);
 	uint64_t r;
@@ -171,9 +169,9 @@ static uint64_t to_float(const struct insn *in, double v)
 		v = round_integral(v, in->rnd);
 	if (in->sat)
 		v = v > 0 ? (v < 1 ? v : 1) : 0;
-	if (in->flag && v < 0)
-		v = 0;
-	if (in->type == T_F64 && v == v)
+	if (in->flag && v <= 0)
+		v = 0; /* -0 too */
+	if (in->type == T_F64)
 		return f64_bits(v);
 	r = float_from_double(v, f, in->rnd >= RND_RNI ? RND_RN : in->rnd);
 	if (in->ftz && in->type == T_F32 && below_normal(r, f))
@@ -181,23 +179,49 @@ static uint64_t to_float(const struct insn *in, double v)
 	return in->type == T_TF32 ? r << 13 : r;
 }
 
+/* NaN between floating types, as the hardware has it: some conversions keep sign and payload, some do not. */
+static uint64_t convert_nan(const struct insn *in, uint64_t bits)
+{
+	enum type to = in->type, from = in->type2;
+	bool sign = bits >> (type_size(from) * 8 - 1) & 1;
+
+	if (in->sat)
+		return 0;
+	switch (to) {
+	case T_F64:
+		if (from == T_F64)
+			return bits | 1ull << 51;
+		if (from == T_F32)
+			return in->ftz ? 0x7fffffffe0000000ull :
+					 (uint64_t)sign << 63 | 0x7ff8000000000000ull | (bits & 0x7fffff) << 29;
+		return (uint64_t)sign << 63 | 0x7ff8000000000000ull | (bits & 0x3ff) << 42;
+	case T_F32:
+		if (from == T_BF16)
+			return bits << 16 & UINT32_MAX;
+		if (from == T_F32 && !in->rnd && !in->ftz)
+			return bits & UINT32_MAX;
+		return from == T_F64 && sign ? UINT32_MAX : F32_NAN;
+	case T_TF32:
+		return bits & 0xffffe000u;
+	default:
+		return from == T_F64 && sign ? 0xffff : F16_NAN;
+	}
+}
+
+/* .ftz does not flush what becomes a half. */
 static int op_to_float(struct thread *t, const struct insn *in)
 {
 	uint64_t bits = t->r[in->a];
+	double v = load(in, bits, in->ftz && in->type != T_F16);
 
-	if (in->type == T_F64 && in->type2 == T_F64 && as_f64(bits) != as_f64(bits) && !in->sat)
-		t->r[in->d] = bits | 1ull << 51;
-	else if (in->type == T_F64 && as_f64(bits) != as_f64(bits) && in->type2 == T_F64)
-		t->r[in->d] = 0;
-	else
-		t->r[in->d] = to_float(in, load(in, bits));
+	t->r[in->d] = is_nan(v) ? convert_nan(in, bits) : to_float(in, v);
 	return OP_NEXT;
 }
 
 /* d = {to(a), to(b)}: a goes to the upper half. */
 static int op_to_pair(struct thread *t, const struct insn *in)
 {
-	t->r[in->d] = to_float(in, load(in, t->r[in->a])) << 16 | to_float(in, load(in, t->r[in->b]));
+	t->r[in->d] = to_float(in, load(in, t->r[in->a], false)) << 16 | to_float(in, load(in, t->r[in->b], false));
 	return OP_NEXT;
 }
 

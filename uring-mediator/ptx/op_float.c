@@ -12,7 +12,7 @@
 
 enum { F_ADD, F_SUB, F_MUL, F_FMA, F_DIV, F_RCP, F_SQRT, F_ABS, F_NEG, F_MIN, F_MAX };
 
-#define HANDLER(name, expr32, expr64) \
+#define HANDLER(name, expr32, expr64, third) \
 	static int name##_f32(struct thread *t, const struct insn *in) \
 	{ \
 		float a = as_f32(t->r[in->a]), b = as_f32(t->r[in->b]), c = as_f32(t->r[in->c]); \
@@ -26,13 +26,13 @@ enum { F_ADD, F_SUB, F_MUL, F_FMA, F_DIV, F_RCP, F_SQRT, F_ABS, F_NEG, F_MIN, F_
 		double a = as_f64(t->r[in->a]), b = as_f64(t->r[in->b]), c = as_f64(t->r[in->c]); \
 \
 		(void)c; \
-		t->r[in->d] = f64_bits(expr64); \
+		t->r[in->d] = canonical_f64(expr64, a, b, third); \
 		return OP_NEXT; \
 	}
-HANDLER(add, a + b, a + b)
-HANDLER(sub, a - b, a - b)
-HANDLER(mul, a * b, a * b)
-HANDLER(fma, fmaf(a, b, c), fma(a, b, c))
+HANDLER(add, a + b, a + b, 0)
+HANDLER(sub, a - b, a - b, 0)
+HANDLER(mul, a * b, a * b, 0)
+HANDLER(fma, fmaf(a, b, c), fma(a, b, c), c)
 
 /* volatile keeps the operation between the changes of rounding mode */
 #define ROUNDED(type, sqrt_fn, fma_fn) \
@@ -110,24 +110,25 @@ static int op_f32(struct thread *t, const struct insn *in)
 
 static int op_f64(struct thread *t, const struct insn *in)
 {
-	double a = as_f64(t->r[in->a]), b = as_f64(t->r[in->b]), c = as_f64(t->r[in->c]);
+	double a = as_f64(t->r[in->a]), b = in->sub < F_RCP ? as_f64(t->r[in->b]) : 0;
+	double c = in->sub == F_FMA ? as_f64(t->r[in->c]) : 0;
 
-	t->r[in->d] = f64_bits(compute_double(in->sub, a, b, c, host_rounding(in->rnd)));
+	t->r[in->d] = canonical_f64(compute_double(in->sub, a, b, c, host_rounding(in->rnd)), a, b, c);
 	return OP_NEXT;
 }
 
-/* abs and neg work on bits; for NaN the manual leaves the result open. */
+/* abs and neg of a NaN: the canonical one of single precision, the same one of double precision. */
 static int op_sign(struct thread *t, const struct insn *in)
 {
 	uint64_t v = t->r[in->a], top = in->type == T_F32 ? 1ull << 31 : 1ull << 63;
+	bool nan = in->type == T_F32 ? is_nan(as_f32(v)) : is_nan(as_f64(v));
 
 	if (in->ftz)
 		v = f32_bits(flush_f32(as_f32(v)));
-	if (in->ftz && as_f32(v) != as_f32(v))
-		v = F32_NAN;
+	if (nan)
+		t->r[in->d] = in->type == T_F32 ? F32_NAN : v | 1ull << 51;
 	else
-		v = in->sub == F_ABS ? v & ~top : v ^ top;
-	t->r[in->d] = v;
+		t->r[in->d] = in->sub == F_ABS ? v & ~top : v ^ top;
 	return OP_NEXT;
 }
 

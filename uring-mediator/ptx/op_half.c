@@ -26,7 +26,7 @@ static uint32_t flush(uint32_t v)
 	return v & 0x7c00 ? v : v & 0x8000;
 }
 
-static bool is_nan(uint32_t v, enum type t)
+static bool half_nan(uint32_t v, enum type t)
 {
 	return (v & 0x7fff) > (is_bf16(t) ? 0x7f80u : 0x7c00u);
 }
@@ -39,7 +39,7 @@ static int32_t rank(uint32_t v)
 
 static uint32_t min_max(const struct insn *in, uint32_t a, uint32_t b)
 {
-	bool na = is_nan(a, in->type), nb = is_nan(b, in->type);
+	bool na = half_nan(a, in->type), nb = half_nan(b, in->type);
 
 	if ((na && nb) || ((na || nb) && in->neg))
 		return F16_NAN;
@@ -69,7 +69,7 @@ static uint32_t arithmetic(const struct insn *in, uint32_t a, uint32_t b, uint32
 
 	if (in->sat)
 		v = v > 0 ? (v < 1 ? v : 1) : 0;
-	if (in->flag && v < 0)
+	if (in->flag && v <= 0)
 		v = 0;
 	return (uint32_t)float_from_double(v, f, RND_RN);
 }
@@ -88,9 +88,9 @@ static uint32_t one(const struct insn *in, uint32_t a, uint32_t b, uint32_t c)
 	}
 	switch (in->sub) {
 	case H_NEG:
-		return is_nan(a, in->type) && in->ftz ? F16_NAN : a ^ 0x8000;
+		return half_nan(a, in->type) ? F16_NAN : a ^ 0x8000;
 	case H_ABS:
-		return is_nan(a, in->type) && in->ftz ? F16_NAN : a & 0x7fff;
+		return half_nan(a, in->type) ? F16_NAN : a & 0x7fff;
 	case H_MIN: case H_MAX:
 		return min_max(in, a, b);
 	default:

@@ -33,6 +33,7 @@
 		return OP_NEXT; \
 	}
 
+/* Division by zero gives all ones, quotient and remainder: the manual leaves it open, the hardware does that. */
 static uint64_t divide_s(int64_t a, int64_t b)
 {
 	if (!b)
@@ -43,7 +44,7 @@ static uint64_t divide_s(int64_t a, int64_t b)
 static uint64_t remainder_s(int64_t a, int64_t b)
 {
 	if (!b)
-		return (uint64_t)a;
+		return UINT64_MAX;
 	return b == -1 ? 0 : (uint64_t)(a % b);
 }
 
@@ -58,7 +59,7 @@ WIDTHS(HANDLER_U, mul, a * b)
 WIDTHS(HANDLER_U, mad, a * b + c)
 WIDTHS(HANDLER_U, div, b ? a / b : UINT64_MAX)
 WIDTHS(HANDLER_S, div, divide_s(a, b))
-WIDTHS(HANDLER_U, rem, b ? a % b : a)
+WIDTHS(HANDLER_U, rem, b ? a % b : UINT64_MAX)
 WIDTHS(HANDLER_S, rem, remainder_s(a, b))
 WIDTHS(HANDLER_U, min, a < b ? a : b)
 WIDTHS(HANDLER_S, min, a < b ? a : b)
