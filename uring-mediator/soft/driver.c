@@ -18,7 +18,9 @@ static void fill(void)
 	soft_fill_memory(&table);
 	soft_fill_host_memory(&table);
 	soft_fill_pointer(&table);
+	soft_fill_pool(&table);
 	soft_fill_copy(&table);
+	soft_fill_copy_3d(&table);
 	soft_fill_fill(&table);
 	soft_fill_stream(&table);
 	soft_fill_event(&table);

@@ -361,6 +361,24 @@ void soft_heap_free_tagged(struct soft_heap *h, uint32_t mask, uint32_t tag)
 	pthread_rwlock_unlock(&h->lock);
 }
 
+uint64_t soft_heap_sum(struct soft_heap *h, uint32_t mask, uint32_t tag)
+{
+	const struct soft_chunk *c;
+	uint64_t sum = 0;
+	uint32_t i;
+
+	pthread_rwlock_rdlock(&h->lock);
+	for (c = h->chunks; c < h->chunks + h->count; c++) {
+		if (c->kind == SOFT_CHUNK_HEAD && (c->large.tag & mask) == tag)
+			sum += c->large.size;
+		for (i = 0; c->kind == SOFT_CHUNK_SLAB && i < slab_slots(c->class); i++)
+			if (c->slots[i].size && (c->slots[i].tag & mask) == tag)
+				sum += c->slots[i].size;
+	}
+	pthread_rwlock_unlock(&h->lock);
+	return sum;
+}
+
 uint64_t soft_heap_used(struct soft_heap *h)
 {
 	uint64_t used;

@@ -65,6 +65,8 @@ bool soft_heap_find(struct soft_heap *h, uint64_t addr, struct soft_block *out);
 int soft_heap_retag(struct soft_heap *h, uint64_t start, uint32_t from, uint32_t to);
 /* Frees every block whose tag, under @mask, is @tag. */
 void soft_heap_free_tagged(struct soft_heap *h, uint32_t mask, uint32_t tag);
+/* Bytes asked for in all blocks whose tag, under @mask, is @tag. */
+uint64_t soft_heap_sum(struct soft_heap *h, uint32_t mask, uint32_t tag);
 /* Bytes given out. */
 uint64_t soft_heap_used(struct soft_heap *h);
 

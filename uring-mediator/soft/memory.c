@@ -7,6 +7,7 @@
 #include "calls.h"
 #include "context.h"
 #include "memory.h"
+#include "pool.h"
 
 #define PITCH_ALIGN 512
 
@@ -74,6 +75,7 @@ void soft_memory_free(struct soft_context *ctx, uint64_t start)
 
 void soft_memory_release(struct soft_context *ctx)
 {
+	soft_pool_forget(ctx);
 	soft_heap_free_tagged(&ctx->device->heap, SOFT_TAG_CONTEXT, ctx->index);
 	soft_host_release(ctx);
 }
@@ -139,7 +141,10 @@ static CUresult soft_cuMemFree_v2(CUdeviceptr dptr)
 	rc = vgpu_soft_fault();
 	if (rc)
 		return rc;
-	return soft_heap_free(&soft_devices[r.device].heap, dptr) < 0 ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+	if (soft_heap_free(&soft_devices[r.device].heap, dptr) < 0)
+		return CUDA_ERROR_INVALID_VALUE;
+	soft_pool_freed(r.tag, r.size);
+	return CUDA_SUCCESS;
 }
 
 static CUresult soft_cuMemGetInfo_v2(size_t *free, size_t *total)

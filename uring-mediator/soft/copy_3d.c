@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Copies of boxes: the two- and three-dimensional calls, all brought to one form. CUDA arrays are not supported.
+ */
+#include "calls.h"
+#include "context.h"
+#include "copy.h"
+
+#define MAX_PITCH 0x7fffffffu
+
+/* One side of a copy as the calls describe it. */
+struct side {
+	CUmemorytype type;
+	const void *host;
+	CUdeviceptr device;
+	uint64_t x, y, z, pitch, height;
+};
+
+static bool place(const struct side *s, uint64_t width, uint64_t height, uint64_t depth, struct soft_plane *out)
+{
+	uint64_t end_x, rows, at, skip_y, skip_z;
+
+	if (__builtin_add_overflow(s->x, width, &end_x) || __builtin_add_overflow(s->y, height, &rows))
+		return false;
+	/* A pitch or a height of 0 is one that does not matter, because there is only one row or plane. */
+	out->pitch = s->pitch || height > 1 || s->y ? s->pitch : end_x;
+	rows = s->height || depth > 1 || s->z ? s->height : rows;
+	if (out->pitch < end_x || out->pitch > MAX_PITCH || rows < s->y + height ||
+	    __builtin_mul_overflow(out->pitch, rows, &out->slice) ||
+	    __builtin_mul_overflow(s->y, out->pitch, &skip_y) || __builtin_mul_overflow(s->z, out->slice, &skip_z))
+		return false;
+	at = s->type == CU_MEMORYTYPE_HOST ? (uint64_t)s->host : s->device;
+	return !__builtin_add_overflow(at, s->x, &at) && !__builtin_add_overflow(at, skip_y, &at) &&
+	       !__builtin_add_overflow(at, skip_z, &out->addr);
+}
+
+static CUresult side_of(const struct side *s, enum soft_side *out)
+{
+	switch (s->type) {
+	case CU_MEMORYTYPE_HOST:
+		*out = SOFT_SIDE_HOST;
+		return CUDA_SUCCESS;
+	case CU_MEMORYTYPE_DEVICE:
+		*out = SOFT_SIDE_DEVICE;
+		return CUDA_SUCCESS;
+	case CU_MEMORYTYPE_UNIFIED:
+		*out = SOFT_SIDE_ANY;
+		return CUDA_SUCCESS;
+	case CU_MEMORYTYPE_ARRAY:
+		soft_log(VGPU_SOFT_WARNING, "copy: CUDA arrays are not supported");
+		return CUDA_ERROR_NOT_SUPPORTED;
+	default:
+		return CUDA_ERROR_INVALID_VALUE;
+	}
+}
+
+static CUresult copy_box(const struct side *dst, const struct side *src, uint64_t width, uint64_t height,
+			 uint64_t depth, CUstream stream, bool sync)
+{
+	enum soft_side dst_side, src_side;
+	struct soft_box box = { .width = width, .height = height, .depth = depth };
+	struct soft_context *ctx;
+	struct soft_stream *s;
+	CUresult rc = soft_enter(&ctx);
+
+	if (!rc)
+		rc = side_of(dst, &dst_side);
+	if (!rc)
+		rc = side_of(src, &src_side);
+	if (rc)
+		return rc;
+	if (!width || !height || !depth)
+		return CUDA_SUCCESS;
+	if (!place(dst, width, height, depth, &box.dst) || !place(src, width, height, depth, &box.src))
+		return CUDA_ERROR_INVALID_VALUE;
+	rc = soft_stream_of(ctx, stream, &s);
+	if (rc)
+		return rc;
+	rc = soft_copy(s, &box, dst_side, src_side, sync);
+	soft_put(&s->obj);
+	return rc;
+}
+
+static CUresult copy_2d(const CUDA_MEMCPY2D *c, CUstream stream, bool sync)
+{
+	struct side dst, src;
+
+	if (!c)
+		return CUDA_ERROR_INVALID_VALUE;
+	dst = (struct side){ c->dstMemoryType, c->dstHost, c->dstDevice, c->dstXInBytes, c->dstY, 0, c->dstPitch, 0 };
+	src = (struct side){ c->srcMemoryType, c->srcHost, c->srcDevice, c->srcXInBytes, c->srcY, 0, c->srcPitch, 0 };
+	return copy_box(&dst, &src, c->WidthInBytes, c->Height, 1, stream, sync);
+}
+
+static CUresult copy_3d(const CUDA_MEMCPY3D *c, CUstream stream, bool sync)
+{
+	struct side dst, src;
+
+	if (!c || c->srcLOD || c->dstLOD)
+		return CUDA_ERROR_INVALID_VALUE;
+	dst = (struct side){ c->dstMemoryType, c->dstHost, c->dstDevice, c->dstXInBytes,
+			     c->dstY, c->dstZ, c->dstPitch, c->dstHeight };
+	src = (struct side){ c->srcMemoryType, c->srcHost, c->srcDevice, c->srcXInBytes,
+			     c->srcY, c->srcZ, c->srcPitch, c->srcHeight };
+	return copy_box(&dst, &src, c->WidthInBytes, c->Height, c->Depth, stream, sync);
+}
+
+static CUresult copy_3d_peer(const CUDA_MEMCPY3D_PEER *c, CUstream stream, bool sync)
+{
+	struct side dst, src;
+	CUresult rc = soft_enter_any();
+
+	if (rc)
+		return rc;
+	if (!c || c->srcLOD || c->dstLOD)
+		return CUDA_ERROR_INVALID_VALUE;
+	if ((c->srcMemoryType == CU_MEMORYTYPE_DEVICE && !soft_context_get(c->srcContext)) ||
+	    (c->dstMemoryType == CU_MEMORYTYPE_DEVICE && !soft_context_get(c->dstContext)))
+		return CUDA_ERROR_INVALID_CONTEXT;
+	dst = (struct side){ c->dstMemoryType, c->dstHost, c->dstDevice, c->dstXInBytes,
+			     c->dstY, c->dstZ, c->dstPitch, c->dstHeight };
+	src = (struct side){ c->srcMemoryType, c->srcHost, c->srcDevice, c->srcXInBytes,
+			     c->srcY, c->srcZ, c->srcPitch, c->srcHeight };
+	return copy_box(&dst, &src, c->WidthInBytes, c->Height, c->Depth, stream, sync);
+}
+
+static CUresult soft_cuMemcpy2D_v2(const CUDA_MEMCPY2D *c)
+{
+	return copy_2d(c, NULL, true);
+}
+
+static CUresult soft_cuMemcpy2DAsync_v2(const CUDA_MEMCPY2D *c, CUstream stream)
+{
+	return copy_2d(c, stream, false);
+}
+
+static CUresult soft_cuMemcpy3D_v2(const CUDA_MEMCPY3D *c)
+{
+	return copy_3d(c, NULL, true);
+}
+
+static CUresult soft_cuMemcpy3DAsync_v2(const CUDA_MEMCPY3D *c, CUstream stream)
+{
+	return copy_3d(c, stream, false);
+}
+
+static CUresult soft_cuMemcpy3DPeer(const CUDA_MEMCPY3D_PEER *c)
+{
+	return copy_3d_peer(c, NULL, true);
+}
+
+static CUresult soft_cuMemcpy3DPeerAsync(const CUDA_MEMCPY3D_PEER *c, CUstream stream)
+{
+	return copy_3d_peer(c, stream, false);
+}
+
+void soft_fill_copy_3d(struct vgpu_driver *d)
+{
+	SOFT_SLOT(d, cuMemcpy2D_v2);
+	d->cuMemcpy2DUnaligned_v2 = soft_cuMemcpy2D_v2;
+	SOFT_SLOT(d, cuMemcpy2DAsync_v2);
+	SOFT_SLOT(d, cuMemcpy3D_v2);
+	SOFT_SLOT(d, cuMemcpy3DAsync_v2);
+	SOFT_SLOT(d, cuMemcpy3DPeer);
+	SOFT_SLOT(d, cuMemcpy3DPeerAsync);
+}
