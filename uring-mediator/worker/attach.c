@@ -168,6 +168,8 @@ static int negotiate(struct vgpu_session *s, struct vgpu_channel_ctl *ctl, struc
 			return -EADDRINUSE;
 		if (ret < 0)
 			return ret;
+		if (__atomic_load_n(&ctl->guest_version, __ATOMIC_RELAXED) >> 16 != VGPU_PROTOCOL_MAJOR)
+			return -EPROTO;
 		ret = map_at(s, memfd, base);
 		if (ret != -EEXIST)
 			return ret;
@@ -180,13 +182,16 @@ static int negotiate(struct vgpu_session *s, struct vgpu_channel_ctl *ctl, struc
 	return -EADDRINUSE;
 }
 
-/* Another major protocol: say ours, so that the guest can name both. */
+/*
+ * Another major protocol: say ours, so that the guest can name both.  Zero: a guest of the unix transport that has
+ * not come round to introducing itself; its HELLO had the version, and its answer is looked at again.
+ */
 static bool speaks_our_version(struct vgpu_channel_ctl *ctl, char *why, size_t size)
 {
 	uint32_t theirs = __atomic_load_n(&ctl->guest_version, __ATOMIC_RELAXED);
 
 	ctl->host_version = VGPU_PROTOCOL_VERSION;
-	if (theirs >> 16 == VGPU_PROTOCOL_MAJOR)
+	if (!theirs || theirs >> 16 == VGPU_PROTOCOL_MAJOR)
 		return true;
 	snprintf(why, size, "the guest speaks protocol %u.%u, this worker %u.%u", theirs >> 16, theirs & 0xffff,
 		 VGPU_PROTOCOL_MAJOR, VGPU_PROTOCOL_MINOR);
