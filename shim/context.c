@@ -269,7 +269,7 @@ CUresult cuCtxPushCurrent_v2(CUcontext ctx)
 	if (r)
 		return r;
 	if (!ctx)
-		return CUDA_ERROR_INVALID_CONTEXT;
+		return CUDA_ERROR_INVALID_VALUE;
 	r = vgpu_context_get(ctx, &o);
 	return r ? r : vgpu_context_push(o);
 }
@@ -392,7 +392,11 @@ CUresult cuCtxSetLimit(CUlimit limit, size_t value)
 
 CUresult cuCtxGetLimit(size_t *value, CUlimit limit)
 {
-	return vgpu_remote_cuCtxGetLimit(value, limit);
+	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+
+	if (r)
+		return r;
+	return (unsigned int)limit < CU_LIMIT_MAX ? vgpu_remote_cuCtxGetLimit(value, limit) : CUDA_ERROR_INVALID_VALUE;
 }
 
 /* ---- waiting ---- */

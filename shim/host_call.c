@@ -1,27 +1,287 @@
 /* SPDX-License-Identifier: MIT */
-/* Host callbacks in streams need the reverse ring, which this build does not serve: refused, by name. */
+/*
+ * Host functions in streams. The worker tells through the reverse ring that
+ * a stream has come to one; a thread of ours calls it and then sets the
+ * fence word that the stream waits for. Each stream has a word of its own for
+ * this, since functions of different streams end in any order.
+ *
+ * The thread starts with the first function. It sleeps while none is queued
+ * and otherwise waits as everybody does (wait.h). Inside a function CUDA calls are
+ * CUDA_ERROR_NOT_PERMITTED, as natively.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include <gen/cuda_api.h>
+#include <gen/wire.h>
 
 #include "call.h"
+#include "channel.h"
+#include "context.h"
+#include "log.h"
+#include "session.h"
+#include "stream.h"
+#include "thread.h"
+#include "wait.h"
+
+struct record {
+	struct record *next, *prev;
+	uint64_t cookie;
+	CUhostFn fn;			/* or */
+	CUstreamCallback callback;
+	CUstream stream;		/* for the callback */
+	void *data;
+	uint32_t word;
+	uint64_t value;
+};
+
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t work;
+	bool started;
+	uint64_t cookies;
+	struct record queued;		/* head of a ring: functions not called yet */
+	struct vgpu_consumer consumer;	/* the thread's */
+} calls = {
+	.lock = PTHREAD_MUTEX_INITIALIZER,
+	.work = PTHREAD_COND_INITIALIZER,
+	.queued = { .next = &calls.queued, .prev = &calls.queued },
+};
+
+static bool idle(void)
+{
+	return calls.queued.next == &calls.queued;
+}
+
+static void unlink_record(struct record *r)
+{
+	r->prev->next = r->next;
+	r->next->prev = r->prev;
+}
+
+static struct record *take(uint64_t cookie)
+{
+	struct record *r;
+
+	vgpu_lock(&calls.lock);
+	for (r = calls.queued.next; r != &calls.queued && r->cookie != cookie; r = r->next)
+		;
+	if (r == &calls.queued)
+		r = NULL;
+	else
+		unlink_record(r);
+	vgpu_unlock(&calls.lock);
+	return r;
+}
+
+static void run(const struct vgpu_cmd *cmd)
+{
+	struct record *r;
+	uint64_t cookie;
+
+	if (cmd->op != VGPU_OP_host_call || cmd->args_size < sizeof(cookie))
+		return;
+	memcpy(&cookie, cmd + 1, sizeof(cookie));
+	r = take(cookie);
+	if (!r)
+		return;
+	vgpu_thread.busy++;
+	if (r->fn)
+		r->fn(r->data);
+	else
+		r->callback(r->stream, vgpu_error_sticky(), r->data);
+	vgpu_thread.busy--;
+	atomic_store_explicit(&vgpu_session.channel->fences[r->word], r->value, memory_order_release);
+	free(r);
+}
+
+static void forget_all(void)
+{
+	struct record *r;
+
+	vgpu_lock(&calls.lock);
+	while (!idle()) {
+		r = calls.queued.next;
+		unlink_record(r);
+		free(r);
+	}
+	vgpu_unlock(&calls.lock);
+}
+
+/* A function is queued: take what comes until none is. False when the session is over. */
+static bool serve(void *buffer)
+{
+	struct vgpu_wait w = VGPU_WAIT_INIT;
+	int n;
+
+	for (;;) {
+		n = vgpu_consumer_take(&calls.consumer, buffer);
+		if (n < 0) {
+			vgpu_error("the ring for host functions holds nonsense: no host function is called any more");
+			return false;
+		}
+		if (n > 0) {
+			run(buffer);
+			w = (struct vgpu_wait)VGPU_WAIT_INIT;
+			vgpu_lock(&calls.lock);
+			n = idle();
+			vgpu_unlock(&calls.lock);
+			if (n)
+				return true;
+			continue;
+		}
+		if (!vgpu_wait_step(&w))
+			continue;
+		if (vgpu_session_check())
+			return false;
+		if (vgpu_error_sticky()) {	/* no stream comes to its functions any more */
+			forget_all();
+			return true;
+		}
+	}
+}
+
+static void *server(void *buffer)
+{
+	do {
+		pthread_mutex_lock(&calls.lock);
+		while (idle())
+			pthread_cond_wait(&calls.work, &calls.lock);
+		pthread_mutex_unlock(&calls.lock);
+	} while (serve(buffer));
+	free(buffer);
+	return NULL;
+}
+
+/* Under the lock. */
+static CUresult start(void)
+{
+	struct vgpu_channel *ch = vgpu_session.channel;
+	void *buffer = aligned_alloc(VGPU_CMD_ALIGN, VGPU_CMD_MAX);
+	sigset_t all, old;
+	pthread_t thread;
+	int r;
+
+	if (!buffer)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	vgpu_consumer_init(&calls.consumer, &ch->reverse, ch->reverse_data, VGPU_REVERSE_BYTES);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = pthread_create(&thread, NULL, server, buffer);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (r) {
+		free(buffer);
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	pthread_detach(thread);
+	calls.started = true;
+	return CUDA_SUCCESS;
+}
+
+static CUresult announce(struct record *rec)
+{
+	CUresult r = CUDA_SUCCESS;
+
+	vgpu_lock(&calls.lock);
+	if (!calls.started)
+		r = start();
+	if (!r) {
+		rec->cookie = ++calls.cookies;
+		rec->next = &calls.queued;
+		rec->prev = calls.queued.prev;
+		rec->prev->next = rec->next->prev = rec;
+		pthread_cond_signal(&calls.work);
+	}
+	vgpu_unlock(&calls.lock);
+	return r;
+}
+
+/* The stream's word for host functions, made with its first one. */
+static CUresult word_of(struct vgpu_stream *s)
+{
+	uint64_t issued;
+	uint32_t word;
+
+	vgpu_lock(&calls.lock);
+	if (!s->call_word) {
+		word = vgpu_fence_word_get(&issued);
+		s->call_issued = issued;
+		s->call_word = word;
+	}
+	vgpu_unlock(&calls.lock);
+	return s->call_word ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+static CUresult send(struct vgpu_stream *s, struct record *rec)
+{
+	struct vgpu_args_host_call *a;
+	struct vgpu_call c;
+	CUresult r = vgpu_call_begin(&c, VGPU_OP_host_call, sizeof(*a), 0, VGPU_CALL_CONTEXT);
+
+	if (r)
+		return r;
+	/* Numbered under the channel's lock, so that the stream comes to them in this order. */
+	rec->word = s->call_word;
+	rec->value = ++s->call_issued;
+	a = c.args;
+	a->stream = s->wire;
+	a->cookie = rec->cookie;
+	a->done_fence = rec->word;
+	a->done_value = rec->value;
+	vgpu_touch(s);
+	vgpu_call_submit(&c);
+	return CUDA_SUCCESS;
+}
+
+static CUresult queue(CUstream stream, const struct record *wanted)
+{
+	struct vgpu_stream *s;
+	struct record *rec;
+	CUresult r;
+
+	r = vgpu_stream_get(stream, &s);
+	if (r)
+		return r;
+	if (s->capture != CU_STREAM_CAPTURE_STATUS_NONE)
+		return vgpu_unsupported("host functions in a stream that is being captured");
+	r = word_of(s);
+	if (r)
+		return r;
+	rec = malloc(sizeof(*rec));
+	if (!rec)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	*rec = *wanted;
+	r = announce(rec);
+	if (r) {
+		free(rec);
+		return r;
+	}
+	r = send(s, rec);
+	if (r)
+		free(take(rec->cookie));
+	return r;
+}
 
 CUresult cuLaunchHostFunc(CUstream stream, CUhostFn fn, void *user_data)
 {
 	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
 
-	(void)stream;
-	(void)user_data;
 	if (r)
 		return r;
-	return fn ? vgpu_unsupported("cuLaunchHostFunc") : CUDA_ERROR_INVALID_VALUE;
+	if (!fn)
+		return CUDA_ERROR_INVALID_VALUE;
+	return queue(stream, &(struct record){ .fn = fn, .data = user_data });
 }
 
 CUresult cuStreamAddCallback(CUstream stream, CUstreamCallback callback, void *user_data, unsigned int flags)
 {
 	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
 
-	(void)stream;
-	(void)user_data;
 	if (r)
 		return r;
-	return callback && !flags ? vgpu_unsupported("cuStreamAddCallback") : CUDA_ERROR_INVALID_VALUE;
+	if (!callback || flags)
+		return CUDA_ERROR_INVALID_VALUE;
+	return queue(stream, &(struct record){ .callback = callback, .stream = stream, .data = user_data });
 }

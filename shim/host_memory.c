@@ -75,6 +75,8 @@ CUresult cuMemFreeHost(void *p)
 
 	if (r)
 		return r;
+	if (!p)
+		return CUDA_SUCCESS;
 	if (!vgpu_memory_remove((uint64_t)(uintptr_t)p, 1u << VGPU_RANGE_PINNED, &info))
 		return CUDA_ERROR_INVALID_VALUE;
 	/* As natively: what the device still does with it is waited for. */

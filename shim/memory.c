@@ -194,6 +194,8 @@ CUresult cuMemFree_v2(CUdeviceptr dptr)
 
 	if (r)
 		return r;
+	if (!dptr)
+		return CUDA_SUCCESS;
 	if (!vgpu_memory_remove(dptr, 1u << VGPU_RANGE_DEVICE | 1u << VGPU_RANGE_MANAGED, &info))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (info.kind == VGPU_RANGE_DEVICE)
@@ -224,6 +226,8 @@ CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream stream)
 
 	if (r)
 		return r;
+	if (!dptr)
+		return CUDA_SUCCESS;
 	if (!vgpu_memory_remove(dptr, 1u << VGPU_RANGE_DEVICE, &info))
 		return CUDA_ERROR_INVALID_VALUE;
 	return vgpu_remote_cuMemFreeAsync(dptr, stream);
@@ -236,6 +240,8 @@ CUresult cuMemGetAddressRange_v2(CUdeviceptr *base, size_t *size, CUdeviceptr dp
 
 	if (r)
 		return r;
+	if (!base && !size)
+		return CUDA_SUCCESS;
 	if (!vgpu_memory_find(dptr, &info))
 		return vgpu_session_is_device(dptr) ? vgpu_remote_cuMemGetAddressRange_v2(base, size, dptr) :
 						      CUDA_ERROR_NOT_FOUND;

@@ -143,6 +143,9 @@ static void unlink_stream(struct vgpu_stream *s)
 		s->next->prev = s->prev;
 	vgpu_unlock(&ctx->lock);
 	vgpu_fence_word_put(s->word, s->issued);
+	if (s->call_word)
+		vgpu_fence_word_put(s->call_word, s->call_issued);
+	s->call_word = 0;
 }
 
 void vgpu_streams_drop(struct vgpu_context *ctx)

@@ -28,6 +28,8 @@ struct vgpu_stream {
 	_Atomic uint64_t issued;	/* last fence value asked for */
 	_Atomic bool dirty;		/* work was queued after it */
 	_Atomic bool implied;		/* legacy stream: work was queued in a stream that it waits for */
+	uint32_t call_word;		/* host_call.c: its word for host functions, 0: none yet */
+	uint64_t call_issued;		/* last value on it; under the channel's lock */
 	_Atomic uint32_t capture;	/* enum CUstreamCaptureStatus */
 };
 
