@@ -22,7 +22,7 @@ static bool parse_number(const char *text, int base, uint64_t max, uint64_t *val
 	unsigned long long n;
 	char *stop;
 
-	if ((text[0] < '0' || text[0] > '9') && base == 10)
+	if (text[0] < '0' || (text[0] > '9' && base != 16))
 		return false;
 	errno = 0;
 	n = strtoull(text, &stop, base);
@@ -155,6 +155,7 @@ static void read_sizes(struct vgpu_config *c)
 	if (text && !vgpu_parse_size(text, &c->shm_size))
 		vgpu_error("VGPU_SHM_SIZE='%.40s' is not understood: accepted are bytes with K, M or G; using the mediator's default",
 			   text);
+	c->occupy_first = occupy && !strcmp(occupy, "first");
 	if (occupy && parse_number(occupy, 0, UINT64_MAX, &c->occupy_at, &end) && *end == ',')
 		if (!parse_number(end + 1, 0, UINT64_MAX, &c->occupy_size, &end) || *end)
 			c->occupy_size = 0;

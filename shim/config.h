@@ -30,7 +30,8 @@ struct vgpu_config {
 	uint32_t batch_usec;		/* microseconds a command may wait for its doorbell */
 	uint64_t shm_size;		/* unix: bytes asked for, 0 = the mediator's default */
 	const char *visible_devices;	/* CUDA_VISIBLE_DEVICES or NULL */
-	uint64_t occupy_at, occupy_size;	/* VGPU_TEST_OCCUPY */
+	uint64_t occupy_at, occupy_size;	/* VGPU_TEST_OCCUPY=ADDRESS,SIZE */
+	bool occupy_first;		/* VGPU_TEST_OCCUPY=first: a page of the first range offered */
 };
 
 extern struct vgpu_config vgpu_config;

@@ -140,6 +140,15 @@ static int move_memory(struct vgpu_session *s, size_t *next)
 	return r;
 }
 
+static void occupy(uint64_t at, uint64_t size)
+{
+	void *p = mmap((void *)at, size, PROT_NONE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+
+	vgpu_info("VGPU_TEST_OCCUPY: %#llx, %#llx bytes: %s", (unsigned long long)at, (unsigned long long)size,
+		  p == MAP_FAILED ? strerror(errno) : "occupied");
+}
+
 /* One offer. `again`: it follows one that was accepted, so the base did not suit the worker. */
 static int take_offer(struct vgpu_session *s, uint32_t epoch, bool again, size_t *next)
 {
@@ -149,6 +158,9 @@ static int take_offer(struct vgpu_session *s, uint32_t epoch, bool again, size_t
 	int r;
 
 	release_ranges(s, s->range_count);
+	if (vgpu_config.occupy_first && count)
+		occupy(s->channel->ctl.ranges[0].start, 4096);
+	vgpu_config.occupy_first = false;
 	for (i = 0; i < count && i < VGPU_MAX_RANGES; i++)
 		move |= overlaps(base, s->geometry.total_size, s->channel->ctl.ranges[i].start,
 				 s->channel->ctl.ranges[i].size);
@@ -250,18 +262,6 @@ static void introduce(struct vgpu_session *s)
 	atomic_thread_fence(memory_order_release);
 }
 
-static void occupy_for_test(void)
-{
-	void *p;
-
-	if (!vgpu_config.occupy_size)
-		return;
-	p = mmap((void *)vgpu_config.occupy_at, vgpu_config.occupy_size, PROT_NONE,
-		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-	vgpu_info("VGPU_TEST_OCCUPY: %#llx, %#llx bytes: %s", (unsigned long long)vgpu_config.occupy_at,
-		  (unsigned long long)vgpu_config.occupy_size, p == MAP_FAILED ? strerror(errno) : "occupied");
-}
-
 static int check_header(struct vgpu_session *s)
 {
 	const struct vgpu_shm_header *h = (const struct vgpu_shm_header *)s->base;
@@ -281,7 +281,8 @@ CUresult vgpu_session_open(void)
 	size_t next = 0;
 	int r;
 
-	occupy_for_test();
+	if (vgpu_config.occupy_size)
+		occupy(vgpu_config.occupy_at, vgpu_config.occupy_size);
 	s->range_count = 0;
 	r = vgpu_transport_open(&s->transport, &vgpu_config);
 	if (r) {
