@@ -37,7 +37,10 @@ static inline bool is_nan(double v)
 	return v != v;
 }
 
-/* The result of a double operation: of several NaN operands the hardware keeps the second, then the third. */
+/*
+ * The result of a double operation: of several NaN operands the hardware keeps the second, then the third
+ * (of a division the first: callers swap).
+ */
 static inline uint64_t canonical_f64(double r, double a, double b, double c)
 {
 	if (!is_nan(r))

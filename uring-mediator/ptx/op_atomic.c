@@ -20,14 +20,24 @@ static uint64_t pick(const struct insn *in, uint64_t old, uint64_t v)
 	return less == (in->sub == A_MIN) ? v : old;
 }
 
+static bool in_global(const struct thread *t, const struct insn *in)
+{
+	uint64_t address = t->r[in->a] + (uint64_t)in->imm;
+
+	return in->space == SP_GLOBAL || (in->space == SP_GENERIC &&
+					  (address < PTX_WINDOW_SHARED || address >= PTX_WINDOW_CODE));
+}
+
 /* In global memory single precision knows no subnormals: PTX ISA, "atom". */
 static uint64_t add_f32(const struct thread *t, const struct insn *in, float old, float v)
 {
-	uint64_t address = t->r[in->a] + (uint64_t)in->imm;
-	bool global = in->space == SP_GLOBAL || (in->space == SP_GENERIC &&
-						 (address < PTX_WINDOW_SHARED || address >= PTX_WINDOW_CODE));
+	return in_global(t, in) ? canonical_f32(flush_f32(flush_f32(old) + flush_f32(v))) : canonical_f32(old + v);
+}
 
-	return global ? canonical_f32(flush_f32(flush_f32(old) + flush_f32(v))) : canonical_f32(old + v);
+/* Of two NaN the memory's own adder keeps the new one, the loop that serves shared memory the old one. */
+static uint64_t add_f64(bool global, double old, double v)
+{
+	return global ? canonical_f64(old + v, old, v, 0) : canonical_f64(old + v, v, old, 0);
 }
 
 static uint64_t add(const struct thread *t, const struct insn *in, uint64_t old, uint64_t v)
@@ -36,7 +46,7 @@ static uint64_t add(const struct thread *t, const struct insn *in, uint64_t old,
 	case T_F32:
 		return add_f32(t, in, as_f32(old), as_f32(v));
 	case T_F64:
-		return canonical_f64(as_f64(old) + as_f64(v), as_f64(old), as_f64(v), 0);
+		return add_f64(in_global(t, in), as_f64(old), as_f64(v));
 	case T_F16: case T_BF16: case T_F16X2: case T_BF16X2:
 		return half_add(in->type, (uint32_t)old, (uint32_t)v);
 	default:

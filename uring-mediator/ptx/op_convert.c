@@ -200,11 +200,11 @@ static uint64_t convert_nan(const struct insn *in, uint64_t bits)
 			return bits << 16 & UINT32_MAX;
 		if (from == T_F32 && !in->rnd && !in->ftz)
 			return bits & UINT32_MAX;
-		return from == T_F64 && sign ? UINT32_MAX : F32_NAN;
+		return from == T_F64 ? (uint64_t)sign << 31 | 0x7fc00000u | (bits >> 29 & 0x7fffff) : F32_NAN;
 	case T_TF32:
 		return bits & 0xffffe000u;
 	default:
-		return from == T_F64 && sign ? 0xffff : F16_NAN;
+		return from == T_F64 ? (uint64_t)sign << 15 | 0x7e00 | (bits >> 42 & 0x3ff) : F16_NAN;
 	}
 }
 

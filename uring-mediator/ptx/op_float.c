@@ -113,7 +113,12 @@ static int op_f64(struct thread *t, const struct insn *in)
 	double a = as_f64(t->r[in->a]), b = in->sub < F_RCP ? as_f64(t->r[in->b]) : 0;
 	double c = in->sub == F_FMA ? as_f64(t->r[in->c]) : 0;
 
-	t->r[in->d] = canonical_f64(compute_double(in->sub, a, b, c, host_rounding(in->rnd)), a, b, c);
+	double r = compute_double(in->sub, a, b, c, host_rounding(in->rnd));
+
+	if (in->sub == F_DIV)
+		t->r[in->d] = canonical_f64(r, b, a, 0);
+	else
+		t->r[in->d] = canonical_f64(r, a, b, c);
 	return OP_NEXT;
 }
 
