@@ -35,7 +35,7 @@ while [ $# -gt 0 ]; do
 	shift
 done
 
-VGPU_BUILD=$VGPU_ROOT/build-release
+[ -n "$VGPU_BUNDLE" ] || VGPU_BUILD=$VGPU_ROOT/build-release
 . "$VGPU_ROOT/scripts/mediator.sh"
 first=(-Dbuildtype=release)
 [ ! -f "$VGPU_BUILD/build.ninja" ] || first=()

@@ -17,6 +17,7 @@ EOF
 case ${1:-} in
 -h | --help) usage && exit 0 ;;
 esac
+[ -z "$VGPU_BUNDLE" ] || exit 0
 
 # The device is compiled against the headers of exactly the QEMU that is installed. They come from
 # its source package, once. Without them all but the device is built.

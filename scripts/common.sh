@@ -11,6 +11,14 @@ case $VGPU_BUILD in
 *) VGPU_BUILD=$PWD/$VGPU_BUILD ;;
 esac
 export VGPU_ROOT VGPU_BUILD
+# In an unpacked bundle (bundle.sh) all is built, and the tools that the other machine may lack lie in host/.
+# shellcheck disable=SC2034
+VGPU_BUNDLE=
+if [ -d "$VGPU_ROOT/host" ]; then
+	# shellcheck disable=SC2034
+	VGPU_BUNDLE=yes
+	PATH=$VGPU_ROOT/host/bin:$PATH
+fi
 
 if [ -t 2 ] && [ -z "${NO_COLOR:-}" ]; then
 	c_bold=$'\e[1m' c_red=$'\e[31m' c_green=$'\e[32m' c_off=$'\e[0m'
