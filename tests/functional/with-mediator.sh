@@ -5,6 +5,7 @@
 # The mediator must outlive the program and end cleanly.
 . "$(dirname "$0")/lib.sh"
 mediator_up
+export VGPU_TEST_NEEDS_DEVICE=1
 "$@"
 status=$?
 kill -0 "$mediator_pid" 2>/dev/null || fail "the mediator died"

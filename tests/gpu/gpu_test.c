@@ -25,6 +25,11 @@ void gpu_need_device(void)
 		err = cuDeviceGetCount(&count);
 	if (err == CUDA_SUCCESS && count > 0)
 		return;
+	/* Whoever starts a mediator for us means that there is one. */
+	if (getenv("VGPU_TEST_NEEDS_DEVICE")) {
+		fprintf(stderr, "FAILED: no CUDA device (error %d)\n", err);
+		exit(1);
+	}
 	fprintf(stderr, "skipped: no CUDA device (error %d)\n", err);
 	exit(SKIPPED);
 }
