@@ -21,9 +21,13 @@
 #include "hw/pci/pci.h"
 #include "hw/qdev-properties.h"
 #include "migration/vmstate.h"
-#include "sysemu/sysemu.h"
 #if __has_include("hw/pci/pci_device.h")	/* from QEMU 8.0 on */
 #include "hw/pci/pci_device.h"
+#endif
+#if __has_include("system/system.h")		/* from QEMU 10.0 on */
+#include "system/system.h"
+#else
+#include "sysemu/sysemu.h"
 #endif
 
 #include <vgpu/device.h>
@@ -100,7 +104,7 @@ static bool vgpu_stub_create_core(VgpuStubState *d, bool msix, Error **errp)
 {
 	struct vgpu_stub_config config = {
 		.socket_path = d->socket ? d->socket : VGPU_DEFAULT_SOCKET,
-		.name = qemu_get_vm_name ? qemu_get_vm_name() : NULL,
+		.name = qemu_get_vm_name(),
 		.memory = d->memory_size,
 		.vm_id = d->vm_id,
 		.channels = d->channels,
@@ -264,7 +268,9 @@ static Property vgpu_stub_properties[] = {
 	DEFINE_PROP_UINT32("channels", VgpuStubState, channels, 0),
 	DEFINE_PROP_UINT16("vendor-id", VgpuStubState, vendor_id, VGPU_PCI_VENDOR),
 	DEFINE_PROP_UINT16("device-id", VgpuStubState, device_id, VGPU_PCI_DEVICE),
+#ifdef DEFINE_PROP_END_OF_LIST			/* until QEMU 9.2 */
 	DEFINE_PROP_END_OF_LIST(),
+#endif
 };
 
 static void vgpu_stub_describe(ObjectClass *klass)
@@ -294,7 +300,11 @@ static void vgpu_stub_class_init(ObjectClass *klass, void *data)
 	pc->device_id = VGPU_PCI_DEVICE;
 	pc->class_id = VGPU_PCI_CLASS;
 	dc->desc = "remote CUDA device (shared memory and doorbells for a mediator)";
+#if QEMU_VERSION_MAJOR > 9 || (QEMU_VERSION_MAJOR == 9 && QEMU_VERSION_MINOR >= 2)
+	device_class_set_legacy_reset(dc, vgpu_stub_device_reset);
+#else
 	dc->reset = vgpu_stub_device_reset;
+#endif
 	dc->vmsd = &vgpu_stub_vmstate;
 	device_class_set_props(dc, vgpu_stub_properties);
 	vgpu_stub_describe(klass);
