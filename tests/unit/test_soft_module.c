@@ -171,6 +171,8 @@ static void bad_images(void **state)
 	/* From elsewhere, an image with pointers in it is refused and nothing behind its end is read. */
 	vgpu_soft_set_image_limit(sizeof(wrapper));
 	fails(INVALID_IMAGE, cuModuleLoadData(&m, wrapper));
+	vgpu_soft_set_image_limit(0);
+	fails(INVALID_IMAGE, cuModuleLoadData(&m, unknown));
 	vgpu_soft_set_image_limit(3);
 	fails(INVALID_IMAGE, cuModuleLoadData(&m, unknown));
 	vgpu_soft_set_image_limit(60);

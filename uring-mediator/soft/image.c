@@ -30,7 +30,7 @@ static _Thread_local size_t image_limit;
 
 void vgpu_soft_set_image_limit(size_t size)
 {
-	image_limit = size;
+	image_limit = size ? size : 1; /* 0 stands for "not set"; both are too small for any image */
 }
 
 __attribute__((format(printf, 2, 3)))

@@ -49,9 +49,13 @@ static CUresult bind_globals(struct soft_module *m)
 		if (ptx_bind_global(m->ptx, i, m->globals[i]) < 0)
 			return CUDA_ERROR_INVALID_PTX;
 	}
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
+		/* Blocks of whole chunks are zeros already, and need no memory until they are written. */
+		if (!ptx_global_at(m->ptx, i)->has_initial && ptx_global_at(m->ptx, i)->size > SOFT_CHUNK)
+			continue;
 		if (ptx_write_initial(m->ptx, i, (void *)m->globals[i]) < 0)
 			return CUDA_ERROR_INVALID_PTX;
+	}
 	return CUDA_SUCCESS;
 }
 
