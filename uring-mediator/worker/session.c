@@ -187,11 +187,6 @@ CUresult vgpu_session_broken(struct vgpu_session *s, const char *fmt, ...)
 	return VGPU_BROKEN;
 }
 
-static CUresult unknown_handle(enum vgpu_handle_kind kind)
-{
-	return kind == VGPU_HANDLE_CONTEXT ? CUDA_ERROR_INVALID_CONTEXT : CUDA_ERROR_INVALID_HANDLE;
-}
-
 CUresult vgpu_session_lookup(struct vgpu_session *s, enum vgpu_handle_kind kind, uint64_t id, void **obj)
 {
 	struct vgpu_handle_entry *e;
@@ -202,7 +197,7 @@ CUresult vgpu_session_lookup(struct vgpu_session *s, enum vgpu_handle_kind kind,
 		kind = VGPU_HANDLE_KERNEL;
 	e = vgpu_handles_find(&s->handles, kind, id);
 	if (!e)
-		return unknown_handle(kind);
+		return vgpu_handle_native_error(kind);
 	*obj = e->obj;
 	return CUDA_SUCCESS;
 }

@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Commands that a guest would not send by accident, against a driver that checks what reaches it: malformed ones end the
+ * session, wrong ones get the native error, and nothing of this process's memory is ever handed to the driver.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <gen/wire.h>
+
+#include "fake_driver.h"
+
+#define ID(kind, n) vgpu_handle_make(VGPU_HANDLE_##kind, 1, n)
+#define STREAM	    ID(STREAM, VGPU_STREAM_INDEX_FIRST)
+
+static struct vgpu_session *s;
+static uint64_t seq;
+
+static int setup(void **state)
+{
+	(void)state;
+	s = fake_session();
+	seq = 0;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	fake_session_free(s);
+	assert_int_equal(fake.live, 0);
+	return 0;
+}
+
+static int run(uint16_t op, const void *args, uint32_t args_size, const void *payload, uint32_t payload_size)
+{
+	const struct vgpu_cmd c = { .size = 64, .op = op, .slot = 1, .args_size = args_size,
+				    .payload_size = payload_size, .seq = ++seq };
+
+	return fake_execute(s, &c, args, payload);
+}
+
+/* Run a command that is answered: its result. */
+static int call(uint16_t op, const void *args, uint32_t args_size, const void *payload, uint32_t payload_size)
+{
+	assert_int_equal(run(op, args, args_size, payload, payload_size), 0);
+	assert_int_equal(atomic_load(&s->channel->replies[0].done), seq);
+	return s->channel->replies[0].result;
+}
+
+#define CALL(name, ...)                                                                        \
+	({                                                                                     \
+		struct vgpu_args_##name a_ = { __VA_ARGS__ };                                  \
+		call(VGPU_OP_##name, &a_, sizeof(a_), NULL, 0);                                \
+	})
+#define RUN(name, ...)                                                                         \
+	({                                                                                     \
+		struct vgpu_args_##name a_ = { __VA_ARGS__ };                                  \
+		run(VGPU_OP_##name, &a_, sizeof(a_), NULL, 0);                                 \
+	})
+
+static const void *reply(void)
+{
+	return s->channel->replies[0].data;
+}
+
+static uint64_t alloc(uint64_t bytes)
+{
+	assert_int_equal(CALL(cuMemAlloc_v2, .bytesize = bytes), 0);
+	return ((const struct vgpu_ret_cuMemAlloc_v2 *)reply())->dptr;
+}
+
+static void test_header(void **state)
+{
+	struct vgpu_args_ping p = { 1 };
+	struct vgpu_cmd c = { .size = 64, .op = VGPU_OP_ping, .slot = 1, .args_size = sizeof(p), .seq = 1 };
+
+	(void)state;
+	assert_int_equal(fake_execute(s, &c, &p, NULL), 0);
+	c.slot = 0;	/* answered calls need a slot */
+	assert_int_equal(fake_execute(s, &c, &p, NULL), -EPROTO);
+	c.slot = VGPU_REPLY_SLOTS;
+	assert_int_equal(fake_execute(s, &c, &p, NULL), 0);
+	c.slot = VGPU_REPLY_SLOTS + 1;
+	assert_int_equal(fake_execute(s, &c, &p, NULL), -EPROTO);
+	c.slot = 1;
+	c.args_size = 0;
+	assert_int_equal(fake_execute(s, &c, &p, NULL), -EPROTO);
+	for (unsigned int op = 0; op <= 0xffff; op++) {
+		c.op = (uint16_t)op;
+		if (!vgpu_op_find(c.op))
+			assert_int_equal(fake_execute(s, &c, &p, NULL), -EPROTO);
+	}
+}
+
+/* Every operation with arguments of the wrong size is broken; with zeros it is an error at most. */
+static void test_every_operation(void **state)
+{
+	static const uint8_t zeros[4096];
+	unsigned int found = 0;
+
+	(void)state;
+	for (unsigned int op = 0; op <= 0xffff; op++) {
+		const struct vgpu_op_info *info = vgpu_op_find((uint16_t)op);
+
+		if (!info)
+			continue;
+		found++;
+		assert_int_equal(run((uint16_t)op, zeros, info->args_size + 8, NULL, 0), -EPROTO);
+		if (info->args_size)
+			assert_int_equal(run((uint16_t)op, zeros, info->args_size - 8, NULL, 0), -EPROTO);
+		assert_int_equal(run((uint16_t)op, zeros, info->args_size, zeros, info->payload_max + 8), -EPROTO);
+		s->broken[0] = 0;
+		run((uint16_t)op, zeros, info->args_size, NULL, 0);
+	}
+	assert_true(found > 100);
+	fake_reset();	/* objects that id 0 cannot name */
+	vgpu_handles_free(&s->handles);
+}
+
+static void test_copy_bounds(void **state)
+{
+	uint64_t d = alloc(4096), arena = s->geo.arena_at, total = s->geo.total_size;
+	uint8_t data[256] = { 0 };
+	struct vgpu_args_memcpy_h2d_inline in = { .dst = d + 4096 - 256 };
+
+	(void)state;
+	assert_int_equal(call(VGPU_OP_memcpy_h2d_inline, &in, sizeof(in), data, 256), 0);
+	in.dst++;
+	assert_int_equal(call(VGPU_OP_memcpy_h2d_inline, &in, sizeof(in), data, 256), CUDA_ERROR_INVALID_VALUE);
+	in.dst = (uint64_t)(uintptr_t)data;
+	assert_int_equal(call(VGPU_OP_memcpy_h2d_inline, &in, sizeof(in), data, 256), CUDA_ERROR_INVALID_VALUE);
+
+	assert_int_equal(CALL(memcpy_h2d_arena, .dst = d, .src_offset = arena, .bytes = 4096), 0);
+	assert_int_equal(CALL(memcpy_h2d_arena, .dst = d, .src_offset = total - 4096, .bytes = 4096), 0);
+	assert_int_equal(RUN(memcpy_h2d_arena, .dst = d, .src_offset = total - 4095, .bytes = 4096), -EPROTO);
+	assert_int_equal(RUN(memcpy_h2d_arena, .dst = d, .src_offset = arena - 1, .bytes = 16), -EPROTO);
+	assert_int_equal(RUN(memcpy_h2d_arena, .dst = d, .src_offset = 0, .bytes = 16), -EPROTO);
+	assert_int_equal(RUN(memcpy_d2h_arena, .src = d, .dst_offset = UINT64_MAX, .bytes = 16), -EPROTO);
+	assert_int_equal(RUN(memcpy_d2h_arena, .src = d, .dst_offset = arena, .bytes = UINT64_MAX), -EPROTO);
+	assert_int_equal(CALL(memcpy_d2h_arena, .src = d + 1, .dst_offset = arena, .bytes = 4096),
+			 CUDA_ERROR_INVALID_VALUE);
+}
+
+static void test_pitched_bounds(void **state)
+{
+	uint64_t d = alloc(64 << 10), arena = s->geo.arena_at;
+	struct vgpu_args_memcpy_2d a = { .src = arena, .src_pitch = 256, .src_kind = 2, .dst = d, .dst_pitch = 1024,
+					 .dst_kind = 1, .width = 256, .height = 64 };
+	struct vgpu_args_memcpy_2d b = a;
+
+	(void)state;
+	assert_int_equal(call(VGPU_OP_memcpy_2d, &a, sizeof(a), NULL, 0), 0);
+	b.height = 65;
+	assert_int_equal(call(VGPU_OP_memcpy_2d, &b, sizeof(b), NULL, 0), CUDA_ERROR_INVALID_VALUE);
+	b = a;
+	b.dst_pitch = UINT64_MAX / 32;
+	assert_int_equal(call(VGPU_OP_memcpy_2d, &b, sizeof(b), NULL, 0), CUDA_ERROR_INVALID_VALUE);
+	b = a;
+	b.width = 257;	/* wider than a row of the source */
+	assert_int_equal(call(VGPU_OP_memcpy_2d, &b, sizeof(b), NULL, 0), CUDA_ERROR_INVALID_VALUE);
+	b = a;
+	b.src_kind = 3;
+	assert_int_equal(run(VGPU_OP_memcpy_2d, &b, sizeof(b), NULL, 0), -EPROTO);
+	b = a;
+	b.src = s->geo.total_size - 256 * 63;
+	assert_int_equal(run(VGPU_OP_memcpy_2d, &b, sizeof(b), NULL, 0), -EPROTO);
+	assert_int_equal(CALL(memset, .dst = d, .width = 64 << 8, .height = 1, .element_size = 4), 0);
+	assert_int_equal(CALL(memset, .dst = d, .width = (64 << 8) + 1, .height = 1, .element_size = 4),
+			 CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(CALL(memset, .dst = d, .width = UINT64_MAX / 2, .height = 1, .element_size = 4),
+			 CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(RUN(memset, .dst = d, .width = 1, .height = 1, .element_size = 3), -EPROTO);
+}
+
+static void test_handles(void **state)
+{
+	(void)state;
+	assert_int_equal(CALL(stream_create, .stream = STREAM), 0);
+	assert_int_equal(CALL(event_create, .event = ID(EVENT, 1)), 0);
+	assert_int_equal(CALL(stream_wait, .stream = STREAM, .event = ID(EVENT, 1)), 0);
+	assert_int_equal(CALL(stream_wait, .stream = ID(EVENT, 1), .event = ID(EVENT, 1)), CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(CALL(stream_wait, .stream = STREAM, .event = STREAM), CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(CALL(stream_wait, .stream = STREAM, .event = vgpu_handle_make(VGPU_HANDLE_EVENT, 2, 1)),
+			 CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(CALL(event_destroy, .event = ID(EVENT, 1)), 0);
+	assert_int_equal(CALL(event_destroy, .event = ID(EVENT, 1)), CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(CALL(stream_wait, .stream = STREAM, .event = ID(EVENT, 1)), CUDA_ERROR_INVALID_HANDLE);
+	/* Taken, out of range, of another kind, reserved: no shim does that. */
+	assert_int_equal(RUN(stream_create, .stream = STREAM), -EPROTO);
+	assert_int_equal(RUN(event_create, .event = ID(EVENT, 0xffffffffu)), -EPROTO);
+	assert_int_equal(RUN(event_create, .event = ID(STREAM, 5)), -EPROTO);
+	assert_int_equal(RUN(event_create, .event = UINT64_MAX), -EPROTO);
+	assert_int_equal(RUN(stream_create, .stream = ID(STREAM, 7)), -EPROTO);
+	fake_reset();	/* those four were made and cannot be bound: the session would end here */
+	vgpu_handles_free(&s->handles);
+}
+
+static void test_thread_streams(void **state)
+{
+	uint64_t live;
+
+	(void)state;
+	assert_int_equal(CALL(fence, .stream = vgpu_handle_make(VGPU_HANDLE_STREAM, 0, 2), .fence = 1, .value = 1), 0);
+	live = fake.live;
+	assert_int_equal(CALL(fence, .stream = vgpu_handle_make(VGPU_HANDLE_STREAM, 0, 2), .fence = 1, .value = 2), 0);
+	assert_int_equal(fake.live, live);
+	assert_int_equal(CALL(fence, .stream = vgpu_handle_make(VGPU_HANDLE_STREAM, 0, 3), .fence = 1, .value = 3), 0);
+	assert_int_equal(fake.live, live + 1);
+	assert_int_equal(CALL(fence, .stream = vgpu_handle_make(VGPU_HANDLE_STREAM, 1, 3), .fence = 1, .value = 4),
+			 CUDA_ERROR_INVALID_HANDLE);
+}
+
+static void test_fences(void **state)
+{
+	(void)state;
+	assert_int_equal(CALL(fence, .stream = vgpu_handle_make(VGPU_HANDLE_STREAM, 0, 1), .fence = 5, .value = 9), 0);
+	assert_int_equal(atomic_load(&s->channel->fences[5]), 9);
+	assert_int_equal(RUN(fence, .fence = 0, .value = 9), -EPROTO);
+	assert_int_equal(RUN(fence, .fence = VGPU_FENCES, .value = 9), -EPROTO);
+	assert_int_equal(RUN(fence, .fence = UINT32_MAX, .value = 9), -EPROTO);
+	assert_int_equal(CALL(fence, .fence = VGPU_FENCES - 1, .value = 3), 0);
+	/* A fence on no stream still lets the waiter go on: to the error. */
+	assert_int_equal(CALL(fence, .stream = STREAM, .fence = 6, .value = 4), CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(atomic_load(&s->channel->fences[6]), 4);
+}
+
+/* After a fault nothing completes falsely: no fence is written, every later error is the sticky one. */
+static void test_sticky(void **state)
+{
+	(void)state;
+	fake.result = CUDA_ERROR_ILLEGAL_ADDRESS;
+	assert_int_equal(CALL(fence, .stream = vgpu_handle_make(VGPU_HANDLE_STREAM, 0, 1), .fence = 7, .value = 1),
+			 CUDA_ERROR_ILLEGAL_ADDRESS);
+	assert_int_equal(atomic_load(&s->channel->fences[7]), 0);
+	assert_int_equal(atomic_load(&s->channel->ctl.sticky_error), CUDA_ERROR_ILLEGAL_ADDRESS);
+	assert_int_equal(s->sticky, CUDA_ERROR_ILLEGAL_ADDRESS);
+}
+
+static void test_watchdog(void **state)
+{
+	(void)state;
+	s->device->probe = NULL;
+	s->drv->cuStreamCreate(&s->device->probe, 0);
+	vgpu_watchdog_expect(&s->watchdog, 11, 5);
+	vgpu_watchdog_expect(&s->watchdog, 12, 1);
+	vgpu_watchdog_run(s, 1ull << 40);
+	assert_int_equal(s->sticky, 0);
+	fake.result = CUDA_ERROR_LAUNCH_FAILED;
+	vgpu_watchdog_run(s, (1ull << 40) + 1000);	/* too early to ask again */
+	assert_int_equal(s->sticky, 0);
+	atomic_store(&s->channel->fences[12], 1);
+	vgpu_watchdog_run(s, (1ull << 40) + VGPU_WATCHDOG_MS * 1000000ull);
+	assert_int_equal(s->sticky, CUDA_ERROR_LAUNCH_FAILED);
+	assert_int_equal(atomic_load(&s->channel->ctl.sticky_error), CUDA_ERROR_LAUNCH_FAILED);
+	atomic_store(&s->channel->fences[11], 6);
+	assert_false(vgpu_watchdog_outstanding(s));
+	s->drv->cuStreamDestroy_v2(s->device->probe);
+	s->device->probe = NULL;
+}
+
+static void send_image(uint64_t number, const void *data, uint32_t bytes)
+{
+	struct vgpu_args_image_data a = { .image = number, .at = 0, .bytes = bytes };
+
+	assert_int_equal(CALL(image_open, .image = number, .bytes = bytes), 0);
+	assert_int_equal(call(VGPU_OP_image_data, &a, sizeof(a), data, bytes), 0);
+}
+
+static void load_module(uint64_t id)
+{
+	send_image(1, ".version 7.0\n", 13);
+	assert_int_equal(CALL(module_load, .module = id, .image = 1, .kind = 1), 0);
+	assert_int_equal(CALL(image_close, .image = 1), 0);
+}
+
+static void test_images(void **state)
+{
+	uint8_t fat[32] = { 0x50, 0xed, 0x55, 0xba, 1, 0, 16, 0, 16 };
+	struct vgpu_args_image_data a = { .image = 2, .at = 8, .bytes = 16 };
+
+	(void)state;
+	send_image(1, fat, sizeof(fat));
+	assert_int_equal(CALL(module_load, .module = ID(MODULE, 1), .image = 1, .kind = 2), 0);
+	assert_int_equal(CALL(module_load, .module = ID(MODULE, 2), .image = 1, .kind = 3), CUDA_ERROR_INVALID_IMAGE);
+	assert_int_equal(RUN(module_load, .module = ID(MODULE, 2), .image = 1, .kind = 4), -EPROTO);
+	assert_int_equal(CALL(image_close, .image = 1), 0);
+	assert_int_equal(CALL(module_load, .module = ID(MODULE, 2), .image = 1, .kind = 1), CUDA_ERROR_INVALID_IMAGE);
+	fat[8] = 17;	/* says to be one byte longer than it is */
+	send_image(1, fat, sizeof(fat));
+	assert_int_equal(CALL(module_load, .module = ID(MODULE, 2), .image = 1, .kind = 2), CUDA_ERROR_INVALID_IMAGE);
+	assert_int_equal(CALL(image_close, .image = 1), 0);
+	assert_int_equal(CALL(image_open, .image = 2, .bytes = 16), 0);
+	assert_int_equal(RUN(image_open, .image = 2, .bytes = 16), -EPROTO);
+	assert_int_equal(run(VGPU_OP_image_data, &a, sizeof(a), fat, 16), -EPROTO);
+	assert_int_equal(CALL(module_load, .module = ID(MODULE, 2), .image = 2, .kind = 1), CUDA_ERROR_INVALID_IMAGE);
+	assert_int_equal(CALL(image_open, .image = 3, .bytes = UINT64_MAX), CUDA_ERROR_OUT_OF_MEMORY);
+}
+
+static int get_function(uint64_t module, uint64_t function, const char *name, uint32_t size)
+{
+	struct vgpu_args_module_get_function a = { .module = module, .function = function, .name_size = size };
+	char padded[64] = { 0 };
+
+	memcpy(padded, name, size);
+	return run(VGPU_OP_module_get_function, &a, sizeof(a), padded, (size + 7) & ~7u);
+}
+
+static void test_launch(void **state)
+{
+	const uint64_t params[3] = { 1, 2, 3 };
+	struct vgpu_args_launch a = { .function = ID(FUNCTION, 1), .grid = { 1, 1, 1 }, .block = { 1, 1, 1 },
+				      .param_bytes = 16 };
+	const struct vgpu_ret_module_get_function *o = reply();
+
+	(void)state;
+	load_module(ID(MODULE, 1));
+	assert_int_equal(get_function(ID(MODULE, 1), ID(FUNCTION, 1), "kernel", 6), -EPROTO);	/* no NUL */
+	assert_int_equal(get_function(ID(MODULE, 1), ID(FUNCTION, 1), "ker\0el", 7), -EPROTO);	/* two */
+	assert_int_equal(get_function(ID(MODULE, 1), ID(FUNCTION, 1), "kernel", 7), 0);
+	assert_int_equal(s->channel->replies[0].result, 0);
+	assert_int_equal(o->info.param_count, 2);
+	assert_int_equal(o->info.param_bytes, 16);
+	assert_int_equal(call(VGPU_OP_launch, &a, sizeof(a), params, 16), 0);
+	assert_int_equal(fake.param_bytes, 16);
+	assert_memory_equal(fake.params, params, 16);
+	a.param_bytes = 8;
+	assert_int_equal(call(VGPU_OP_launch, &a, sizeof(a), params, 16), CUDA_ERROR_INVALID_VALUE);
+	a.param_bytes = 24;
+	assert_int_equal(run(VGPU_OP_launch, &a, sizeof(a), params, 16), -EPROTO);
+	a.param_bytes = 16;
+	a.attr_count = 1;
+	assert_int_equal(run(VGPU_OP_launch, &a, sizeof(a), params, 24), -EPROTO);
+	a.attr_count = 0;
+	a.flags = 2;
+	assert_int_equal(run(VGPU_OP_launch, &a, sizeof(a), params, 16), -EPROTO);
+	a.flags = 0;
+	a.function = ID(MODULE, 1);
+	assert_int_equal(call(VGPU_OP_launch, &a, sizeof(a), params, 16), CUDA_ERROR_INVALID_HANDLE);
+	a.function = ID(FUNCTION, 1);
+	assert_int_equal(CALL(module_unload, .module = ID(MODULE, 1)), 0);
+	assert_int_equal(call(VGPU_OP_launch, &a, sizeof(a), params, 16), CUDA_ERROR_INVALID_HANDLE);
+}
+
+static void test_launch_attributes(void **state)
+{
+	struct {
+		uint64_t params[2];
+		CUlaunchAttribute attrs[2];
+	} p = { .attrs = { { .id = CU_LAUNCH_ATTRIBUTE_PRIORITY }, { .id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT } } };
+	struct vgpu_args_launch a = { .function = ID(FUNCTION, 1), .grid = { 1, 1, 1 }, .block = { 1, 1, 1 },
+				      .param_bytes = 16, .attr_count = 2 };
+	uint64_t event = ID(EVENT, 1);
+
+	(void)state;
+	load_module(ID(MODULE, 1));
+	assert_int_equal(get_function(ID(MODULE, 1), ID(FUNCTION, 1), "kernel", 7), 0);
+	memcpy(&p.attrs[1].value, &event, sizeof(event));
+	assert_int_equal(call(VGPU_OP_launch, &a, sizeof(a), &p, sizeof(p)), CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(CALL(event_create, .event = event), 0);
+	assert_int_equal(call(VGPU_OP_launch, &a, sizeof(a), &p, sizeof(p)), 0);
+	p.attrs[0].id = CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE;
+	assert_int_equal(call(VGPU_OP_launch, &a, sizeof(a), &p, sizeof(p)), CUDA_ERROR_NOT_SUPPORTED);
+	a.attr_count = 33;
+	assert_int_equal(run(VGPU_OP_launch, &a, sizeof(a), &p, sizeof(p)), -EPROTO);
+}
+
+static void test_context_dies(void **state)
+{
+	uint64_t c = ID(CONTEXT, 9);
+	struct vgpu_cmd in_it = { .size = 64, .op = VGPU_OP_event_create, .slot = 1, .seq = 1000, .context = 9,
+				  .args_size = sizeof(struct vgpu_args_event_create) };
+	struct vgpu_args_event_create e = { .event = ID(EVENT, 1) };
+
+	(void)state;
+	assert_int_equal(fake_execute(s, &in_it, &e, NULL), 0);
+	assert_int_equal(s->channel->replies[0].result, CUDA_ERROR_INVALID_CONTEXT);
+	assert_int_equal(CALL(ctx_create, .context = c, .device = 0), 0);
+	assert_int_equal(fake_execute(s, &in_it, &e, NULL), 0);
+	assert_int_equal(s->channel->replies[0].result, 0);
+	alloc(4096);
+	assert_int_equal(s->memory_used, 4096);
+	assert_int_equal(CALL(ctx_destroy, .context = c), 0);
+	assert_int_equal(s->memory_used, 0);
+	assert_ptr_equal(fake.current, s->device->primary);
+	assert_int_equal(CALL(event_destroy, .event = ID(EVENT, 1)), CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(CALL(ctx_destroy, .context = c), CUDA_ERROR_INVALID_CONTEXT);
+	fake_reset();	/* the event died with its context */
+}
+
+static void test_arena_register(void **state)
+{
+	uint64_t arena = s->geo.arena_at;
+
+	(void)state;
+	assert_int_equal(CALL(arena_register, .offset = arena, .bytes = 1 << 20), 0);
+	assert_int_equal(CALL(arena_register, .offset = arena + 4096, .bytes = 4096),
+			 CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED);
+	assert_int_equal(atomic_load(&s->stats->arena_registered), 1 << 20);
+	assert_int_equal(RUN(arena_register, .offset = arena + 1, .bytes = 4096), -EPROTO);
+	assert_int_equal(RUN(arena_register, .offset = 0, .bytes = 4096), -EPROTO);
+	assert_int_equal(RUN(arena_register, .offset = s->geo.total_size, .bytes = 4096), -EPROTO);
+	assert_int_equal(RUN(arena_register, .offset = arena, .bytes = 0), -EPROTO);
+	assert_int_equal(CALL(arena_unregister, .offset = arena, .bytes = 4096), CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED);
+	assert_int_equal(CALL(arena_unregister, .offset = arena, .bytes = 1 << 20), 0);
+	assert_int_equal(atomic_load(&s->stats->arena_registered), 0);
+}
+
+static void test_ranges(void **state)
+{
+	struct vgpu_ranges r = { 0 };
+
+	(void)state;
+	assert_int_equal(vgpu_ranges_add(&r, 100, 50, VGPU_RANGE_ALLOC, 0, 0), 0);
+	assert_int_equal(vgpu_ranges_add(&r, 149, 1, VGPU_RANGE_ALLOC, 0, 0), -EINVAL);
+	assert_int_equal(vgpu_ranges_add(&r, 90, 11, VGPU_RANGE_ALLOC, 0, 0), -EINVAL);
+	assert_int_equal(vgpu_ranges_add(&r, 0, 1000, VGPU_RANGE_ALLOC, 0, 0), -EINVAL);
+	assert_int_equal(vgpu_ranges_add(&r, UINT64_MAX - 1, 2, VGPU_RANGE_ALLOC, 0, 0), -EINVAL);
+	assert_int_equal(vgpu_ranges_add(&r, 150, 50, VGPU_RANGE_ALLOC, 7, 0), 0);
+	assert_true(vgpu_ranges_cover(&r, 100, 50));
+	assert_false(vgpu_ranges_cover(&r, 100, 51));	/* neighbours are not one allocation */
+	assert_int_equal(vgpu_ranges_add(&r, 1000, 50, VGPU_RANGE_MAPPED, 1, 0), 0);
+	assert_int_equal(vgpu_ranges_add(&r, 1050, 50, VGPU_RANGE_MAPPED, 2, 0), 0);
+	assert_true(vgpu_ranges_cover(&r, 1010, 90));
+	assert_false(vgpu_ranges_cover(&r, 1010, 91));
+	assert_false(vgpu_ranges_cover(&r, 1010, 0));
+	vgpu_ranges_disown(&r, 7);
+	assert_null(vgpu_ranges_find(&r, 160));
+	assert_int_equal(vgpu_ranges_remove(&r, 101), 0);
+	assert_int_equal(vgpu_ranges_remove(&r, 100), 50);
+	vgpu_ranges_free(&r);
+	assert_int_equal(r.count, 0);
+}
+
+/* Against a plain array, with random adds and removes. */
+static void test_ranges_random(void **state)
+{
+	static bool used[512];
+	struct vgpu_ranges r = { 0 };
+
+	(void)state;
+	srand(3);
+	for (int i = 0; i < 200000; i++) {
+		unsigned int slot = (unsigned int)rand() % 512;
+		uint64_t at = slot * 64ull;
+
+		if (used[slot])
+			assert_int_equal(vgpu_ranges_remove(&r, at), 48);
+		else
+			assert_int_equal(vgpu_ranges_add(&r, at, 48, VGPU_RANGE_ALLOC, 0, 0), 0);
+		used[slot] = !used[slot];
+		slot = (unsigned int)rand() % 512;
+		assert_int_equal(vgpu_ranges_cover(&r, slot * 64ull + 40, 8), used[slot]);
+		assert_false(vgpu_ranges_cover(&r, slot * 64ull + 40, 9));
+	}
+	vgpu_ranges_free(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_header, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_every_operation, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_copy_bounds, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_pitched_bounds, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_handles, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_thread_streams, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_fences, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sticky, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_watchdog, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_images, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_launch, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_launch_attributes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_context_dies, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_arena_register, setup, teardown),
+		cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_ranges_random),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
