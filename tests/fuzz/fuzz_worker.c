@@ -137,7 +137,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 int main(int argc, char **argv)
 {
 	unsigned int seed = argc > 1 ? (unsigned int)strtoul(argv[1], NULL, 10) : 1;
-	unsigned long inputs = argc > 2 ? strtoul(argv[2], NULL, 10) : 20000;
+	unsigned long inputs = argc > 2 ? strtoul(argv[2], NULL, 10) : 2000;
 	static uint8_t data[4096];
 
 	srand(seed);

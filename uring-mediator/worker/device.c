@@ -72,6 +72,7 @@ static int open_soft(struct vgpu_device *d, char *why, size_t size)
 	vgpu_soft_configure(&config);
 	d->backend = VGPU_BACKEND_SOFT;
 	d->drv = vgpu_soft_driver();
+	d->limit_image = vgpu_soft_set_image_limit;
 	n = vgpu_soft_ranges(d->ranges, VGPU_MAX_RANGES - 2);
 	if (n < 0 || n > (int)VGPU_MAX_RANGES - 2) {
 		snprintf(why, size, "no address space for the soft device");

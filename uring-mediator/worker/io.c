@@ -30,7 +30,7 @@ static int arm_control(struct vgpu_io *io)
 	io->control_iov = (struct iovec){ io->control_packet.bytes, sizeof(io->control_packet.bytes) };
 	io->control_msg = (struct msghdr){
 		.msg_iov = &io->control_iov, .msg_iovlen = 1,
-		.msg_control = io->control_cmsg.bytes, .msg_controllen = sizeof(io->control_cmsg.bytes),
+		.msg_control = io->control_cmsg, .msg_controllen = sizeof(io->control_cmsg),
 	};
 	io_uring_prep_recvmsg(sqe, io->control, &io->control_msg, MSG_CMSG_CLOEXEC);
 	io_uring_sqe_set_data64(sqe, TAG_CONTROL);

@@ -43,10 +43,7 @@ struct vgpu_io {
 		struct vgpu_ctl_note note;
 		uint8_t bytes[VGPU_MSG_MAX_BYTES];
 	} control_packet;
-	union {
-		struct cmsghdr align;
-		uint8_t bytes[CMSG_SPACE(sizeof(int) * VGPU_MSG_MAX_FDS)];
-	} control_cmsg;
+	_Alignas(struct cmsghdr) uint8_t control_cmsg[CMSG_SPACE(sizeof(int) * VGPU_MSG_MAX_FDS)];
 	union {
 		uint64_t count;		/* eventfd */
 		struct vgpu_msg_wake wake;
