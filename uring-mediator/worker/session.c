@@ -197,7 +197,7 @@ CUresult vgpu_session_lookup(struct vgpu_session *s, enum vgpu_handle_kind kind,
 		kind = VGPU_HANDLE_KERNEL;
 	e = vgpu_handles_find(&s->handles, kind, id);
 	if (!e)
-		return vgpu_handle_native_error(kind);
+		return vgpu_handle_error(kind);
 	*obj = e->obj;
 	return CUDA_SUCCESS;
 }
