@@ -58,9 +58,20 @@ static void start_one(struct supervisor *sup)
 	pool->starting_count++;
 }
 
+/* Those whom nobody waited for in the end, or whom a reload made superfluous. */
+static void trim(struct supervisor *sup)
+{
+	struct pool *pool = &sup->pool;
+
+	while (pool->ready_count > sup->config.pool && list_empty(&pool->waiting))
+		worker_kill(container_of(pool->ready.prev, struct worker, link));
+}
+
 void pool_fill(struct supervisor *sup)
 {
 	struct pool *pool = &sup->pool;
+
+	trim(sup);
 
 	/* Ready ones do not count for those who wait: they wait because none of these suits. */
 	while (!sup->stopping && !pool->backing_off && pool->starting_count < STARTING_MAX &&

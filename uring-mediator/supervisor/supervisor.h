@@ -236,7 +236,7 @@ struct pool {
 };
 
 void pool_init(struct supervisor *sup);
-/* Start as many workers as the target and those who wait call for. */
+/* Have as many workers as the target and those who wait call for, no more. */
 void pool_fill(struct supervisor *sup);
 /* Give the session a worker now or when there is one. */
 void pool_request(struct session *s);

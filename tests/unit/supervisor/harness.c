@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: MIT */
+/* What the tests of the supervisor share. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "harness.h"
+
+#define OPTIONS_MAX	24
+#define SMALL		(64ull << 20)
+#define CHANNELS	4
+
+void nap_ms(unsigned int ms)
+{
+	struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
+
+	nanosleep(&t, NULL);
+}
+
+/* ---- the mediator ---- */
+
+static void __attribute__((noreturn)) become_mediator(const struct mediator *m, const char *mode, char **argv)
+{
+	int log = open(m->log, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
+
+	/* A test that fails leaves nobody behind. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (log < 0 || dup2(log, STDERR_FILENO) < 0 || setenv("FAKE_WORKER", mode, 1))
+		_exit(99);
+	execv(TEST_MEDIATOR, argv);
+	_exit(99);
+}
+
+/* The control socket is made last. */
+static bool listens(const struct mediator *m)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool yes;
+
+	memcpy(a.sun_path, m->control, strlen(m->control));
+	yes = fd >= 0 && !connect(fd, (struct sockaddr *)&a, sizeof(a));
+	close(fd);
+	return yes;
+}
+
+void mediator_start(struct mediator *m, const char *mode, ...)
+{
+	char *argv[OPTIONS_MAX] = {
+		(char *)"vgpu-mediator", (char *)"--socket", m->socket, (char *)"--worker",
+		(char *)TEST_WORKER, (char *)"--shm-size", (char *)"64M",
+	};
+	size_t n = 7;
+	va_list ap;
+
+	snprintf(m->dir, sizeof(m->dir), "/tmp/vgpu-test-XXXXXX");
+	assert_non_null(mkdtemp(m->dir));
+	snprintf(m->socket, sizeof(m->socket), "%s/m.sock", m->dir);
+	snprintf(m->control, sizeof(m->control), "%s/control.sock", m->dir);
+	snprintf(m->log, sizeof(m->log), "%s/log", m->dir);
+	va_start(ap, mode);
+	while (n < OPTIONS_MAX - 1 && (argv[n] = va_arg(ap, char *)))
+		n++;
+	va_end(ap);
+	m->pid = fork();
+	assert_true(m->pid >= 0);
+	if (!m->pid)
+		become_mediator(m, mode, argv);
+	soon(listens(m));
+}
+
+static bool ended(pid_t pid, int *status)
+{
+	return waitpid(pid, status, WNOHANG) == pid;
+}
+
+void mediator_stop(struct mediator *m)
+{
+	int status = -1, tries = 500;
+
+	assert_int_equal(kill(m->pid, SIGTERM), 0);
+	while (!ended(m->pid, &status) && tries--)
+		nap_ms(10);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_int_not_equal(access(m->socket, F_OK), 0);
+	assert_int_not_equal(access(m->control, F_OK), 0);
+	unlink(m->log);
+	rmdir(m->dir);
+}
+
+unsigned int mediator_logged(const struct mediator *m, const char *text)
+{
+	char line[4096];
+	unsigned int n = 0;
+	FILE *f = fopen(m->log, "re");
+
+	if (!f)
+		return 0;
+	while (fgets(line, sizeof(line), f))
+		n += strstr(line, text) != NULL;
+	fclose(f);
+	return n;
+}
+
+unsigned int count_fds(pid_t pid)
+{
+	char path[64];
+	unsigned int n = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	d = opendir(path);
+	assert_non_null(d);
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+/* ---- sockets ---- */
+
+static int connect_to(const char *path, int type)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+
+	memcpy(a.sun_path, path, strlen(path));
+	assert_true(fd >= 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	return fd;
+}
+
+int peer_connect(const struct mediator *m)
+{
+	return connect_to(m->socket, SOCK_SEQPACKET);
+}
+
+int control_connect(const struct mediator *m)
+{
+	return connect_to(m->control, SOCK_STREAM);
+}
+
+struct json_object *control_ask(int fd, const char *line)
+{
+	struct json_tokener *t = json_tokener_new();
+	struct json_object *o = NULL;
+	char chunk[4096];
+
+	assert_int_equal(send(fd, line, strlen(line), MSG_NOSIGNAL), strlen(line));
+	while (!o) {
+		ssize_t n = recv(fd, chunk, sizeof(chunk), 0);
+
+		assert_true(n > 0);
+		o = json_tokener_parse_ex(t, chunk, (int)n);
+	}
+	json_tokener_free(t);
+	return o;
+}
+
+uint64_t status_number(const struct mediator *m, const char *key)
+{
+	int fd = control_connect(m);
+	struct json_object *s = control_ask(fd, "{\"cmd\":\"status\"}\n"), *o = s, *v;
+	const char *dot = strchr(key, '.');
+	char first[32];
+	uint64_t n;
+
+	if (dot) {
+		snprintf(first, sizeof(first), "%.*s", (int)(dot - key), key);
+		assert_true(json_object_object_get_ex(s, first, &o));
+		key = dot + 1;
+	}
+	assert_true(json_object_object_get_ex(o, key, &v));
+	n = json_object_get_uint64(v);
+	json_object_put(s);
+	close(fd);
+	return n;
+}
+
+int peer_receive(int fd, struct vgpu_packet *p)
+{
+	struct pollfd f = { .fd = fd, .events = POLLIN };
+	int n;
+
+	assert_int_equal(poll(&f, 1, 5000), 1);
+	n = vgpu_msg_recv(fd, p, 0);
+	return n == -ECONNRESET ? 0 : n;
+}
+
+void hello_send(int fd, uint32_t role, uint64_t size, uint32_t channels, int memfd)
+{
+	struct vgpu_msg_hello h = {
+		.role = role, .shm_size = size, .channels = channels, .pid = (uint32_t)getpid(),
+		.vm_id = role == VGPU_ROLE_STUB ? 7 : 0,
+	};
+
+	vgpu_msg_init(&h.h, VGPU_MSG_HELLO, sizeof(h));
+	snprintf(h.name, sizeof(h.name), "tester");
+	assert_int_equal(vgpu_msg_send(fd, &h.h, &memfd, memfd >= 0), 0);
+}
+
+/* ---- a shim ---- */
+
+void shim_open(struct shim *s, const struct mediator *m)
+{
+	struct vgpu_packet p;
+	struct vgpu_msg_welcome w;
+
+	memset(s, 0, sizeof(*s));
+	s->fd = peer_connect(m);
+	hello_send(s->fd, VGPU_ROLE_SHIM, 0, 0, -1);
+	assert_int_equal(peer_receive(s->fd, &p), sizeof(w));
+	assert_int_equal(p.h.type, VGPU_MSG_WELCOME);
+	assert_int_equal(p.fd_count, 2);
+	memcpy(&w, p.bytes, sizeof(w));
+	s->memfd = p.fds[0];
+	s->wake = p.fds[1];
+	s->session = w.session;
+	assert_int_equal(vgpu_shm_geometry(&s->g, w.shm_size, 1), 0);
+	s->base = mmap(NULL, w.shm_size, PROT_READ | PROT_WRITE, MAP_SHARED, s->memfd, 0);
+	assert_ptr_not_equal(s->base, MAP_FAILED);
+	s->channel = vgpu_shm_channel(s->base, &s->g, 0);
+	vgpu_producer_init(&s->producer, &s->channel->ring, s->channel->ring_data, VGPU_RING_BYTES);
+}
+
+void shim_command(struct shim *s)
+{
+	uint64_t one = 1;
+	struct vgpu_cmd *c = vgpu_producer_reserve(&s->producer, 64);
+
+	if (!c) {
+		fail_msg("the ring is full");
+		return;
+	}
+	*c = (struct vgpu_cmd){ .size = 64, .op = 1, .seq = ++s->seq };
+	vgpu_producer_publish(&s->producer, 64);
+	atomic_fetch_add(&s->channel->ctl.counters.commands, 1);
+	atomic_fetch_add(&s->channel->ctl.counters.doorbells, 1);
+	assert_int_equal(write(s->wake, &one, sizeof(one)), sizeof(one));
+}
+
+void shim_close(struct shim *s)
+{
+	munmap(s->base, s->g.total_size);
+	close(s->memfd);
+	close(s->wake);
+	close(s->fd);
+}
+
+/* ---- a stub ---- */
+
+int make_memory(uint64_t size, unsigned int seals)
+{
+	int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, (off_t)size), 0);
+	if (seals)
+		assert_int_equal(fcntl(fd, F_ADD_SEALS, seals), 0);
+	return fd;
+}
+
+void stub_open(struct stub *s, const struct mediator *m)
+{
+	struct vgpu_packet p;
+
+	s->fd = peer_connect(m);
+	s->memfd = make_memory(SMALL, F_SEAL_SHRINK | F_SEAL_GROW);
+	assert_int_equal(vgpu_shm_geometry(&s->g, SMALL, CHANNELS), 0);
+	s->base = mmap(NULL, SMALL, PROT_READ | PROT_WRITE, MAP_SHARED, s->memfd, 0);
+	assert_ptr_not_equal(s->base, MAP_FAILED);
+	vgpu_shm_format(s->base, &s->g, 7);
+	hello_send(s->fd, VGPU_ROLE_STUB, SMALL, CHANNELS, s->memfd);
+	stub_expect(s, VGPU_MSG_WELCOME, &p);
+}
+
+struct vgpu_channel_ctl *stub_ctl(struct stub *s, uint32_t channel)
+{
+	return &vgpu_shm_channel(s->base, &s->g, channel)->ctl;
+}
+
+void stub_channel(struct stub *s, uint16_t type, uint32_t channel, uint32_t generation)
+{
+	struct vgpu_msg_channel m = { .channel = channel, .generation = generation };
+
+	vgpu_msg_init(&m.h, type, sizeof(m));
+	assert_int_equal(vgpu_msg_send(s->fd, &m.h, NULL, 0), 0);
+}
+
+static void answer_stats(struct stub *s, const struct vgpu_packet *p)
+{
+	struct vgpu_msg_stats_request r;
+	struct vgpu_msg_stats m = { .channels = CHANNELS, .reconnects = 1 };
+
+	memcpy(&r, p->bytes, sizeof(r));
+	vgpu_msg_init(&m.h, VGPU_MSG_STATS, sizeof(m));
+	m.cookie = r.cookie;
+	m.channel[0] = (struct vgpu_channel_stats){ .doorbells = 5, .wakes = 2, .generation = 1, .open = 1 };
+	assert_int_equal(vgpu_msg_send(s->fd, &m.h, NULL, 0), 0);
+}
+
+void stub_expect(struct stub *s, uint16_t type, struct vgpu_packet *p)
+{
+	for (;;) {
+		assert_true(peer_receive(s->fd, p) > 0);
+		if (p->h.type != VGPU_MSG_STATS_REQUEST || type == VGPU_MSG_STATS_REQUEST)
+			break;
+		answer_stats(s, p);
+	}
+	assert_int_equal(p->h.type, type);
+}
+
+void stub_close(struct stub *s)
+{
+	munmap(s->base, s->g.total_size);
+	close(s->memfd);
+	close(s->fd);
+}

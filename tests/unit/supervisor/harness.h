@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A mediator of the test's own, with fake_worker, in a directory of its own;
+ * and the two kinds of peers that it serves.  Failures end the test.
+ */
+#ifndef TEST_HARNESS_H
+#define TEST_HARNESS_H
+
+#include <json-c/json.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <cmocka.h>
+
+#include <vgpu/shm.h>
+
+#include "control.h"
+#include "message.h"
+
+struct mediator {
+	char dir[64], socket[96], control[96], log[96];
+	pid_t pid;
+};
+
+/* Start with FAKE_WORKER=mode and more options (NULL-terminated); returns when it listens. */
+void mediator_start(struct mediator *m, const char *mode, ...);
+/* SIGTERM; asserts that it ends with status 0 within 5 s and leaves no socket. */
+void mediator_stop(struct mediator *m);
+/* Lines of its log that contain the text. */
+unsigned int mediator_logged(const struct mediator *m, const char *text);
+
+/* Try for at most 5 s until the expression holds. */
+#define soon(expression)					\
+	do {							\
+		int tries = 500;				\
+		while (!(expression) && tries--)		\
+			nap_ms(10);				\
+		assert_true(expression);			\
+	} while (0)
+
+void nap_ms(unsigned int ms);
+
+int peer_connect(const struct mediator *m);
+int control_connect(const struct mediator *m);
+/* Send the line, return the answer. */
+struct json_object *control_ask(int fd, const char *line);
+/* A number of the status document's top level, or of "object.key". */
+uint64_t status_number(const struct mediator *m, const char *key);
+
+/* Wait for the next packet, at most 5 s; 0 at the end of the connection. */
+int peer_receive(int fd, struct vgpu_packet *p);
+
+struct shim {
+	int fd, memfd, wake;
+	uint32_t session;
+	struct vgpu_shm_geometry g;
+	void *base;
+	struct vgpu_channel *channel;
+	struct vgpu_producer producer;
+	uint64_t seq;
+};
+
+void hello_send(int fd, uint32_t role, uint64_t size, uint32_t channels, int memfd);
+/* Connect as a shim with 64 MiB and take WELCOME. */
+void shim_open(struct shim *s, const struct mediator *m);
+/* Publish one command and ring. */
+void shim_command(struct shim *s);
+void shim_close(struct shim *s);
+
+struct stub {
+	int fd, memfd;
+	struct vgpu_shm_geometry g;
+	void *base;
+};
+
+int make_memory(uint64_t size, unsigned int seals);
+/* Connect as the stub of VM `vm_id` with 64 MiB and 4 channels, take WELCOME. */
+void stub_open(struct stub *s, const struct mediator *m);
+void stub_channel(struct stub *s, uint16_t type, uint32_t channel, uint32_t generation);
+/* Wait for a message of this type, answering STATS_REQUEST meanwhile. */
+void stub_expect(struct stub *s, uint16_t type, struct vgpu_packet *p);
+struct vgpu_channel_ctl *stub_ctl(struct stub *s, uint32_t channel);
+void stub_close(struct stub *s);
+
+/* Open descriptors of a process. */
+unsigned int count_fds(pid_t pid);
+
+#endif
