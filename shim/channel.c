@@ -143,7 +143,9 @@ static void fill_header(struct vgpu_call *c, struct vgpu_cmd *cmd, uint16_t op, 
 	cmd->args_size = args_size;
 	cmd->payload_size = payload_size;
 	cmd->seq = c->seq = ++channel.seq;
-	cmd->context = vgpu_thread.current ? (uint32_t)vgpu_thread.current->wire : 0;
+	/* A primary context can be current before it is made: the worker does not know it yet. */
+	if (vgpu_thread.current && vgpu_thread.current->alive)
+		cmd->context = (uint32_t)vgpu_thread.current->wire;
 	cmd->thread = thread_id();
 	if (atomic_load_explicit(&vgpu_session.channel->ctl.trace, memory_order_relaxed))
 		cmd->stamp = vgpu_clock_ns();
