@@ -170,6 +170,7 @@ static void created_contexts(void **state)
 	fails(INVALID_VALUE, cuCtxCreate_v2(&a, 0x4000, 0));
 	fails(INVALID_DEVICE, cuCtxCreate_v2(&a, 0, 7));
 	ok(cuCtxCreate_v2(&a, CU_CTX_SCHED_SPIN, 0));
+	fails(NOT_SUPPORTED, cuCtxCreate_v3(&b, NULL, 1, 0, 0));
 	ok(cuCtxCreate_v4(&b, NULL, 0, 0));
 	assert_ptr_not_equal(a, b);
 	ok(cuCtxGetCurrent(&now));

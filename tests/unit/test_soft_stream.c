@@ -44,6 +44,28 @@ static void stream_handles(void **state)
 	ok(cuStreamQuery(CU_STREAM_PER_THREAD));
 }
 
+/* Nothing is captured, and the calls that ask say so; the mode of a thread is kept. */
+static void capture_state(void **state)
+{
+	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_ACTIVE;
+	CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
+
+	(void)state;
+	ok(cuStreamIsCapturing(NULL, &status));
+	assert_int_equal(status, CU_STREAM_CAPTURE_STATUS_NONE);
+	status = CU_STREAM_CAPTURE_STATUS_ACTIVE;
+	ok(cuStreamGetCaptureInfo_v3(NULL, &status, NULL, NULL, NULL, NULL, NULL));
+	assert_int_equal(status, CU_STREAM_CAPTURE_STATUS_NONE);
+	fails(INVALID_VALUE, cuStreamGetCaptureInfo(NULL, NULL, NULL));
+	fails(INVALID_HANDLE, cuStreamGetCaptureInfo_v2((CUstream)9, &status, NULL, NULL, NULL, NULL));
+	ok(cuThreadExchangeStreamCaptureMode(&mode));
+	assert_int_equal(mode, CU_STREAM_CAPTURE_MODE_GLOBAL);
+	ok(cuThreadExchangeStreamCaptureMode(&mode));
+	assert_int_equal(mode, CU_STREAM_CAPTURE_MODE_RELAXED);
+	mode = (CUstreamCaptureMode)7;
+	fails(INVALID_VALUE, cuThreadExchangeStreamCaptureMode(&mode));
+}
+
 static void operations_run_in_order(void **state)
 {
 	uint32_t *word = pinned(4096), host[64];
@@ -433,6 +455,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(stream_handles),
+		cmocka_unit_test(capture_state),
 		cmocka_unit_test(operations_run_in_order),
 		cmocka_unit_test(streams_overlap),
 		cmocka_unit_test(wait_value_kinds),

@@ -244,6 +244,12 @@ static CUresult soft_cuCtxCreate_v2(CUcontext *ctx, unsigned int flags, CUdevice
 	return create(ctx, flags, dev);
 }
 
+static CUresult soft_cuCtxCreate_v3(CUcontext *ctx, CUexecAffinityParam *params, int num_params, unsigned int flags,
+				    CUdevice dev)
+{
+	return params || num_params ? CUDA_ERROR_NOT_SUPPORTED : create(ctx, flags, dev);
+}
+
 static CUresult soft_cuCtxCreate_v4(CUcontext *ctx, CUctxCreateParams *params, unsigned int flags, CUdevice dev)
 {
 	if (params && (params->execAffinityParams || params->cigParams))
@@ -353,6 +359,7 @@ void soft_fill_context(struct vgpu_driver *d)
 {
 	SOFT_SLOT(d, cuInit);
 	SOFT_SLOT(d, cuCtxCreate_v2);
+	SOFT_SLOT(d, cuCtxCreate_v3);
 	SOFT_SLOT(d, cuCtxCreate_v4);
 	SOFT_SLOT(d, cuCtxDestroy_v2);
 	SOFT_SLOT(d, cuCtxGetCurrent);

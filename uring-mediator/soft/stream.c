@@ -265,6 +265,30 @@ static CUresult soft_cuStreamIsCapturing(CUstream handle, CUstreamCaptureStatus 
 	return status ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
+static CUresult soft_cuStreamGetCaptureInfo(CUstream handle, CUstreamCaptureStatus *status, cuuint64_t *id)
+{
+	(void)id; /* written for captures only */
+	return soft_cuStreamIsCapturing(handle, status);
+}
+
+static CUresult soft_cuStreamGetCaptureInfo_v2(CUstream handle, CUstreamCaptureStatus *status, cuuint64_t *id,
+					       CUgraph *graph, const CUgraphNode **nodes, size_t *count)
+{
+	(void)id;
+	(void)graph;
+	(void)nodes;
+	(void)count;
+	return soft_cuStreamIsCapturing(handle, status);
+}
+
+static CUresult soft_cuStreamGetCaptureInfo_v3(CUstream handle, CUstreamCaptureStatus *status, cuuint64_t *id,
+					       CUgraph *graph, const CUgraphNode **nodes, const CUgraphEdgeData **edges,
+					       size_t *count)
+{
+	(void)edges;
+	return soft_cuStreamGetCaptureInfo_v2(handle, status, id, graph, nodes, count);
+}
+
 static CUresult soft_cuThreadExchangeStreamCaptureMode(CUstreamCaptureMode *mode)
 {
 	static _Thread_local CUstreamCaptureMode current;
@@ -294,5 +318,8 @@ void soft_fill_stream(struct vgpu_driver *d)
 	SOFT_SLOT(d, cuStreamGetCtx_v2);
 	SOFT_SLOT(d, cuStreamGetDevice);
 	SOFT_SLOT(d, cuStreamIsCapturing);
+	SOFT_SLOT(d, cuStreamGetCaptureInfo);
+	SOFT_SLOT(d, cuStreamGetCaptureInfo_v2);
+	SOFT_SLOT(d, cuStreamGetCaptureInfo_v3);
 	SOFT_SLOT(d, cuThreadExchangeStreamCaptureMode);
 }
