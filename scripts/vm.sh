@@ -154,7 +154,9 @@ prepare_run() {
 # ---- QEMU --------------------------------------------------------------------------------
 
 qemu_arguments() {
-	qemu=(qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot
+	local title=${command_line[0]##*/}
+	qemu=(qemu-system-x86_64 -name "guest=${title//[^A-Za-z0-9._-]/_}"
+		-nodefaults -no-user-config -display none -no-reboot
 		-machine q35 -m "$mem" -smp "$smp" -pidfile "$dir/qemu.pid"
 		-kernel "$kernel_dir/image" -initrd "$dir/initramfs"
 		-append "console=ttyS0 loglevel=4 panic=-1 mitigations=off"
@@ -281,12 +283,13 @@ if [ $plain -eq 0 ] && [ -z "$socket" ]; then
 	socket=$dir/mediator.sock
 fi
 qemu_arguments
+begun=$SECONDS
 start_qemu
 # The shell would report how QEMU ended; below it is said better.
 { follow_status && stop_qemu; } 2>/dev/null
 [ -z "$result" ] || exit "$result"
 explain_failure
-if [ "$qemu_status" -eq 124 ] || [ "$qemu_status" -eq 137 ]; then
+if [ "$qemu_status" -ne 0 ] && [ $((SECONDS - begun)) -ge "$limit" ]; then
 	warn "the guest was ended after $limit s" "a longer time: --timeout SECONDS"
 	exit 124
 fi
