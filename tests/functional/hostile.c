@@ -87,6 +87,7 @@ static int closed_by_peer(int fd)
 
 static void welcome(struct guest *g)
 {
+	static uintptr_t next = 0x7e9000000000;
 	struct vgpu_msg_welcome w;
 	struct iovec iov = { &w, sizeof(w) };
 	union {
@@ -107,8 +108,10 @@ static void welcome(struct guest *g)
 	g->shm_fd = fds[0];
 	g->bell = fds[1];
 	assert_int_equal(vgpu_shm_geometry(&g->geo, w.shm_size, 1), 0);
-	g->base = mmap(NULL, w.shm_size, PROT_READ | PROT_WRITE, MAP_SHARED, g->shm_fd, 0);
-	assert_ptr_not_equal(g->base, MAP_FAILED);
+	/* Away from where the kernel puts things in the worker, too, so that its first offer suits. */
+	g->base = mmap((void *)next, w.shm_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, g->shm_fd, 0);
+	assert_ptr_equal(g->base, (void *)next);
+	next += w.shm_size;
 	g->ch = vgpu_shm_channel(g->base, &g->geo, 0);
 }
 
