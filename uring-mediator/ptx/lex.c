@@ -57,17 +57,21 @@ static void skip_space(struct lexer *lx)
 	}
 }
 
-/* Dots belong to a word when another word character follows; so does "::" (ld.global.L2::128B). */
+/*
+ * Dots belong to a word when another word character follows, and so does "::" (ld.global.L2::128B). A word that begins
+ * with a dot ends at the next one: ".reg.b32" is two.
+ */
 static void lex_word(struct lexer *lx, struct token *tok)
 {
+	bool directive = *lx->at++ == '.';
+
 	tok->kind = TOK_WORD;
-	lx->at++;
 	while (lx->at < lx->end) {
 		ptrdiff_t left = lx->end - lx->at;
 
 		if (is_word(*lx->at))
 			lx->at++;
-		else if (*lx->at == '.' && left > 1 && is_word(lx->at[1]))
+		else if (!directive && *lx->at == '.' && left > 1 && is_word(lx->at[1]))
 			lx->at += 2;
 		else if (left > 2 && lx->at[0] == ':' && lx->at[1] == ':' && is_word(lx->at[2]))
 			lx->at += 3;
