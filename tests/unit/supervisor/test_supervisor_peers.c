@@ -85,6 +85,7 @@ static void descriptors_that_nobody_asked_for_are_closed(void **state)
 	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
 	mediator_start(&m, "ok", NULL);
 	soon(status_number(&m, "pool.ready") == 2);
+	nap_ms(50);	/* the connection that asked is gone too */
 	before = count_fds(m.pid);
 	vgpu_msg_init(&h.h, VGPU_MSG_HELLO, sizeof(h));
 	for (int i = 0; i < 20; i++) {
@@ -93,7 +94,7 @@ static void descriptors_that_nobody_asked_for_are_closed(void **state)
 		assert_int_equal(vgpu_msg_send(fd, &h.h, fds, (unsigned int)(i % 4) + 1), 0);
 		expect_closed(fd);
 	}
-	soon(count_fds(m.pid) == before);
+	soon(count_fds(m.pid) <= before);
 	close(pipes[0]);
 	close(pipes[1]);
 	mediator_stop(&m);
@@ -107,6 +108,7 @@ static void storms_leave_nothing(void **state)
 	(void)state;
 	mediator_start(&m, "ok", NULL);
 	soon(status_number(&m, "pool.ready") == 2);
+	nap_ms(50);	/* the connection that asked is gone too */
 	before = count_fds(m.pid);
 	for (int i = 0; i < STORM; i++) {
 		int fd = peer_connect(&m);
@@ -120,14 +122,14 @@ static void storms_leave_nothing(void **state)
 	soon(status_number(&m, "connections") == 0);
 	soon(status_number(&m, "session_count") == 0);
 	soon(status_number(&m, "pool.ready") == 2);
-	soon(count_fds(m.pid) == before);
+	soon(count_fds(m.pid) <= before);
 	/* Hostile peers cannot fill the log. */
 	assert_true(mediator_logged(&m, "protocol violation") <= 40);
 	assert_int_equal(status_number(&m, "violations"), 333);
 	mediator_stop(&m);
 }
 
-static long private_kib(pid_t pid)
+static long resident_kib(pid_t pid)
 {
 	char path[64], line[256];
 	long kib = 0, total = 0;
@@ -137,7 +139,7 @@ static long private_kib(pid_t pid)
 	f = fopen(path, "re");
 	assert_non_null(f);
 	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "Pss: %ld", &kib) == 1)
+		if (sscanf(line, "Rss: %ld", &kib) == 1)
 			total += kib;
 	fclose(f);
 	return total;
@@ -174,13 +176,13 @@ static void idle_sessions_are_cheap(void **state)
 		shim_open(&s[i], &m);
 	for (int i = 0; i < 20; i++)
 		soon(atomic_load(&s[i].channel->ctl.host_state) == VGPU_HOST_READY);
-	before = private_kib(m.pid);
+	before = resident_kib(m.pid);
 	for (int i = 20; i < IDLE; i++)
 		shim_open(&s[i], &m);
 	for (int i = 20; i < IDLE; i++)
 		soon(atomic_load(&s[i].channel->ctl.host_state) == VGPU_HOST_READY);
 	nap_ms(100);
-	after = private_kib(m.pid);
+	after = resident_kib(m.pid);
 	print_message("%ld KiB for %d more sessions\n", after - before, IDLE - 20);
 	assert_true(TEST_SANITIZED || after - before < 16 * (IDLE - 20));
 	ticks = cpu_ticks(m.pid);
