@@ -35,8 +35,11 @@ static CUresult check_geometry(const struct vgpu_launch *l, const struct vgpu_fu
 			return CUDA_ERROR_INVALID_VALUE;
 	if (threads > (uint64_t)a[CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK])
 		return CUDA_ERROR_INVALID_VALUE;
+	/* Beyond what the kernel was declared for it is a wrong value, beyond the registers it is resources. */
 	if (threads > (uint64_t)f->attributes[CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK])
-		return CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
+		return threads * (uint64_t)f->attributes[CU_FUNC_ATTRIBUTE_NUM_REGS] >
+			       (uint64_t)a[CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_BLOCK] ?
+			       CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES : CUDA_ERROR_INVALID_VALUE;
 	limit = f->attributes[CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES];
 	return l->shared_bytes > (uint32_t)limit ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
 }

@@ -174,12 +174,12 @@ CUresult cuModuleGetFunction(CUfunction *func, CUmodule module, const char *name
 	r = vgpu_call_ready(VGPU_CALL_CONTEXT);
 	if (r)
 		return r;
-	if (!func || !name)
+	if (!func || !name || !*name)
 		return CUDA_ERROR_INVALID_VALUE;
 	m = vgpu_handle_object(VGPU_HANDLE_MODULE, module);
 	if (!m)
 		return CUDA_ERROR_INVALID_HANDLE;
-	r = *name ? vgpu_function_find(m, VGPU_HANDLE_FUNCTION, name, &f) : CUDA_ERROR_NOT_FOUND;
+	r = vgpu_function_find(m, VGPU_HANDLE_FUNCTION, name, &f);
 	if (!r)
 		*func = vgpu_handle_app(VGPU_HANDLE_FUNCTION, f->wire);
 	return r;
