@@ -179,9 +179,11 @@ CUresult cuDevicePrimaryCtxSetFlags_v2(CUdevice dev, unsigned int flags)
 	vgpu_call_submit(&c);
 	r = vgpu_call_wait(&c);
 	vgpu_call_end(&c);
-	if (!r)
-		primaries.contexts[dev]->flags = primaries.flags[dev] = flags;
-	return r;
+	if (r)
+		return r;
+	primaries.contexts[dev]->flags = flags;
+	primaries.flags[dev] = flags;
+	return CUDA_SUCCESS;
 }
 
 CUresult cuDevicePrimaryCtxGetState(CUdevice dev, unsigned int *flags, int *active)
