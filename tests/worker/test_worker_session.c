@@ -117,6 +117,60 @@ static void test_copies_and_fences(void **state)
 	assert_int_equal(guest_finish(&g), 0);
 }
 
+static bool offered(const struct guest *g, uint64_t at, uint64_t bytes)
+{
+	for (uint32_t i = 0; i < g->ready.range_count; i++)
+		if (at >= g->ready.ranges[i].start &&
+		    at + bytes <= g->ready.ranges[i].start + g->ready.ranges[i].size)
+			return true;
+	return false;
+}
+
+/* Device memory is only where the worker said that it would be, small or large, early or late. */
+static void test_addresses(void **state)
+{
+	struct guest g;
+
+	(void)state;
+	open_session(&g, 0);
+	for (uint64_t bytes = 4096; bytes <= 1u << 30; bytes *= 4)
+		for (int i = 0; i < 3; i++)
+			assert_true(offered(&g, alloc(&g, bytes, 0), bytes));
+	assert_int_equal(guest_finish(&g), 0);
+}
+
+/* A reset takes everything with it but what is the worker's own: fences and copies work in the new context. */
+static void test_primary_reset(void **state)
+{
+	struct vgpu_args_primary_ctx_reset a = { .device = 0, .context = ctx_id };
+	struct vgpu_args_primary_ctx_release rel = { .device = 0, .context = ctx_id };
+	struct vgpu_args_primary_ctx_retain ret = { .device = 0, .context = ctx_id };
+	struct vgpu_args_fence fence = { .stream = LEGACY, .fence = 4, .value = 1 };
+	struct guest g;
+
+	(void)state;
+	open_session(&g, 0);
+	for (int i = 0; i < 3; i++) {
+		alloc(&g, 1 << 20, 0);
+		assert_int_equal(atomic_load(&g.stats->memory_used), 1 << 20);
+		if (i % 2) {
+			assert_int_equal(guest_call(&g, VGPU_OP_primary_ctx_release, &rel, sizeof(rel), NULL, 0, NULL), 0);
+			assert_int_equal(atomic_load(&g.stats->memory_used), 0);
+			g.context = 0;
+			assert_int_equal(guest_call(&g, VGPU_OP_primary_ctx_retain, &ret, sizeof(ret), NULL, 0, NULL), 0);
+			g.context = (uint32_t)ctx_id;
+		} else {
+			assert_int_equal(guest_call(&g, VGPU_OP_primary_ctx_reset, &a, sizeof(a), NULL, 0, NULL), 0);
+			assert_int_equal(atomic_load(&g.stats->memory_used), 0);
+		}
+		fence.value++;
+		guest_send(&g, VGPU_OP_fence, &fence, sizeof(fence), NULL, 0);
+		assert_true(guest_fence(&g, 4, fence.value, 5000));
+	}
+	assert_int_equal(atomic_load(&g.channel->ctl.deferred_seq), 0);
+	assert_int_equal(guest_finish(&g), 0);
+}
+
 static void test_deferred_error(void **state)
 {
 	/* Host memory of the worker, the control area, the end of an allocation: none may be copied from. */
@@ -222,6 +276,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ready),		  cmocka_unit_test(test_ping_and_snapshot),
 		cmocka_unit_test(test_copies_and_fences), cmocka_unit_test(test_deferred_error),
+		cmocka_unit_test(test_addresses),	  cmocka_unit_test(test_primary_reset),
 		cmocka_unit_test(test_limit),		  cmocka_unit_test(test_sleep_and_doorbell),
 		cmocka_unit_test(test_protocol_violation), cmocka_unit_test(test_bye),
 	};

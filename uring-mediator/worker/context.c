@@ -12,6 +12,18 @@
 #include "log.h"
 #include "session.h"
 
+/* The handle of a primary context that was reset, for the guest's id. */
+static CUresult refresh(struct vgpu_session *s, struct vgpu_handle_entry *e, CUdevice device)
+{
+	CUcontext ctx = NULL;
+	CUresult r = s->drv->cuDevicePrimaryCtxRetain(&ctx, device);
+
+	if (!r && s->drv->cuDevicePrimaryCtxRelease_v2)
+		r = s->drv->cuDevicePrimaryCtxRelease_v2(device);
+	e->obj = ctx;
+	return r;
+}
+
 CUresult vgpu_handle_primary_ctx_retain(struct vgpu_session *s, struct vgpu_request *rq)
 {
 	const struct vgpu_args_primary_ctx_retain *a = rq->args;
@@ -34,35 +46,47 @@ CUresult vgpu_handle_primary_ctx_retain(struct vgpu_session *s, struct vgpu_requ
 	return r;
 }
 
-/* Everything of the guest in this context is gone; what is ours must be there again. */
+/*
+ * A reset leaves the reference counts as they are and the old handle dead (seen with driver 580): retaining gives the
+ * handle of the new context, releasing once afterwards restores the count.  Then what is ours must be there again.
+ */
 static CUresult furnish(struct vgpu_session *s)
 {
-	CUresult r = s->drv->cuCtxSetCurrent(s->device->primary);
+	const struct vgpu_driver *drv = s->drv;
+	CUresult r = drv->cuDevicePrimaryCtxRetain(&s->device->primary, 0);
 
+	if (!r && drv->cuDevicePrimaryCtxRelease_v2)
+		r = drv->cuDevicePrimaryCtxRelease_v2(0);
+	if (!r)
+		r = drv->cuCtxSetCurrent(s->device->primary);
 	if (!r)
 		r = vgpu_arena_restore(s);
-	if (!r && s->drv->cuStreamCreate)
-		r = s->drv->cuStreamCreate(&s->device->probe, CU_STREAM_NON_BLOCKING);
+	if (!r && drv->cuStreamCreate)
+		r = drv->cuStreamCreate(&s->device->probe, CU_STREAM_NON_BLOCKING);
 	if (r)
 		vgpu_log(VGPU_LOG_ERROR, NULL, "the primary context cannot be furnished again: CUDA error %d", r);
-	s->context = 0;
 	return r;
 }
 
 static CUresult reset(struct vgpu_session *s, CUdevice device, uint64_t context)
 {
 	struct vgpu_handle_entry *e = vgpu_handles_find(&s->handles, VGPU_HANDLE_CONTEXT, context);
-	bool ours = e && e->obj == s->device->primary;
+	bool ours = device == 0;
 	CUresult r;
 
 	if (!s->drv->cuDevicePrimaryCtxReset_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	if (e && (e->obj == s->device->primary) != ours)
+		return CUDA_ERROR_INVALID_CONTEXT;
 	r = s->drv->cuDevicePrimaryCtxReset_v2(device);
 	if (r)
 		return r;
 	vgpu_session_drop_context(s, vgpu_handle_index(context));
 	s->context = 0;
-	return ours ? furnish(s) : CUDA_SUCCESS;
+	r = ours ? furnish(s) : s->drv->cuCtxSetCurrent(s->device->primary);
+	if (!r && e)
+		r = refresh(s, e, device);
+	return r;
 }
 
 CUresult vgpu_handle_primary_ctx_release(struct vgpu_session *s, struct vgpu_request *rq)
@@ -75,15 +99,10 @@ CUresult vgpu_handle_primary_ctx_release(struct vgpu_session *s, struct vgpu_req
 		return CUDA_ERROR_INVALID_CONTEXT;
 	if (!s->drv->cuDevicePrimaryCtxRelease_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	/* The guest sends this with its last reference only: the context dies natively. */
-	r = e->obj == s->device->primary ? reset(s, a->device, a->context) : CUDA_SUCCESS;
+	/* The guest sends this with its last reference only: natively the context dies. */
+	r = reset(s, a->device, a->context);
 	if (!r)
 		r = s->drv->cuDevicePrimaryCtxRelease_v2(a->device);
-	if (!r && e->obj != s->device->primary) {
-		vgpu_session_drop_context(s, vgpu_handle_index(a->context));
-		s->context = 0;
-		s->drv->cuCtxSetCurrent(s->device->primary);
-	}
 	vgpu_session_unbind(s, VGPU_HANDLE_CONTEXT, a->context);
 	return r;
 }

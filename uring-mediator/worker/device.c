@@ -48,6 +48,20 @@ static int start(struct vgpu_device *d, char *why, size_t size)
 	return r ? fail(why, size, "device 0 gives no context", r) : 0;
 }
 
+/* Room that later allocations may take: twice the memory of all devices, for fragments, and the arena's mappings. */
+static uint64_t spare_of(const struct vgpu_device *d)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < d->count; i++) {
+		size_t bytes = 0;
+
+		if (!d->drv->cuDeviceTotalMem_v2(&bytes, (CUdevice)i))
+			sum += bytes;
+	}
+	return 2 * sum + (64ull << 30);
+}
+
 static int open_cuda(struct vgpu_device *d, const char *devices, char *why, size_t size)
 {
 	int ret;
@@ -59,7 +73,7 @@ static int open_cuda(struct vgpu_device *d, const char *devices, char *why, size
 	d->drv = vgpu_cuda_driver(why, size);
 	ret = d->drv ? start(d, why, size) : -ENODEV;
 	if (!ret)
-		d->range_count = vgpu_maps_driver_ranges(d->ranges, VGPU_MAX_RANGES - 2);
+		d->range_count = vgpu_maps_driver_ranges(d->ranges, VGPU_MAX_RANGES - 2, spare_of(d));
 	return ret;
 }
 

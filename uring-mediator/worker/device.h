@@ -49,9 +49,15 @@ int vgpu_device_open(struct vgpu_device *d, enum vgpu_device_choice choice, cons
 const struct vgpu_driver *vgpu_cuda_driver(char *why, size_t size);
 
 /*
- * maps.c: which addresses of this process the driver holds (reservations and device mappings of at least 1 MiB), from
- * /proc/self/maps, merged to at most `max` ranges.
+ * maps.c: an address layout that suits guests; may start this program anew, with the same arguments. First thing in
+ * main.
  */
-uint32_t vgpu_maps_driver_ranges(struct vgpu_range *ranges, uint32_t max);
+void vgpu_maps_prepare(char **argv);
+
+/*
+ * maps.c: the addresses that the driver holds in this process, and those that it will come to hold when it maps up to
+ * `spare` bytes more; at most `max` ranges.
+ */
+uint32_t vgpu_maps_driver_ranges(struct vgpu_range *ranges, uint32_t max, uint64_t spare);
 
 #endif

@@ -223,6 +223,7 @@ int main(int argc, char **argv)
 	char why[160];
 	int ret;
 
+	vgpu_maps_prepare(argv);
 	vgpu_log_init("worker", VGPU_LOG_INFO);
 	if (parse_options(argc, argv, &o))
 		return 2;
