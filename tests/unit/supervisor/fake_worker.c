@@ -9,7 +9,7 @@
  *	silent		takes a session and never answers
  *	conflict	refuses every session for its addresses
  *	conflict-once	refuses if the file FAKE_WORKER_FILE does not exist, and makes it
- *	die		is killed by SIGSEGV at the first command
+ *	die		is killed by SIGKILL at the first command
  *	ended		ends its session at the first command
  *	garbage		sends a damaged message when it gets a session
  */
@@ -67,7 +67,7 @@ static int conflicts(void)
 static void first_command(void)
 {
 	if (!strcmp(mode, "die"))
-		raise(SIGSEGV);
+		raise(SIGKILL);
 	if (!strcmp(mode, "ended")) {
 		send_note(VGPU_CTL_ENDED, VGPU_HOST_PROTOCOL, "command 1 makes no sense");
 		exit(0);

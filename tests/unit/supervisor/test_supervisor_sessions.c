@@ -65,7 +65,7 @@ static void a_crash_is_told(void **state)
 	soon(host_state(&s) == VGPU_HOST_READY);
 	soon(host_state(&other) == VGPU_HOST_READY);
 	shim_command(&s);
-	expect_end(&s, VGPU_HOST_DEAD, VGPU_HOST_WORKER_DIED, "signal 11");
+	expect_end(&s, VGPU_HOST_DEAD, VGPU_HOST_WORKER_DIED, "killed by signal 9");
 	assert_int_equal(host_state(&other), VGPU_HOST_READY);
 	assert_int_equal(status_number(&m, "session_count"), 1);
 	shim_close(&other);
