@@ -19,7 +19,7 @@
 #define SHM_SIZE	(256ull << 20)
 #define CHANNELS	4u
 #define CHANNEL		1u
-#define BASE		0x6a0000000000ull
+#define BASE		0x7ea000000000ull
 
 static void check(bool ok, const char *what)
 {
