@@ -297,7 +297,7 @@ static int file_vm_value(struct file_reader *r, const char *section, const char 
 			 const char *value)
 {
 	struct config_vm *vm;
-	uint64_t id, n;
+	uint64_t id, n = 0;
 	int ret;
 
 	if (parse_number(section + 3, 10, UINT32_MAX, &id) || !(vm = vm_entry(r->config, (uint32_t)id))) {
