@@ -19,12 +19,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <gen/wire.h>
+
 #include "call.h"
 #include "context.h"
 #include "log.h"
 #include "stream.h"
 #include "thread.h"
 #include "wait.h"
+
+#define BYE_NS	1000000000ull	/* how long the end of a process waits for what it queued to be taken */
 
 __thread struct vgpu_thread vgpu_thread __attribute__((tls_model("initial-exec")));
 
@@ -295,6 +299,43 @@ CUresult vgpu_error_take(void)
 	if (seq <= told || !atomic_compare_exchange_strong(&channel.reported, &told, seq))
 		return CUDA_SUCCESS;
 	return (CUresult)atomic_load(&ctl->deferred_error);
+}
+
+/*
+ * Other threads may be anywhere, also stopped for good while they hold the lock (exit from a handler), and
+ * the host may be gone: nothing here waits for long.
+ */
+void vgpu_channel_bye(void)
+{
+	uint64_t until = vgpu_clock_ns() + BYE_NS;
+	struct vgpu_reply_slot *slot;
+	struct vgpu_wait w = VGPU_WAIT_INIT;
+	struct vgpu_call c = { .size = VGPU_CMD_ALIGN };
+	uint64_t free = atomic_load(&channel.free_slots);
+	void *p;
+
+	if (!free || vgpu_thread.busy || pthread_mutex_trylock(&channel.lock))
+		return;
+	c.slot = (uint32_t)__builtin_ctzll(free) + 1;
+	if (!atomic_compare_exchange_strong(&channel.free_slots, &free, free & ~(1ull << (c.slot - 1))))
+		c.slot = 0;
+	p = c.slot ? vgpu_producer_reserve(&channel.producer, c.size) : NULL;
+	if (p) {
+		fill_header(&c, p, VGPU_OP_session_bye, 0, 0);
+		/* Counted ahead: the host takes its last look at the counters when it answers. */
+		atomic_fetch_add_explicit(&vgpu_counters()->replies, 1, memory_order_relaxed);
+		vgpu_producer_publish(&channel.producer, c.size);
+		atomic_store_explicit(&vgpu_counters()->commands, channel.seq, memory_order_relaxed);
+		if (doorbell_due(true))
+			vgpu_session.transport.ops->doorbell(&vgpu_session.transport);
+	}
+	pthread_mutex_unlock(&channel.lock);
+	if (!p)
+		return;
+	slot = &vgpu_session.channel->replies[c.slot - 1];
+	while (atomic_load_explicit(&slot->done, memory_order_acquire) != c.seq && vgpu_clock_ns() < until)
+		if (vgpu_wait_step(&w) && !vgpu_session.transport.ops->alive(&vgpu_session.transport))
+			return;
 }
 
 /* VGPU_BATCH above 1: rings for what was held back longer than VGPU_BATCH_USEC. */

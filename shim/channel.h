@@ -15,6 +15,8 @@
 int vgpu_channel_init(uint32_t batch, uint32_t batch_usec);
 /* Commands held back for a batch go out now; each waiter calls this first. */
 void vgpu_channel_flush(void);
+/* The process ends: have the worker take all that was queued, and tell it. Bounded; called once, last. */
+void vgpu_channel_bye(void);
 /*
  * The error that a synchronising call has to report: the sticky one, or the
  * newest asynchronous one that has not been reported yet, or 0.

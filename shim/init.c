@@ -47,6 +47,7 @@ __attribute__((destructor)) static void at_exit(void)
 	atomic_store(&vgpu_session.error, CUDA_ERROR_DEINITIALIZED);
 	if (!atomic_compare_exchange_strong(&vgpu_session.state, &open, VGPU_SESSION_EXIT))
 		return;
+	vgpu_channel_bye();
 	if (vgpu_session.transport.ops->exit)
 		vgpu_session.transport.ops->exit(&vgpu_session.transport);
 }
