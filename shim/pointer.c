@@ -25,6 +25,7 @@ static void put(void *data, const void *value, size_t size)
 	memcpy(data, value, size);
 }
 
+/* Numbers and truth values: four bytes, of which the runtime reads all. */
 static void put_int(void *data, int value)
 {
 	memcpy(data, &value, sizeof(value));
@@ -62,7 +63,7 @@ static CUresult known(void *data, CUpointer_attribute attribute, uint64_t p, con
 		put(data, &i->id, sizeof(i->id));
 		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_IS_MANAGED:
-		*(unsigned char *)data = i->kind == VGPU_RANGE_MANAGED;
+		put_int(data, i->kind == VGPU_RANGE_MANAGED);
 		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
 		put_int(data, i->device);
@@ -89,7 +90,7 @@ static CUresult known(void *data, CUpointer_attribute attribute, uint64_t p, con
 	case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
 	case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:
 	case CU_POINTER_ATTRIBUTE_IS_HW_DECOMPRESS_CAPABLE:
-		*(unsigned char *)data = 0;
+		put_int(data, 0);
 		return CUDA_SUCCESS;
 	default:
 		return CUDA_ERROR_INVALID_VALUE;
@@ -108,14 +109,12 @@ static void unknown(void *data, CUpointer_attribute attribute)
 	case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
 	case CU_POINTER_ATTRIBUTE_MAPPED:
 	case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS:
-		put_int(data, 0);
-		return;
 	case CU_POINTER_ATTRIBUTE_IS_MANAGED:
 	case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
 	case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
 	case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:
 	case CU_POINTER_ATTRIBUTE_IS_HW_DECOMPRESS_CAPABLE:
-		*(unsigned char *)data = 0;
+		put_int(data, 0);
 		return;
 	default:
 		put(data, &zero, sizeof(zero));
