@@ -131,7 +131,7 @@ static void conn_gone(struct conn *conn)
 		vm_gone(conn->vm);
 	if (s) {
 		s->conn = NULL;
-		session_end(s, VGPU_HOST_CLOSED, "the guest's process closed its connection");
+		session_close(s, "the guest's process closed its connection");
 	}
 	list_del(&conn->link);
 	conn->sup->conn_count--;

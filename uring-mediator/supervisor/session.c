@@ -4,7 +4,9 @@
  *
  *	WAITING --worker--> STARTING --ATTACHED--> RUNNING
  *	   ^------CONFLICT-----'  |                   |
- *	                          '---> ENDING <------'  --worker reaped--> freed
+ *	                          |                   +--guest closes--> CLOSING
+ *	                          '---> ENDING <------+---------------------'
+ *	                                  '--worker reaped--> freed
  *
  * Whatever ends it (guest, VM, operator, limit, the worker itself), the
  * worker is killed and reaped first; only then is the channel declared dead,
@@ -22,6 +24,8 @@
 #include "alloc.h"
 #include "supervisor.h"
 
+#define CLOSE_MS	100	/* for the last commands of a guest that has gone */
+#define CLOSE_LOOK_MS	2
 #define SEALS	(F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 /* ---- small helpers ---- */
@@ -69,7 +73,8 @@ const char *session_state_name(const struct session *s)
 {
 	static const char *const names[] = {
 		[SESSION_WAITING] = "waiting", [SESSION_STARTING] = "starting",
-		[SESSION_RUNNING] = "running", [SESSION_ENDING] = "ending",
+		[SESSION_RUNNING] = "running", [SESSION_CLOSING] = "closing",
+		[SESSION_ENDING] = "ending",
 	};
 
 	return names[s->state];
@@ -111,12 +116,16 @@ static const char *session_objection(struct supervisor *sup, const struct vm *vm
 	return NULL;
 }
 
+static void session_look_closing(struct session *s);
+
 static void session_late(struct timer *timer)
 {
 	struct session *s = container_of(timer, struct session, deadline);
 	const struct pool *pool = &s->sup->pool;
 
-	if (s->state == SESSION_WAITING)
+	if (s->state == SESSION_CLOSING)
+		session_look_closing(s);
+	else if (s->state == SESSION_WAITING)
 		session_end(s, pool->failures ? pool->last_error : VGPU_HOST_QUOTA,
 			    "no worker was ready within %u ms%s%s", s->sup->config.start_timeout_ms,
 			    pool->failures ? ": " : "", pool->failures ? pool->last_failure : "");
@@ -527,6 +536,41 @@ void session_end(struct session *s, enum vgpu_host_error error, const char *fmt,
 		worker_kill(s->worker);
 	else
 		session_finish(s);
+}
+
+/* Has the guest published more than the worker has executed? What it says is not trusted: CLOSE_MS bounds it. */
+static bool session_behind(const struct session *s)
+{
+	struct hops h;
+
+	session_hops(s, &h);
+	return h.commands < h.guest_commands;
+}
+
+static void session_look_closing(struct session *s)
+{
+	char text[TEXT_BYTES];
+
+	if (session_behind(s) && s->sup->loop.now_ms < s->close_by_ms) {
+		timer_set(&s->sup->loop, &s->deadline, CLOSE_LOOK_MS);
+		return;
+	}
+	memcpy(text, s->text, sizeof(text));
+	session_end(s, VGPU_HOST_CLOSED, "%s", text);
+}
+
+void session_close(struct session *s, const char *text)
+{
+	if (s->state == SESSION_CLOSING)
+		return;
+	if (s->state != SESSION_RUNNING) {
+		session_end(s, VGPU_HOST_CLOSED, "%s", text);
+		return;
+	}
+	s->state = SESSION_CLOSING;
+	snprintf(s->text, sizeof(s->text), "%s", text);
+	s->close_by_ms = s->sup->loop.now_ms + CLOSE_MS;
+	session_look_closing(s);
 }
 
 void session_worker_ended(struct session *s, enum vgpu_host_error error, const char *text)

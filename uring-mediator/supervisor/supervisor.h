@@ -136,6 +136,7 @@ enum session_state {
 	SESSION_WAITING,	/* for a ready worker */
 	SESSION_STARTING,	/* a worker has it, guest and worker agree on addresses */
 	SESSION_RUNNING,
+	SESSION_CLOSING,	/* the guest has gone, its last commands are being executed */
 	SESSION_ENDING,		/* the worker is being killed */
 };
 
@@ -146,7 +147,8 @@ struct session {
 	struct vm *vm;
 	struct conn *conn;		/* unix transport, NULL once it is gone */
 	struct worker *worker;
-	struct timer deadline;		/* of WAITING and STARTING */
+	struct timer deadline;		/* of WAITING, STARTING and CLOSING */
+	uint64_t close_by_ms;		/* CLOSING ends at the latest then */
 	uint32_t id, channel, generation;
 	enum session_state state;
 	bool ran;			/* was RUNNING once */
@@ -172,6 +174,11 @@ void session_open(struct vm *vm, uint32_t channel, uint32_t generation);
 /* End for `error`; the worker is killed, the rest follows when it is reaped. */
 void session_end(struct session *s, enum vgpu_host_error error, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/*
+ * The guest ends it: as session_end() with CLOSED, but what it published before
+ * it went is still executed, within a tenth of a second.
+ */
+void session_close(struct session *s, const char *text);
 const char *session_state_name(const struct session *s);
 struct vgpu_log_ids session_ids(const struct session *s);
 struct session *session_find(struct supervisor *sup, uint32_t id);

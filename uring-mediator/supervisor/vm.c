@@ -150,7 +150,7 @@ static void channel_open(struct vm *vm, uint32_t i, uint32_t generation)
 		session_open(vm, i, generation);
 		return;
 	}
-	if (s->state != SESSION_ENDING && s->generation == generation) {
+	if (s->state < SESSION_CLOSING && s->generation == generation) {
 		vm_note(vm, "opened twice, the second time is ignored", i);
 		return;
 	}
@@ -166,7 +166,7 @@ static void channel_close(struct vm *vm, uint32_t i)
 
 	vm->reopen[i] = false;
 	if (s)
-		session_end(s, VGPU_HOST_CLOSED, "closed by the guest");
+		session_close(s, "closed by the guest");
 	else
 		channel_declare_dead(vm, i, "nothing served this channel any more");
 }

@@ -249,6 +249,45 @@ static void a_second_mediator_is_told(void **state)
 	mediator_stop(&m);
 }
 
+/* A guest that claims commands which nobody ever executes holds its worker for a moment only. */
+static void closing_is_bounded(void **state)
+{
+	struct mediator m;
+	struct shim s;
+
+	(void)state;
+	mediator_start(&m, "ok", NULL);
+	shim_open(&s, &m);
+	soon(host_state(&s) == VGPU_HOST_READY);
+	atomic_store(&s.channel->ctl.counters.commands, 1000);
+	close(s.fd);
+	soon(host_state(&s) == VGPU_HOST_DEAD);
+	s.fd = peer_connect(&m);
+	assert_int_equal(status_number(&m, "session_count"), 0);
+	shim_close(&s);
+	mediator_stop(&m);
+}
+
+/* What a guest published before it went is executed. */
+static void last_commands_are_executed(void **state)
+{
+	struct mediator m;
+	struct shim s;
+
+	(void)state;
+	mediator_start(&m, "ok", NULL);
+	for (int i = 0; i < 20; i++) {
+		shim_open(&s, &m);
+		soon(host_state(&s) == VGPU_HOST_READY);
+		for (int k = 0; k < 50; k++)
+			shim_command(&s);
+		shim_close(&s);
+	}
+	soon(status_number(&m, "session_count") == 0);
+	assert_int_equal(mediator_logged(&m, " 50 commands"), 20);
+	mediator_stop(&m);
+}
+
 static void the_end_is_told(void **state)
 {
 	struct mediator m;
@@ -279,6 +318,8 @@ int main(void)
 		cmocka_unit_test(sessions_are_limited),
 		cmocka_unit_test(workers_die_with_the_mediator),
 		cmocka_unit_test(a_second_mediator_is_told),
+		cmocka_unit_test(closing_is_bounded),
+		cmocka_unit_test(last_commands_are_executed),
 		cmocka_unit_test(the_end_is_told),
 	};
 
