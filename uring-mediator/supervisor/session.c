@@ -396,6 +396,23 @@ void session_conflict(struct session *s)
 	session_start(s);
 }
 
+/*
+ * The worker says READY to the guest first and ATTACHED to us afterwards: a
+ * quick guest may have come and gone in between.
+ */
+static void session_look_ready(struct session *s)
+{
+	struct vgpu_channel_ctl *ctl = s->state == SESSION_STARTING ? session_map(s) : NULL;
+	bool ready;
+
+	if (!ctl)
+		return;
+	ready = atomic_load(&ctl->host_state) == VGPU_HOST_READY;
+	channel_unmap(ctl);
+	if (ready)
+		session_attached(s);
+}
+
 /* ---- counting ---- */
 
 static void hops_of_guest(const struct session *s, struct hops *h)
@@ -525,6 +542,7 @@ void session_end(struct session *s, enum vgpu_host_error error, const char *fmt,
 
 	if (s->state == SESSION_ENDING)
 		return;
+	session_look_ready(s);
 	s->state = SESSION_ENDING;
 	s->error = error;
 	va_start(ap, fmt);
@@ -563,6 +581,7 @@ void session_close(struct session *s, const char *text)
 {
 	if (s->state == SESSION_CLOSING)
 		return;
+	session_look_ready(s);
 	if (s->state != SESSION_RUNNING) {
 		session_end(s, VGPU_HOST_CLOSED, "%s", text);
 		return;
