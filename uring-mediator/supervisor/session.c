@@ -402,7 +402,9 @@ void session_conflict(struct session *s)
  */
 static void session_look_ready(struct session *s)
 {
-	struct vgpu_channel_ctl *ctl = s->state == SESSION_STARTING ? session_map(s) : NULL;
+	/* The guest can write READY too, whether or not it has a worker. */
+	struct vgpu_channel_ctl *ctl =
+		s->state == SESSION_STARTING && s->worker ? session_map(s) : NULL;
 	bool ready;
 
 	if (!ctl)

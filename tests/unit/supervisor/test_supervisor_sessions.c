@@ -129,6 +129,26 @@ static void conflicts_end(void **state)
 	refused_with("conflict", VGPU_HOST_ADDRESS, "4 workers");
 }
 
+/* A guest that writes READY itself, while no worker suits it, deceives nobody but itself. */
+static void a_forged_ready_is_harmless(void **state)
+{
+	struct mediator m;
+	struct shim s;
+
+	(void)state;
+	mediator_start(&m, "conflict", NULL);
+	for (int round = 0; round < 5; round++) {
+		shim_open(&s, &m);
+		for (int i = 0; i < 200; i++) {
+			atomic_store(&s.channel->ctl.host_state, VGPU_HOST_READY);
+			nap_ms(i % 20 == 0);
+		}
+		soon(status_number(&m, "session_count") == 0);
+		shim_close(&s);
+	}
+	mediator_stop(&m);
+}
+
 static void a_worker_that_sends_nonsense_is_killed(void **state)
 {
 	(void)state;
@@ -312,6 +332,7 @@ int main(void)
 		cmocka_unit_test(waiting_is_bounded),
 		cmocka_unit_test(a_silent_worker_is_bounded),
 		cmocka_unit_test(conflicts_end),
+		cmocka_unit_test(a_forged_ready_is_harmless),
 		cmocka_unit_test(a_worker_that_sends_nonsense_is_killed),
 		cmocka_unit_test(a_conflict_gets_another_worker),
 		cmocka_unit_test(a_pool_of_none_starts_on_demand),
