@@ -49,8 +49,8 @@ int vgpu_device_open(struct vgpu_device *d, enum vgpu_device_choice choice, cons
 const struct vgpu_driver *vgpu_cuda_driver(char *why, size_t size);
 
 /*
- * maps.c: an address layout that suits guests; may start this program anew, with the same arguments. First thing in
- * main.
+ * maps.c: an address layout that suits guests; may start this program anew, with the same arguments. Before
+ * anything is opened.
  */
 void vgpu_maps_prepare(char **argv);
 

@@ -223,10 +223,11 @@ int main(int argc, char **argv)
 	char why[160];
 	int ret;
 
-	vgpu_maps_prepare(argv);
 	vgpu_log_init("worker", VGPU_LOG_INFO);
 	if (parse_options(argc, argv, &o))
 		return 2;
+	if (o.device != VGPU_DEVICE_SOFT)	/* that one reserves a place of its own */
+		vgpu_maps_prepare(argv);
 	stats = map_stats();
 	if (!stats) {
 		fprintf(stderr, "vgpu-worker: no stats page on descriptor %d; vgpu-mediator starts this program\n",

@@ -30,11 +30,17 @@
 #define ORDINARY_LOW	0x7d0000000000ull
 #define ORDINARY_HIGH	0x800000000000ull
 
+#if defined(__SANITIZE_THREAD__)
+#define LAYOUT_IS_FREE false	/* ThreadSanitizer wants its own */
+#else
+#define LAYOUT_IS_FREE true
+#endif
+
 void vgpu_maps_prepare(char **argv)
 {
 	int now = personality(0xffffffff);
 
-	if (now < 0 || now & ADDR_COMPAT_LAYOUT || getpid() % 4 == 3)
+	if (!LAYOUT_IS_FREE || now < 0 || now & ADDR_COMPAT_LAYOUT || getpid() % 4 == 3)
 		return;
 	if (personality((unsigned long)now | ADDR_COMPAT_LAYOUT) >= 0)
 		execv("/proc/self/exe", argv);
