@@ -60,6 +60,7 @@ static CUresult known(void *data, CUpointer_attribute attribute, uint64_t p, con
 	case CU_POINTER_ATTRIBUTE_P2P_TOKENS:
 		return CUDA_ERROR_NOT_SUPPORTED;
 	case CU_POINTER_ATTRIBUTE_BUFFER_ID:
+	case CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID:
 		put(data, &i->id, sizeof(i->id));
 		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_IS_MANAGED:
@@ -97,14 +98,23 @@ static CUresult known(void *data, CUpointer_attribute attribute, uint64_t p, con
 	}
 }
 
-/* What an unknown pointer has: zero bytes of the attribute's size, and no device. */
-static void unknown(void *data, CUpointer_attribute attribute)
+/*
+ * What an unknown pointer has, as driver 580 answers: zero bytes of the attribute's size, no device, itself as host
+ * pointer, and of its range not a byte is written.
+ */
+static void unknown(void *data, CUpointer_attribute attribute, uint64_t p)
 {
 	uint64_t zero = 0;
 
 	switch (attribute) {
 	case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
 		put_int(data, -2);	/* CU_DEVICE_INVALID */
+		return;
+	case CU_POINTER_ATTRIBUTE_HOST_POINTER:
+		put_pointer(data, p);
+		return;
+	case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR:
+	case CU_POINTER_ATTRIBUTE_RANGE_SIZE:
 		return;
 	case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
 	case CU_POINTER_ATTRIBUTE_MAPPED:
@@ -180,7 +190,7 @@ CUresult cuPointerGetAttributes(unsigned int num_attributes, CUpointer_attribute
 		if (!data[i])
 			return CUDA_ERROR_INVALID_VALUE;
 		if (found ? known(data[i], attributes[i], ptr, &info) : ask(data[i], attributes[i], ptr))
-			unknown(data[i], attributes[i]);
+			unknown(data[i], attributes[i], found ? 0 : ptr);
 	}
 	return CUDA_SUCCESS;
 }
