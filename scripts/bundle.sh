@@ -14,14 +14,14 @@ Usage: ./dev bundle [--out FILE]
 
 Builds everything with optimisation and packs mediator, worker, vgpuctl, the
 guest library, the device with its QEMU, a guest kernel, tests and benchmarks
-into one tarball (default: build/vgpu-bundle.tar.zst). On the other machine,
-which needs an x86-64 Linux with glibc 2.36 or newer and zstd:
+into one tarball (default: build/vgpu-bundle.tar.gz). On the other machine,
+which needs an x86-64 Linux with glibc 2.36 or newer:
 
-    tar xf vgpu-bundle.tar.zst && vgpu/tests/gpu/run.sh --out results
+    tar xf vgpu-bundle.tar.gz && vgpu/tests/gpu/run.sh --out results
 EOF
 }
 
-out=$VGPU_ROOT/build/vgpu-bundle.tar.zst
+out=$VGPU_ROOT/build/vgpu-bundle.tar.gz
 while [ $# -gt 0 ]; do
 	case $1 in
 	--out)
@@ -61,7 +61,7 @@ copy_build() {
 copy_tree() {
 	mkdir -p "$to/build/download" "$host/bin" "$host/lib" "$host/share"
 	(cd "$VGPU_ROOT" && tar -c dev scripts docs README.md tests) | tar -x -C "$to"
-	cp -r "$kernel_dir" "$to/build/download/kernel"
+	cp -r "$kernel_dir" "$to/build/download/"
 }
 
 copy_host() {
@@ -71,7 +71,7 @@ copy_host() {
 	done
 	mkdir -p "$host/share/qemu" "$host/share/seabios" "$host/lib/x86_64-linux-gnu/qemu"
 	cp -L /usr/share/seabios/bios-256k.bin "$host/share/seabios/"
-	cp -L /usr/share/qemu/linuxboot_dma.bin /usr/share/qemu/kvmvapic.bin "$host/share/qemu/"
+	cp -L /usr/share/qemu/{pvh,linuxboot_dma,kvmvapic}.bin "$host/share/qemu/"
 	cp /usr/lib/x86_64-linux-gnu/qemu/accel-*.so "$host/lib/x86_64-linux-gnu/qemu/" 2>/dev/null
 }
 
@@ -104,5 +104,5 @@ copy_tree
 copy_build
 copy_host
 copy_libraries
-tar -C "$tmp" -c vgpu | zstd -q -19 -T0 -f -o "$out" || die "could not write $out"
+tar -C "$tmp" -czf "$out" vgpu || die "could not write $out"
 good "$out: $(du -h "$out" | cut -f 1)"

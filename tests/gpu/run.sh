@@ -15,7 +15,8 @@ Usage: tests/gpu/run.sh [--out DIR] [STEP...]
 Steps: native mediated functional vm bench (default: all, in this order).
 Writes one log for each program into DIR (default: gpu-results), prints a table
 and the line "N passed, N failed, N skipped"; the status is 0 if nothing failed.
-Without a GPU every step is skipped.
+Without a GPU every step is skipped. VGPU_STEP_SECONDS (default 300) bounds each
+program.
 EOF
 }
 
@@ -43,7 +44,7 @@ passed=0 failed=0 skipped=0
 step() {
 	local name=$1 status start=$SECONDS verdict
 	shift
-	timeout -k 5 300 "$@" >"$out/$name.log" 2>&1 </dev/null
+	timeout -k 5 "${VGPU_STEP_SECONDS:-300}" "$@" >"$out/$name.log" 2>&1 </dev/null
 	status=$?
 	case $status in
 	0) passed=$((passed + 1)) verdict=ok ;;
