@@ -5,11 +5,13 @@
  * lacks stays NULL.  Called once by the worker's only thread; the library stays open until the process ends.
  */
 #include <dlfcn.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <gen/driver_table.h>
+#include <vgpu/identity.h>
 
 #include "device.h"
 
@@ -31,6 +33,17 @@ static void *resolve(void *lib, proc_address get, const struct vgpu_driver_slot 
 	return fn;
 }
 
+/* The mediator was started with the guest's library path: without this a worker would wait for a worker. */
+static bool is_guest_library(void *lib)
+{
+	typedef CUresult (*export_table)(const void **table, const CUuuid *id);
+	static const CUuuid ours = VGPU_IDENTITY_TABLE;
+	export_table get = (export_table)(uintptr_t)dlsym(lib, "cuGetExportTable");
+	const void *found = NULL;
+
+	return get && !get(&found, &ours);
+}
+
 const struct vgpu_driver *vgpu_cuda_driver(char *why, size_t size)
 {
 	void *lib = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
@@ -38,6 +51,12 @@ const struct vgpu_driver *vgpu_cuda_driver(char *why, size_t size)
 
 	if (!lib) {
 		snprintf(why, size, "no NVIDIA driver on this host: %s", dlerror());
+		return NULL;
+	}
+	if (is_guest_library(lib)) {
+		snprintf(why, size, "libcuda.so.1 is the guest library of vgpu here, not a driver: start the mediator "
+			 "without it on LD_LIBRARY_PATH");
+		dlclose(lib);
 		return NULL;
 	}
 	get = (proc_address)(uintptr_t)dlsym(lib, "cuGetProcAddress_v2");
