@@ -63,6 +63,7 @@ say "starting the mediator"
 mediator_start "$dir" --device "$device"
 say "booting the virtual machine"
 programs=$VGPU_BUILD/tests/programs
+export VGPU_TEST_KERNELS=$VGPU_ROOT/tests/kernels
 "$VGPU_ROOT/scripts/vm.sh" --socket "$dir/mediator.sock" --timeout 120 -- \
 	sh -c '"$1/vectoradd" && "$1/matmul"' sh "$programs" > >(tee "$dir/output") &
 vm_pid=$!

@@ -13,6 +13,8 @@ work=$(mktemp -d)
 mediator_pid=
 pids=()
 export VGPU_SOCKET_PATH=$work/mediator.sock VGPU_TRANSPORT=unix
+# The mediator is to find the real driver.
+host_path=${LD_LIBRARY_PATH:-}
 export LD_LIBRARY_PATH=$VGPU_BUILD/shim${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 
 finish() {
@@ -65,7 +67,7 @@ status_is() {
 
 # mediator_up: returns when a worker is ready. $mediator_options are added to the command line.
 mediator_up() {
-	"$bin/vgpu-mediator" --socket "$work/mediator.sock" --control "$work/control.sock" \
+	LD_LIBRARY_PATH=$host_path "$bin/vgpu-mediator" --socket "$work/mediator.sock" --control "$work/control.sock" \
 		--device "${VGPU_TEST_DEVICE:-soft}" ${mediator_options+"${mediator_options[@]}"} >>"$work/mediator.log" 2>&1 </dev/null &
 	mediator_pid=$!
 	soon 20 status_is '.pool.ready > 0' true || fail "no worker became ready"

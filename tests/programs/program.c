@@ -61,11 +61,13 @@ static char *read_text(const char *path)
 
 CUfunction program_kernel(CUmodule *module, const char *file, const char *kernel)
 {
+	const char *dir = getenv("VGPU_TEST_KERNELS");
 	CUfunction function;
 	char path[4096];
 	char *text;
 
-	snprintf(path, sizeof(path), "%s%s", strchr(file, '/') ? "" : KERNELS, file);
+	snprintf(path, sizeof(path), "%s%s%s", strchr(file, '/') ? "" : dir ? dir : KERNELS,
+		 strchr(file, '/') || !dir ? "" : "/", file);
 	text = read_text(path);
 	CHECK(cuModuleLoadData(module, text));
 	free(text);
