@@ -125,7 +125,7 @@ run_variants() {
 # A sanitizer that finds something must end the program, else its test could pass.
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0:exitcode=99}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1:exitcode=99}
-export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:exitcode=99:second_deadlock_stack=1}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:exitcode=99:suppressions=$VGPU_ROOT/tests/tsan.supp}
 
 if [ $list -eq 1 ]; then
 	"$VGPU_ROOT/scripts/build.sh" && exec meson test -C "$VGPU_BUILD" --list
