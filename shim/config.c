@@ -155,7 +155,10 @@ static void read_sizes(struct vgpu_config *c)
 	if (text && !vgpu_parse_size(text, &c->shm_size))
 		vgpu_error("VGPU_SHM_SIZE='%.40s' is not understood: accepted are bytes with K, M or G; using the mediator's default",
 			   text);
-	c->occupy_first = occupy && !strcmp(occupy, "first");
+	if (occupy && !strcmp(occupy, "first"))
+		c->occupy = VGPU_OCCUPY_FIRST;
+	else if (occupy && !strcmp(occupy, "largest"))
+		c->occupy = VGPU_OCCUPY_LARGEST;
 	if (occupy && parse_number(occupy, 0, UINT64_MAX, &c->occupy_at, &end) && *end == ',')
 		if (!parse_number(end + 1, 0, UINT64_MAX, &c->occupy_size, &end) || *end)
 			c->occupy_size = 0;

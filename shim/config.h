@@ -20,6 +20,13 @@ enum vgpu_transport_choice {
 	VGPU_TRANSPORT_UNIX,
 };
 
+/* A page of the offer that this process takes before it looks at the offer (a test's way to make addresses collide). */
+enum vgpu_occupy {
+	VGPU_OCCUPY_NOTHING,
+	VGPU_OCCUPY_FIRST,	/* in the first range */
+	VGPU_OCCUPY_LARGEST,	/* in the largest of those that differ between workers */
+};
+
 struct vgpu_config {
 	enum vgpu_transport_choice transport;
 	const char *socket_path;
@@ -31,7 +38,7 @@ struct vgpu_config {
 	uint64_t shm_size;		/* unix: bytes asked for, 0 = the mediator's default */
 	const char *visible_devices;	/* CUDA_VISIBLE_DEVICES or NULL */
 	uint64_t occupy_at, occupy_size;	/* VGPU_TEST_OCCUPY=ADDRESS,SIZE */
-	bool occupy_first;		/* VGPU_TEST_OCCUPY=first: a page of the first range offered */
+	enum vgpu_occupy occupy;	/* VGPU_TEST_OCCUPY=first or largest */
 };
 
 extern struct vgpu_config vgpu_config;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include <gen/cuda_api.h>
 #include <gen/shim_hand.h>
@@ -16,6 +17,7 @@
 #include "context.h"
 #include "log.h"
 #include "session.h"
+#include "stray.h"
 #include "thread.h"
 
 struct vgpu_arena vgpu_arena;
@@ -24,7 +26,11 @@ static struct {
 	pthread_rwlock_t lock;
 	struct vgpu_range_map map;
 	uint64_t next_id;
+	_Atomic bool strays;	/* some device memory lies outside the worker's offer */
 } table = { .lock = PTHREAD_RWLOCK_INITIALIZER, .next_id = 1 };
+
+/* The driver chose the address. */
+#define DEVICE_KINDS	(1u << VGPU_RANGE_DEVICE | 1u << VGPU_RANGE_GLOBAL | 1u << VGPU_RANGE_RESERVED)
 
 /* ---- table ---- */
 
@@ -57,6 +63,8 @@ CUresult vgpu_memory_add(enum vgpu_range_kind kind, uint64_t start, uint64_t siz
 	lock_write();
 	info.id = table.next_id++;
 	r = vgpu_range_insert(&table.map, &info);
+	if (!r && 1u << kind & DEVICE_KINDS && vgpu_stray_note(start, size))
+		atomic_store_explicit(&table.strays, true, memory_order_release);
 	unlock();
 	if (!r)
 		return CUDA_SUCCESS;
@@ -105,9 +113,15 @@ void vgpu_memory_drop(const struct vgpu_context *ctx)
 
 enum vgpu_place vgpu_memory_place(uint64_t address)
 {
+	struct vgpu_range_info info;
+
 	if (vgpu_session_is_arena(address))
 		return VGPU_PLACE_ARENA;
-	return vgpu_session_is_device(address) ? VGPU_PLACE_DEVICE : VGPU_PLACE_HOST;
+	if (vgpu_session_is_device(address))
+		return VGPU_PLACE_DEVICE;
+	if (!atomic_load_explicit(&table.strays, memory_order_acquire))
+		return VGPU_PLACE_HOST;
+	return vgpu_memory_find(address, &info) && 1u << info.kind & DEVICE_KINDS ? VGPU_PLACE_DEVICE : VGPU_PLACE_HOST;
 }
 
 CUresult vgpu_memory_check(uint64_t address, uint64_t bytes)

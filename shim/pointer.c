@@ -139,7 +139,7 @@ static CUresult ask(void *data, CUpointer_attribute attribute, uint64_t p)
 	struct vgpu_call c;
 	CUresult r;
 
-	if (!vgpu_session_is_device(p))
+	if (vgpu_memory_place(p) != VGPU_PLACE_DEVICE)
 		return CUDA_ERROR_INVALID_VALUE;
 	r = vgpu_call_begin(&c, VGPU_OP_pointer_attribute, sizeof(*a), 0, VGPU_CALL_REPLY);
 	if (r)

@@ -23,6 +23,8 @@
 #include "log.h"
 #include "wait.h"
 
+#define LOW_AREA_END	0xc000000000ull	/* uring-mediator/worker/maps.c extends the area up to there */
+#define LOW_AREA_SURE	(4ull << 30)
 #define HANDSHAKE_NS	30000000000ull
 
 struct vgpu_session vgpu_session;
@@ -88,13 +90,34 @@ static void release_ranges(struct vgpu_session *s, uint32_t count)
 	s->range_count = 0;
 }
 
+/*
+ * Reserve *r. Of a range that begins where the driver has its low area only the beginning is sure to be used, the rest
+ * is room to grow, and a program may have its heap there (Java's): then as much of it as is free is kept. Device
+ * memory that comes to lie behind that is dealt with in stray.c.
+ */
+static bool reserve_range(struct vgpu_range *r)
+{
+	void *p;
+
+	for (;;) {
+		p = mmap((void *)r->start, r->size, PROT_NONE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+		if (p == (void *)r->start)
+			return true;
+		if (p != MAP_FAILED)
+			munmap(p, r->size);
+		if (r->start >= LOW_AREA_END || r->size / 2 < LOW_AREA_SURE)
+			return false;
+		r->size = r->size / 2 & ~4095ull;
+	}
+}
+
 /* Reserve all of the offer's ranges, or none. 0, -EEXIST, or -EPROTO for an offer without sense. */
 static int reserve_ranges(struct vgpu_session *s)
 {
 	const struct vgpu_channel_ctl *ctl = &s->channel->ctl;
 	uint32_t i, count = ctl->range_count;
 	struct vgpu_range r;
-	void *p;
 
 	if (count > VGPU_MAX_RANGES)
 		return -EPROTO;
@@ -105,13 +128,9 @@ static int reserve_ranges(struct vgpu_session *s)
 			return -EPROTO;
 		}
 		s->ranges[i] = r;
-		p = mmap((void *)r.start, r.size, PROT_NONE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-		if (p != (void *)r.start) {
+		if (!reserve_range(&s->ranges[i])) {
 			vgpu_info("addresses %#llx..%#llx of the worker's driver are in use here: asking for another worker",
 				  (unsigned long long)r.start, (unsigned long long)(r.start + r.size));
-			if (p != MAP_FAILED)
-				munmap(p, r.size);
 			release_ranges(s, i);
 			return -EEXIST;
 		}
@@ -149,6 +168,19 @@ static void occupy(uint64_t at, uint64_t size)
 		  p == MAP_FAILED ? strerror(errno) : "occupied");
 }
 
+/* Where VGPU_TEST_OCCUPY wants a page. Below 1 TiB and at it the cuda driver has the same places in each process. */
+static uint64_t occupied_range(const struct vgpu_channel_ctl *ctl, enum vgpu_occupy which)
+{
+	const struct vgpu_range *best = &ctl->ranges[0];
+	uint32_t i;
+
+	for (i = 1; which == VGPU_OCCUPY_LARGEST && i < ctl->range_count && i < VGPU_MAX_RANGES; i++)
+		if (ctl->ranges[i].start > 1ull << 40 &&
+		    (best->start <= 1ull << 40 || ctl->ranges[i].size > best->size))
+			best = &ctl->ranges[i];
+	return best->start;
+}
+
 /* One offer. `again`: it follows one that was accepted, so the base did not suit the worker. */
 static int take_offer(struct vgpu_session *s, uint32_t epoch, bool again, size_t *next)
 {
@@ -158,9 +190,9 @@ static int take_offer(struct vgpu_session *s, uint32_t epoch, bool again, size_t
 	int r;
 
 	release_ranges(s, s->range_count);
-	if (vgpu_config.occupy_first && count)
-		occupy(s->channel->ctl.ranges[0].start, 4096);
-	vgpu_config.occupy_first = false;
+	if (vgpu_config.occupy && count)
+		occupy(occupied_range(&s->channel->ctl, vgpu_config.occupy), 4096);
+	vgpu_config.occupy = VGPU_OCCUPY_NOTHING;
 	for (i = 0; i < count && i < VGPU_MAX_RANGES; i++)
 		move |= overlaps(base, s->geometry.total_size, s->channel->ctl.ranges[i].start,
 				 s->channel->ctl.ranges[i].size);

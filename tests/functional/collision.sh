@@ -4,6 +4,6 @@
 . "$(dirname "$0")/lib.sh"
 mediator_options=(--pool 3)
 mediator_up
-VGPU_TEST_OCCUPY=first VGPU_LOG=info "$programs/churn" 4 1 >"$work/out.log" 2>&1 || fail "the client failed"
+VGPU_TEST_OCCUPY=largest VGPU_LOG=info "$programs/churn" 4 1 >"$work/out.log" 2>&1 || fail "the client failed"
 says out 'in use' || fail "the client did not meet the collision"
 mediator_down

@@ -62,6 +62,22 @@ static uint64_t spare_of(const struct vgpu_device *d)
 	return 2 * sum + (64ull << 30);
 }
 
+/*
+ * Have the driver make its default memory pool now, so that the pool's addresses are part of the offer.  A driver
+ * without pools has nothing to warm.
+ */
+static void warm_pool(const struct vgpu_driver *drv)
+{
+	CUdeviceptr p;
+
+	if (!drv->cuMemAllocAsync || !drv->cuMemFreeAsync || !drv->cuStreamSynchronize)
+		return;
+	if (!drv->cuMemAllocAsync(&p, 1, NULL)) {
+		drv->cuMemFreeAsync(p, NULL);
+		drv->cuStreamSynchronize(NULL);	/* the pool's threshold is 0: its memory goes back now */
+	}
+}
+
 static int open_cuda(struct vgpu_device *d, const char *devices, char *why, size_t size)
 {
 	int ret;
@@ -72,9 +88,11 @@ static int open_cuda(struct vgpu_device *d, const char *devices, char *why, size
 		setenv("CUDA_VISIBLE_DEVICES", devices, 1);
 	d->drv = vgpu_cuda_driver(why, size);
 	ret = d->drv ? start(d, why, size) : -ENODEV;
-	if (!ret)
-		d->range_count = vgpu_maps_driver_ranges(d->ranges, VGPU_MAX_RANGES - 2, spare_of(d));
-	return ret;
+	if (ret)
+		return ret;
+	warm_pool(d->drv);
+	d->range_count = vgpu_maps_driver_ranges(d->ranges, VGPU_MAX_RANGES - 2, spare_of(d));
+	return 0;
 }
 
 static int open_soft(struct vgpu_device *d, char *why, size_t size)

@@ -24,6 +24,13 @@
 
 #define ALIGN	(2ull << 20)
 
+/*
+ * The driver's low area: it begins at 0x200000000, and memory pools go on behind it (seen with driver 580 on an H100:
+ * cuMemAllocAsync at 0x302000000).  Go programs have their heaps from 0xc000000000.
+ */
+#define LOW_LOW		0x200000000ull
+#define LOW_HIGH	0xc000000000ull
+
 /* The kernel's areas for mappings without a wish: legacy layout (upwards), ordinary layout (downwards). */
 #define LEGACY_LOW	0x2a0000000000ull
 #define LEGACY_HIGH	0x550000000000ull
@@ -124,6 +131,25 @@ static uint32_t add_area(struct vgpu_range *r, uint32_t n, const struct area *a,
 	return n + 1;
 }
 
+/* Let the driver's low area be one, and grow by `spare` as far as LOW_HIGH. The number of ranges that remain. */
+static uint32_t extend_low(struct vgpu_range *r, uint32_t n, uint64_t spare)
+{
+	uint32_t first = 0, last;
+	uint64_t end;
+
+	while (first < n && r[first].start < LOW_LOW)
+		first++;
+	for (last = first; last + 1 < n && r[last + 1].start < LOW_HIGH;)
+		last++;
+	if (first == n || r[first].start >= LOW_HIGH || r[last].start + r[last].size >= LOW_HIGH)
+		return n;
+	end = r[last].start + r[last].size;
+	end = spare < LOW_HIGH - end ? end + spare : LOW_HIGH;
+	r[first].size = (end & ~(ALIGN - 1)) - r[first].start;
+	memmove(&r[first + 1], &r[last + 1], (n - last - 1) * sizeof(*r));
+	return n - (last - first);
+}
+
 uint32_t vgpu_maps_driver_ranges(struct vgpu_range *ranges, uint32_t max, uint64_t spare)
 {
 	struct area area = { .legacy = personality(0xffffffff) & ADDR_COMPAT_LAYOUT };
@@ -146,6 +172,7 @@ uint32_t vgpu_maps_driver_ranges(struct vgpu_range *ranges, uint32_t max, uint64
 		}
 	}
 	fclose(f);
+	n = extend_low(r, n, spare);
 	n = add_area(r, n, &area, spare);
 	memcpy(ranges, r, n * sizeof(*r));
 	return n;
