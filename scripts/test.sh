@@ -18,6 +18,7 @@ DESCRIPTION
     Builds and tests these variants, one after the other:
 
     gcc     all suites: unit functional vm fuzz style      in build/
+    release compiled with -O3; unit                        in build-release/
     clang   compiled with clang; unit                      in build-clang/
     asan    AddressSanitizer and UndefinedBehaviour-       in build-asan/
             Sanitizer; unit functional fuzz
@@ -114,6 +115,8 @@ variant() {
 run_variants() {
 	variant gcc "$VGPU_BUILD" 'unit functional vm fuzz style'
 	[ $quick -eq 0 ] || return 0
+	# More optimisation finds more warnings; ./dev bench and ./dev bundle use the same folder.
+	variant release "$VGPU_ROOT/build-release" 'unit' -Dbuildtype=release
 	CC=clang CXX=clang++ variant clang "$VGPU_ROOT/build-clang" 'unit'
 	variant asan "$VGPU_ROOT/build-asan" 'unit functional fuzz' \
 		-Db_sanitize=address,undefined -Db_lundef=false
