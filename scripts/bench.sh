@@ -9,15 +9,23 @@ set -u
 usage() {
 	cat <<'EOF'
 Usage: ./dev bench [--device auto|cuda|soft] [NAME...] [-- OPTION...]
+       ./dev bench --gpu [OPTION...]
 
 Builds everything with optimisation into build-release/, starts a mediator, and
 runs the benchmarks over the unix transport: all of them, or those named (NAME
 for bench_NAME). Options after -- go to each benchmark, for example
 --benchmark_filter=REGEX. On a machine without a GPU the soft device computes;
 what it measures then is the path, not the computing.
+
+With --gpu it compares this machine's driver with the mediator, operation by
+operation: see ./dev bench --gpu --help.
 EOF
 }
 
+if [ "${1:-}" = --gpu ]; then
+	shift
+	exec "$VGPU_ROOT/scripts/bench-gpu.sh" "$@"
+fi
 device=auto
 benches=()
 while [ $# -gt 0 ]; do
@@ -42,6 +50,8 @@ first=(-Dbuildtype=release)
 "$VGPU_ROOT/scripts/build.sh" ${first+"${first[@]}"} || exit 1
 if [ ${#benches[@]} -eq 0 ]; then
 	for f in "$VGPU_BUILD"/bench/bench_*; do
+		# That one has a report of its own: --gpu.
+		[ "$f" != "$VGPU_BUILD/bench/bench_driver" ] || continue
 		[ ! -f "$f" ] || [ ! -x "$f" ] || benches+=("$(basename "$f" | sed s/^bench_//)")
 	done
 fi

@@ -93,8 +93,8 @@ run_vm() {
 }
 
 run_bench() {
-	step bench ./dev bench --device cuda
-	cat "$out/bench.log"
+	step bench ./dev bench --gpu --out "$out"
+	cat "$out/bench-gpu.txt" 2>/dev/null
 }
 
 if ! have_gpu; then

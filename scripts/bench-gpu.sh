@@ -1,0 +1,131 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# ./dev bench --gpu: bench_driver on the machine's driver and through a mediator over the unix transport, in turns within
+# one run, because figures of different runs do not compare.
+set -u
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+. "$VGPU_ROOT/scripts/mediator.sh"
+
+usage() {
+	cat <<'EOF'
+Usage: ./dev bench --gpu [--out DIR] [--rounds N] [--quick] [--baseline DIR]
+                         [--device cuda|soft] [--as-built]
+
+Measures operations of the CUDA driver API on this machine's driver and through
+a mediator, alternating, and prints medians with their spread, the ratio, and
+the ratio that is wanted. Writes the table as DIR/bench-gpu.txt and all samples
+with machine, GPU and versions as DIR/bench-gpu.json (default: bench-gpu/ in the
+build folder). --quick only tries whether it works. --baseline DIR compares with
+the libcuda.so.1 in DIR instead of the driver's. --as-built takes what lies in
+the build folder; else everything is built with optimisation first.
+
+Exit status: 0 measured, whatever the figures; 1 something broke; 2 wrong usage;
+77 there is no GPU here.
+EOF
+}
+
+out='' rounds=3 baseline='' device=cuda as_built=$VGPU_BUNDLE options=()
+while [ $# -gt 0 ]; do
+	case $1 in
+	--out | --rounds | --baseline | --device)
+		[ $# -gt 1 ] || die_usage "$1 needs a value" "see ./dev bench --gpu --help"
+		case $1 in
+		--out) out=$2 ;;
+		--rounds) rounds=$2 ;;
+		--baseline) baseline=$2 ;;
+		--device) device=$2 ;;
+		esac
+		shift
+		;;
+	--quick) options+=(--quick) ;;
+	--as-built) as_built=yes ;;
+	-h | --help) usage && exit 0 ;;
+	*) die_usage "bench --gpu does not know '$1'" "see ./dev bench --gpu --help" ;;
+	esac
+	shift
+done
+[[ $rounds =~ ^[1-9][0-9]?$ ]] || die_usage "--rounds: '$rounds' is not a number from 1 to 99"
+if [ -z "$baseline" ] && [ ! -e /dev/nvidiactl ]; then
+	say "there is no NVIDIA GPU on this machine: skipped"
+	exit 77
+fi
+if [ -z "$as_built" ]; then
+	VGPU_BUILD=$VGPU_ROOT/build-release
+	first=(-Dbuildtype=release)
+	[ ! -f "$VGPU_BUILD/build.ninja" ] || first=()
+	"$VGPU_ROOT/scripts/build.sh" ${first+"${first[@]}"} || exit 1
+fi
+command -v jq >/dev/null || die "there is no jq" "run ./dev setup"
+out=${out:-$VGPU_BUILD/bench-gpu}
+mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 1
+dir=$(mktemp -d "${TMPDIR:-/tmp}/vgpu-bench.XXXXXX") || exit 1
+trap 'mediator_stop; rm -rf "$dir"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+# The workers that start would disturb what is measured: until the pool is full.
+pool_full() {
+	local n=0
+	until "$VGPU_BUILD/uring-mediator/vgpuctl" --control "$dir/control.sock" --json status 2>/dev/null |
+		jq -e '.pool.ready > 0 and .pool.ready >= .pool.target' >/dev/null; do
+		n=$((n + 1))
+		[ $n -lt 300 ] || die "the mediator has no workers" "$(tail -n 3 "$dir/mediator.log")"
+		sleep 0.1
+	done
+}
+
+# measure KIND ROUND PATH: one process's worth, into $dir/KIND.ROUND.json.
+measure() {
+	pool_full
+	env "LD_LIBRARY_PATH=$3${LD_LIBRARY_PATH:+${3:+:}$LD_LIBRARY_PATH}" "VGPU_SOCKET_PATH=$dir/mediator.sock" \
+		VGPU_TRANSPORT=unix timeout -k 5 120 "$VGPU_BUILD/bench/bench_driver" --init-processes 3 \
+		${options+"${options[@]}"} --json "$dir/$1.$2.json" >"$dir/$1.$2.log" 2>&1 ||
+		{ cat "$dir/$1.$2.log" "$dir/mediator.log" >&2; die "$1, round $2: bench_driver failed"; }
+}
+
+# What the reader of the figures has to know of this machine.
+about() {
+	jq -n --arg cpu "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" --arg cpus "$(nproc)" \
+		--arg kernel "$(uname -r)" --arg load "$(cut -d ' ' -f 1 /proc/loadavg)" \
+		--arg memory "$(awk '/^MemTotal/ { print $2 }' /proc/meminfo)" \
+		--arg driver "$(sed -n 's/^NVRM version: *//p' /proc/driver/nvidia/version 2>/dev/null)" \
+		--arg gpus "$(nvidia-smi -L 2>/dev/null | sed 's/ (UUID.*//')" \
+		--arg vgpu "$("$VGPU_BUILD/uring-mediator/vgpuctl" --version)" --arg date "$(date -u +%FT%TZ)" '{
+			date: $date, vgpu: $vgpu, transport: "unix",
+			machine: {cpu: $cpu, cpus: ($cpus | tonumber), memory_kib: ($memory | tonumber), kernel: $kernel,
+				  load_before: ($load | tonumber)},
+			gpus: ($gpus | split("\n")), driver: $driver
+		}'
+}
+
+table() {
+	jq -r '"\(.device), CUDA \(.cuda / 1000 | floor).\(.cuda % 1000 / 10 | floor), driver: \(.driver)",
+		"\(.machine.cpu), \(.machine.cpus) CPUs, Linux \(.machine.kernel), \(.vgpu), unix transport",
+		"\(.rounds) rounds of \(.repetitions) repetitions, in turns; median (least .. most), microseconds",
+		"large: \(.large_bytes / 1048576) MiB; pieces: \(.pieces) of \(.piece_bytes / 1024) KiB, kernel of \(.overlap_loops) rounds"
+		' "$out/bench-gpu.json"
+	echo
+	jq -r '.operations[] | [.title, .native.median, .native.min, .native.max, .mediated.median, .mediated.min,
+		.mediated.max, .ratio, .wanted // "-", (if .met == null then "" elif .met then "met" else "MISSED" end)] | @tsv
+		' "$out/bench-gpu.json" | awk -F '\t' '
+		function figure(x) { return sprintf(x < 100 ? "%.3f" : "%.0f", x) }
+		function side(a, b, c) { return sprintf("%9s (%s .. %s)", figure(a), figure(b), figure(c)) }
+		BEGIN { printf "%-47s %-31s %-31s %6s %6s\n", "operation", "   native", "   mediated", "ratio", "wanted" }
+		{ printf "%-47s %-31s %-31s %6.3f %6s %s\n", $1, side($2, $3, $4), side($5, $6, $7), $8, $9, $10 }'
+}
+
+about=$(about) || exit 1
+mediator_start "$dir" --device "$device"
+for ((i = 0; i < rounds; i++)); do
+	say "round $((i + 1)) of $rounds: native"
+	measure native "$i" "$baseline"
+	# All that follow compute what the first one chose.
+	[ "$i" -gt 0 ] || options+=(--overlap-loops "$(jq .overlap_loops "$dir/native.0.json")")
+	say "round $((i + 1)) of $rounds: mediated"
+	measure mediated "$i" "$VGPU_BUILD/shim"
+done
+jq -n --argjson about "$about" --slurpfile native <(cat "$dir"/native.*.json) \
+	--slurpfile mediated <(cat "$dir"/mediated.*.json) -f "$VGPU_ROOT/scripts/bench-gpu.jq" >"$out/bench-gpu.json" ||
+	die "the reports cannot be joined"
+table | tee "$out/bench-gpu.txt"
