@@ -26,9 +26,11 @@
 
 #define VGPU_CALL_REPLY		1u	/* the caller waits: a reply slot is taken */
 #define VGPU_CALL_CONTEXT	2u	/* refused with INVALID_CONTEXT when the thread has none */
+#define VGPU_CALL_CHECKED	4u	/* vgpu_call_ready() has just said yes: not asked again */
+#define VGPU_CALL_FILLED	8u	/* the caller writes each byte of the arguments: not zeroed first */
 
 struct vgpu_call {
-	void *args;		/* args_size bytes in the ring, zeroed */
+	void *args;		/* args_size bytes in the ring, zeroed unless FILLED */
 	void *payload;		/* payload_size bytes in the ring, 8-byte aligned */
 	const void *ret;	/* reply data, valid from wait to end */
 	uint32_t ret_size;	/* bytes of it */

@@ -28,6 +28,7 @@
 #include "thread.h"
 #include "wait.h"
 
+#define PREFETCH_MOST	512u		/* bytes of the ring fetched for the next command */
 #define BYE_NS	1000000000ull	/* how long the end of a process waits for what it queued to be taken */
 
 __thread struct vgpu_thread vgpu_thread __attribute__((tls_model("initial-exec")));
@@ -140,7 +141,8 @@ static void *reserve(uint32_t size)
 static void fill_header(struct vgpu_call *c, struct vgpu_cmd *cmd, uint16_t op, uint32_t args_size,
 			uint32_t payload_size)
 {
-	memset(cmd, 0, sizeof(*cmd) + args_size);
+	const struct vgpu_context *ctx = vgpu_thread.current;
+
 	cmd->size = c->size;
 	cmd->op = op;
 	cmd->slot = (uint16_t)c->slot;
@@ -148,11 +150,10 @@ static void fill_header(struct vgpu_call *c, struct vgpu_cmd *cmd, uint16_t op, 
 	cmd->payload_size = payload_size;
 	cmd->seq = c->seq = ++channel.seq;
 	/* A primary context can be current before it is made: the worker does not know it yet. */
-	if (vgpu_thread.current && vgpu_thread.current->alive)
-		cmd->context = (uint32_t)vgpu_thread.current->wire;
+	cmd->context = ctx && ctx->alive ? (uint32_t)ctx->wire : 0;
 	cmd->thread = thread_id();
-	if (atomic_load_explicit(&vgpu_session.channel->ctl.trace, memory_order_relaxed))
-		cmd->stamp = vgpu_clock_ns();
+	cmd->stamp = atomic_load_explicit(&vgpu_session.channel->ctl.trace, memory_order_relaxed) ?
+			     vgpu_clock_ns() : 0;
 	c->command = cmd;
 	c->args = cmd + 1;
 	c->payload = (uint8_t *)(cmd + 1) + args_size;
@@ -160,14 +161,17 @@ static void fill_header(struct vgpu_call *c, struct vgpu_cmd *cmd, uint16_t op, 
 
 CUresult vgpu_call_begin(struct vgpu_call *c, uint16_t op, uint32_t args_size, uint32_t payload_size, unsigned flags)
 {
-	CUresult r = usable(flags);
 	uint64_t size = sizeof(struct vgpu_cmd) + (uint64_t)args_size + payload_size;
+	CUresult r;
 	void *p;
 
-	if (!r)
-		r = vgpu_error_sticky();
-	if (r)
-		return r;
+	if (!(flags & VGPU_CALL_CHECKED)) {
+		r = usable(flags);
+		if (!r)
+			r = vgpu_error_sticky();
+		if (r)
+			return r;
+	}
 	size = (size + VGPU_CMD_ALIGN - 1) & ~(uint64_t)(VGPU_CMD_ALIGN - 1);
 	if (size > VGPU_CMD_MAX)
 		return CUDA_ERROR_INVALID_VALUE;
@@ -188,6 +192,8 @@ CUresult vgpu_call_begin(struct vgpu_call *c, uint16_t op, uint32_t args_size, u
 		return (CUresult)atomic_load(&vgpu_session.error);
 	}
 	fill_header(c, p, op, args_size, payload_size);
+	if (!(flags & VGPU_CALL_FILLED))
+		memset(c->args, 0, args_size);
 	return CUDA_SUCCESS;
 }
 
@@ -237,6 +243,7 @@ void vgpu_call_submit(struct vgpu_call *c)
 	first_held = channel.held == 1;
 	if (first_held)
 		wake_flusher();
+	vgpu_producer_prefetch(&channel.producer, c->size < PREFETCH_MOST ? c->size : PREFETCH_MOST);
 	vgpu_unlock(&channel.lock);
 	if (ring)
 		vgpu_session.transport.ops->doorbell(&vgpu_session.transport);

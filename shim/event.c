@@ -102,7 +102,7 @@ CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned int fla
 		return r;
 	if (s->context != e->context)
 		return CUDA_ERROR_INVALID_HANDLE;
-	r = vgpu_call_begin(&c, VGPU_OP_event_record, sizeof(*a), 0, VGPU_CALL_CONTEXT);
+	r = vgpu_call_begin(&c, VGPU_OP_event_record, sizeof(*a), 0, VGPU_CALL_CONTEXT | VGPU_CALL_CHECKED);
 	if (r)
 		return r;
 	a = c.args;

@@ -146,7 +146,8 @@ static CUresult launch(const struct vgpu_launch *l)
 		return CUDA_ERROR_INVALID_VALUE;
 	padded = vgpu_align8(bytes);
 	r = vgpu_call_begin(&c, VGPU_OP_launch, sizeof(*a),
-			    (uint32_t)(padded + l->attr_count * sizeof(*attributes)), VGPU_CALL_CONTEXT);
+			    (uint32_t)(padded + l->attr_count * sizeof(*attributes)),
+			    VGPU_CALL_CONTEXT | VGPU_CALL_CHECKED | VGPU_CALL_FILLED);
 	if (r)
 		return r;
 	a = c.args;

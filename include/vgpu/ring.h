@@ -125,6 +125,18 @@ static inline void vgpu_producer_publish(struct vgpu_producer *p, uint32_t size)
 	atomic_store_explicit(&p->ring->tail, p->tail, memory_order_release);
 }
 
+/*
+ * Behind a publish: have the lines of the next `bytes` fetched for writing while the caller does something else. The
+ * consumer had them last, and the fence of the next publish would wait for each of them.
+ */
+static inline void vgpu_producer_prefetch(const struct vgpu_producer *p, uint32_t bytes)
+{
+	uint32_t i;
+
+	for (i = 0; i < bytes; i += VGPU_CMD_ALIGN)
+		__builtin_prefetch(p->data + ((p->tail + i) & (p->size - 1)), 1, 3);
+}
+
 /* After a publish: must the doorbell be rung? Orders the publish before the look. */
 static inline bool vgpu_producer_must_ring(struct vgpu_producer *p)
 {
@@ -140,6 +152,7 @@ struct vgpu_consumer {
 	const uint8_t *data;
 	uint32_t size;
 	uint64_t head;
+	uint64_t tail;		/* seen last: looked at again only when all up to it is taken */
 };
 
 static inline void vgpu_consumer_init(struct vgpu_consumer *c, struct vgpu_ring_head *ring,
@@ -149,6 +162,7 @@ static inline void vgpu_consumer_init(struct vgpu_consumer *c, struct vgpu_ring_
 	c->data = data;
 	c->size = size;
 	c->head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+	c->tail = c->head;
 }
 
 /*
@@ -156,18 +170,22 @@ static inline void vgpu_consumer_init(struct vgpu_consumer *c, struct vgpu_ring_
  * aligned, private) and give its space back.  Returns its size, 0 if there
  * is none, -1 if the ring's contents break the protocol.  Afterwards only
  * `buf` may be looked at; its `size` field equals the returned value, and
- * args_size + payload_size fit into it.
+ * args_size + payload_size fit into it.  The producer's index is read once for
+ * all that it published: each read takes its cache line away from the producer.
  */
 static inline int vgpu_consumer_take(struct vgpu_consumer *c, void *buf)
 {
 	for (;;) {
-		uint64_t tail = atomic_load_explicit(&c->ring->tail, memory_order_acquire);
-		uint64_t avail = tail - c->head;
+		uint64_t avail = c->tail - c->head;
 		uint32_t at = (uint32_t)(c->head & (c->size - 1));
 		const struct vgpu_cmd *src = (const struct vgpu_cmd *)(c->data + at);
 		struct vgpu_cmd *cmd = buf;
 		uint32_t size;
 
+		if (!avail) {
+			c->tail = atomic_load_explicit(&c->ring->tail, memory_order_acquire);
+			avail = c->tail - c->head;
+		}
 		if (!avail)
 			return 0;
 		if (avail > c->size || avail % VGPU_CMD_ALIGN)

@@ -13,13 +13,17 @@
 
 #define POLL_LEAST_NS	5000u
 #define BURST		256u	/* commands between two looks at the other descriptors */
+#define IDLES		64u	/* of so many looks at an empty ring at least one is a long one */
 #define SPINS		64u	/* looks at the ring between two looks at the clock */
 
 struct loop {
 	struct vgpu_session *s;
 	struct vgpu_io *io;
+	enum vgpu_consumer_state announced;
 	uint64_t window_ns;	/* present length of a look */
 	uint64_t most_ns;
+	uint32_t idles;		/* times the ring was found empty */
+	uint32_t trace;		/* what the guest has been told */
 };
 
 static uint64_t now_ns(void)
@@ -44,8 +48,12 @@ static inline void relax(void)
 #endif
 }
 
+/* Only changes are written: the word lies in a cache line that each command of the guest reads. */
 static void announce(struct loop *l, enum vgpu_consumer_state state)
 {
+	if (l->announced == state)
+		return;
+	l->announced = state;
 	vgpu_consumer_announce(&l->s->consumer, state);
 	atomic_store_explicit(&l->s->stats->state, state, memory_order_relaxed);
 }
@@ -95,6 +103,17 @@ static int burst(struct loop *l)
 	return (int)n;
 }
 
+/* A short look at an empty ring: nothing is announced, no clock is read. True: a command is there. */
+static bool glance(const struct loop *l)
+{
+	for (unsigned int i = 0; i < SPINS; i++) {
+		if (vgpu_consumer_pending(&l->s->consumer))
+			return true;
+		relax();
+	}
+	return false;
+}
+
 /* Look at an empty ring for window_ns. True: a command or an event came. */
 static bool look(struct loop *l)
 {
@@ -102,11 +121,8 @@ static bool look(struct loop *l)
 
 	announce(l, VGPU_CONSUMER_POLLING);
 	do {
-		for (unsigned int i = 0; i < SPINS; i++) {
-			if (vgpu_consumer_pending(&l->s->consumer))
-				return true;
-			relax();
-		}
+		if (glance(l))
+			return true;
 		add(&l->s->stats->polls, SPINS);
 		if (vgpu_io_poll(l->io))
 			return true;
@@ -133,8 +149,11 @@ static int sleep_now(struct loop *l)
 	uint64_t start;
 	int ret;
 
-	if (!vgpu_consumer_may_sleep(&s->consumer))
+	if (!vgpu_consumer_may_sleep(&s->consumer)) {
+		l->announced = VGPU_CONSUMER_RUNNING;
 		return 0;
+	}
+	l->announced = VGPU_CONSUMER_ASLEEP;
 	atomic_store_explicit(&s->stats->state, VGPU_CONSUMER_ASLEEP, memory_order_relaxed);
 	add(&s->stats->sleeps, 1);
 	start = now_ns();
@@ -149,7 +168,12 @@ static int idle(struct loop *l)
 	uint32_t trace = atomic_load_explicit(&l->s->stats->trace, memory_order_relaxed);
 	int ret = 0;
 
-	atomic_store_explicit(&l->s->channel->ctl.trace, trace, memory_order_relaxed);
+	/* Calls that come one by one, each with an answer, keep to this line; what else is due gets its turn. */
+	if (++l->idles % IDLES && glance(l))
+		return 0;
+	if (trace != l->trace)
+		atomic_store_explicit(&l->s->channel->ctl.trace, trace, memory_order_relaxed);
+	l->trace = trace;
 	vgpu_watchdog_run(l->s, now_ns());
 	if (!look(l))
 		ret = sleep_now(l);
@@ -160,7 +184,8 @@ static int idle(struct loop *l)
 enum vgpu_host_error vgpu_loop_run(struct vgpu_session *s, struct vgpu_io *io, const struct vgpu_loop_options *o,
 				   char *why, size_t size)
 {
-	struct loop l = { .s = s, .io = io, .window_ns = o->poll_ns, .most_ns = o->poll_ns };
+	struct loop l = { .s = s, .io = io, .window_ns = o->poll_ns, .most_ns = o->poll_ns,
+			  .announced = VGPU_CONSUMER_ASLEEP, .trace = UINT32_MAX };
 	enum vgpu_host_error error;
 
 	announce(&l, VGPU_CONSUMER_RUNNING);
