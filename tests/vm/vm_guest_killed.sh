@@ -6,7 +6,7 @@
 
 mediator
 device_guest --device-args channels=2 -- sh -c '
-	for i in 1 2 3; do
+	for i in 1 2 3 4 5 6 7 8; do
 		"$1/hold" 16 >/tmp/hold & pid=$!
 		n=0
 		until grep -q holding /tmp/hold; do
@@ -22,4 +22,4 @@ device_guest --device-args channels=2 -- sh -c '
 	done' sh "$programs"
 expect "exit status of the guest" 0 $?
 assert_all_returned
-is sessions_total -ge 6 || fail "the mediator saw fewer sessions than programs: $(status)"
+is sessions_total -ge 16 || fail "the mediator saw fewer sessions than programs: $(status)"

@@ -510,6 +510,27 @@ static void close_fd(int fd)
 		close(fd);
 }
 
+/*
+ * Say in the channel how the session ended. In a VM the worker may have said it already; then the
+ * channel can be prepared for the next process by now, which must not read of this session's end.
+ */
+static void channel_ended(const struct session *s)
+{
+	struct vgpu_channel_ctl *ctl = channel_map(session_memfd(s), &s->geometry, s->channel);
+	uint32_t state;
+	bool said;
+
+	if (!ctl)
+		return;
+	state = atomic_load(&ctl->host_state);
+	said = atomic_load(&ctl->generation) != s->generation || state == VGPU_HOST_DEAD ||
+	       state == VGPU_HOST_REFUSED;
+	channel_unmap(ctl);
+	if (s->vm->unix_transport || !said)
+		channel_state(session_memfd(s), &s->geometry, s->channel,
+			      s->ran ? VGPU_HOST_DEAD : VGPU_HOST_REFUSED, s->error, s->text);
+}
+
 /* Nothing serves the session any more: tell everybody, forget it. */
 static void session_finish(struct session *s)
 {
@@ -520,8 +541,7 @@ static void session_finish(struct session *s)
 	record_session(vm->record, s);
 	trace_keep(s);
 	if (session_memfd(s) >= 0)
-		channel_state(session_memfd(s), &s->geometry, s->channel,
-			      s->ran ? VGPU_HOST_DEAD : VGPU_HOST_REFUSED, s->error, s->text);
+		channel_ended(s);
 	log_end(s);
 	tell_peer(s);
 	list_del(&s->link);
