@@ -12,30 +12,50 @@
 
 #include "session.h"
 
-struct physical {
+struct vgpu_physical {
+	struct vgpu_physical *next;
 	uint64_t bytes;
 	uint32_t users;		/* the handle, and each mapping */
 };
 
-static void put(struct vgpu_session *s, struct physical *p)
+static void put(struct vgpu_session *s, struct vgpu_physical *p)
 {
+	struct vgpu_physical **at = &s->physical;
+
 	if (--p->users)
 		return;
+	while (*at != p)
+		at = &(*at)->next;
+	*at = p->next;
 	vgpu_memory_release(s, p->bytes);
 	free(p);
 }
 
-static struct physical *physical_of(struct vgpu_session *s, uint64_t id)
+/* The session ends: what handles and mappings still name. */
+void vgpu_physical_release(struct vgpu_session *s)
+{
+	struct vgpu_physical *p = s->physical;
+
+	while (p) {
+		struct vgpu_physical *next = p->next;
+
+		free(p);
+		p = next;
+	}
+	s->physical = NULL;
+}
+
+static struct vgpu_physical *physical_of(struct vgpu_session *s, uint64_t id)
 {
 	struct vgpu_handle_entry *e = vgpu_handles_find(&s->handles, VGPU_HANDLE_MEMGENERIC, id);
 
-	return e ? (struct physical *)(uintptr_t)e->aux : NULL;
+	return e ? (struct vgpu_physical *)(uintptr_t)e->aux : NULL;
 }
 
 CUresult vgpu_handle_cuMemCreate(struct vgpu_session *s, struct vgpu_request *rq)
 {
 	const struct vgpu_args_cuMemCreate *a = rq->args;
-	struct physical *p;
+	struct vgpu_physical *p;
 	CUresult r;
 
 	r = vgpu_memory_charge(s, a->size);
@@ -48,7 +68,8 @@ CUresult vgpu_handle_cuMemCreate(struct vgpu_session *s, struct vgpu_request *rq
 		vgpu_memory_release(s, a->size);
 		return r;
 	}
-	*p = (struct physical){ a->size, 1 };
+	*p = (struct vgpu_physical){ s->physical, a->size, 1 };
+	s->physical = p;
 	vgpu_handles_find(&s->handles, VGPU_HANDLE_MEMGENERIC, a->handle)->aux = (uint64_t)(uintptr_t)p;
 	return CUDA_SUCCESS;
 }
@@ -56,7 +77,7 @@ CUresult vgpu_handle_cuMemCreate(struct vgpu_session *s, struct vgpu_request *rq
 CUresult vgpu_handle_cuMemRelease(struct vgpu_session *s, struct vgpu_request *rq)
 {
 	const struct vgpu_args_cuMemRelease *a = rq->args;
-	struct physical *p = physical_of(s, a->handle);
+	struct vgpu_physical *p = physical_of(s, a->handle);
 	CUresult r = vgpu_default_cuMemRelease(s, rq);
 
 	if (!r && p)
@@ -67,7 +88,7 @@ CUresult vgpu_handle_cuMemRelease(struct vgpu_session *s, struct vgpu_request *r
 CUresult vgpu_handle_cuMemMap(struct vgpu_session *s, struct vgpu_request *rq)
 {
 	const struct vgpu_args_cuMemMap *a = rq->args;
-	struct physical *p = physical_of(s, a->handle);
+	struct vgpu_physical *p = physical_of(s, a->handle);
 	CUresult r = p ? vgpu_default_cuMemMap(s, rq) : CUDA_ERROR_INVALID_VALUE;
 
 	if (r)
@@ -88,7 +109,7 @@ CUresult vgpu_handle_cuMemUnmap(struct vgpu_session *s, struct vgpu_request *rq)
 
 	while (!r && left) {
 		const struct vgpu_mem_range *m = vgpu_ranges_find(&s->ranges, at);
-		struct physical *p = m && m->kind == VGPU_RANGE_MAPPED ? (struct physical *)(uintptr_t)m->owner : NULL;
+		struct vgpu_physical *p = m && m->kind == VGPU_RANGE_MAPPED ? (struct vgpu_physical *)(uintptr_t)m->owner : NULL;
 		uint64_t size = p && m->start == at ? vgpu_ranges_remove(&s->ranges, at) : 0;
 
 		if (!size)

@@ -38,6 +38,7 @@ struct vgpu_session {
 	struct vgpu_pinned *pinned;	/* arena.c: stretches of the arena registered with the driver */
 	struct vgpu_thread_stream *thread_streams;	/* stream.c */
 	uint32_t thread_stream_count;
+	struct vgpu_physical *physical;	/* physical.c: memory that has a handle or a mapping */
 	struct vgpu_image *images;	/* image.c: code that is being sent */
 	uint64_t image_bytes;
 	struct vgpu_callbacks *callbacks;	/* callback.c */
@@ -104,6 +105,11 @@ void vgpu_arena_release(struct vgpu_session *s);
 
 /* Give up images that were never closed. */
 void vgpu_image_release(struct vgpu_session *s);
+
+/* ---- physical.c ---- */
+
+/* Forget what handles and mappings still name. */
+void vgpu_physical_release(struct vgpu_session *s);
 
 /* ---- stream.c ---- */
 

@@ -53,10 +53,18 @@ static void bad_memory_is_refused(void **state)
 	mediator_stop(&m);
 }
 
+/* What a guest does to a channel before it asks for a session. */
+static void guest_prepares(struct stub *s, uint32_t channel, uint32_t generation)
+{
+	atomic_store(&stub_ctl(s, channel)->host_state, VGPU_HOST_NONE);
+	atomic_store(&stub_ctl(s, channel)->generation, generation);
+}
+
 static void open_channel(struct stub *s, uint32_t channel, uint32_t generation, int *wake)
 {
 	struct vgpu_packet p;
 
+	guest_prepares(s, channel, generation);
 	stub_channel(s, VGPU_MSG_CHANNEL_OPEN, channel, generation);
 	stub_expect(s, VGPU_MSG_CHANNEL_OPENED, &p);
 	assert_int_equal(p.fd_count, 1);
@@ -88,6 +96,27 @@ static void channels_open_and_close(void **state)
 	assert_int_equal(status_number(&m, "sessions_total"), 3);
 	stub_close(&s);
 	soon(status_number(&m, "connections") == 0);
+	mediator_stop(&m);
+}
+
+/* The worker said the end first, so the guest may have gone on: the supervisor's word would be the next session's. */
+static void an_end_is_not_said_to_the_next(void **state)
+{
+	struct mediator m;
+	struct stub s;
+	struct vgpu_packet p;
+	int wake;
+
+	(void)state;
+	mediator_start(&m, "ok", NULL);
+	stub_open(&s, &m);
+	open_channel(&s, 1, 1, &wake);
+	guest_prepares(&s, 1, 2);
+	stub_channel(&s, VGPU_MSG_CHANNEL_CLOSE, 1, 1);
+	stub_expect(&s, VGPU_MSG_CHANNEL_CLOSED, &p);
+	assert_int_equal(atomic_load(&stub_ctl(&s, 1)->host_state), VGPU_HOST_NONE);
+	close(wake);
+	stub_close(&s);
 	mediator_stop(&m);
 }
 
@@ -279,6 +308,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bad_memory_is_refused),
 		cmocka_unit_test(channels_open_and_close),
+		cmocka_unit_test(an_end_is_not_said_to_the_next),
 		cmocka_unit_test(reopening_ends_the_old_session),
 		cmocka_unit_test(a_vm_that_goes_takes_its_workers),
 		cmocka_unit_test(a_vm_has_a_limit),
