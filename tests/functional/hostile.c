@@ -151,6 +151,9 @@ static void connect_guest(struct guest *g)
 	g->ch->ctl.guest_version = VGPU_PROTOCOL_VERSION;
 	g->ch->ctl.guest_pid = (uint32_t)getpid();
 	assert_true(wait_state(g, VGPU_HOST_OFFER));
+	/* The epoch is stored last: an answer to an older one is no answer. */
+	while (!atomic_load(&g->ch->ctl.offer_epoch))
+		nap();
 }
 
 static void answer(struct guest *g, uint32_t what, uint64_t base)
