@@ -146,6 +146,21 @@ static void read_pci_id(struct vgpu_config *c)
 			   text, VGPU_PCI_VENDOR, VGPU_PCI_DEVICE);
 }
 
+static void read_copy_threads(struct vgpu_config *c)
+{
+	const char *text = getenv("VGPU_COPY_THREADS");
+	const char *end;
+	uint64_t n;
+
+	if (!text)
+		return;
+	if (parse_number(text, 10, VGPU_COPY_THREADS_MAX, &n, &end) && !*end && n)
+		c->copy_threads = (uint32_t)n;
+	else
+		vgpu_error("VGPU_COPY_THREADS='%.40s' is not understood: accepted are 1..%u; using what the cores allow",
+			   text, VGPU_COPY_THREADS_MAX);
+}
+
 static void read_sizes(struct vgpu_config *c)
 {
 	const char *text = getenv("VGPU_SHM_SIZE");
@@ -173,6 +188,7 @@ void vgpu_config_read(void)
 	read_transport(c);
 	read_pci_id(c);
 	read_sizes(c);
+	read_copy_threads(c);
 	c->socket_path = getenv("VGPU_SOCKET_PATH");
 	if (!c->socket_path || !*c->socket_path)
 		c->socket_path = VGPU_DEFAULT_SOCKET;

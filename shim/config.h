@@ -13,6 +13,7 @@
 #define VGPU_BATCH_MAX		65536u
 #define VGPU_BATCH_USEC_DEFAULT	50u
 #define VGPU_BATCH_USEC_MAX	1000000u
+#define VGPU_COPY_THREADS_MAX	16u
 
 enum vgpu_transport_choice {
 	VGPU_TRANSPORT_AUTO,
@@ -35,6 +36,7 @@ struct vgpu_config {
 	uint16_t pci_device;
 	uint32_t batch;			/* commands for each doorbell at most; 1: suppression only */
 	uint32_t batch_usec;		/* microseconds a command may wait for its doorbell */
+	uint32_t copy_threads;		/* that work on one large copy, the caller included; 0: by the cores */
 	uint64_t shm_size;		/* unix: bytes asked for, 0 = the mediator's default */
 	const char *visible_devices;	/* CUDA_VISIBLE_DEVICES or NULL */
 	uint64_t occupy_at, occupy_size;	/* VGPU_TEST_OCCUPY=ADDRESS,SIZE */

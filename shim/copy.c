@@ -2,14 +2,13 @@
 /*
  * How bytes travel.
  *
- *	pageable -> device	up to 64 KiB inside the command; more through staging
- *				slots, chunk n + 1 being copied while chunk n is on the bus
- *	device -> pageable	through staging slots, several ahead; waits
+ *	pageable -> device	up to 64 KiB inside the command; more by bulk.c
+ *	device -> pageable	by bulk.c; waits
  *	arena <-> device	the device's DMA works on the application's own memory
  *	device -> device	one command
  *	host -> host		here, after the stream has come that far
  *
- * Runs in the calling thread; nothing is held between two commands but slots.
+ * Runs in the calling thread; nothing is held between two commands.
  */
 #include "copy.h"
 
@@ -17,16 +16,15 @@
 
 #include <gen/wire.h>
 
+#include "bulk.h"
 #include "call.h"
 #include "channel.h"
 #include "memory.h"
 #include "session.h"
-#include "staging.h"
 #include "stream.h"
 #include "thread.h"
 
 #define INLINE_BYTES	(64u << 10)
-#define AHEAD		4u		/* slots that one copy to pageable memory keeps busy */
 
 static bool capturing(const struct vgpu_stream *s)
 {
@@ -43,9 +41,8 @@ static void count(_Atomic uint64_t *counter, uint64_t bytes)
 	atomic_fetch_add_explicit(counter, bytes, memory_order_relaxed);
 }
 
-/* One command from or to the arena; *f, if wanted, is its fence. */
-static CUresult send_arena(uint16_t op, uint64_t device, uint64_t offset, uint64_t bytes, struct vgpu_stream *s,
-			   vgpu_fence *f)
+CUresult vgpu_copy_arena(uint16_t op, uint64_t device, uint64_t offset, uint64_t bytes, struct vgpu_stream *s,
+			 vgpu_fence *f)
 {
 	struct vgpu_args_memcpy_h2d_arena *h2d;
 	struct vgpu_args_memcpy_d2h_arena *d2h;
@@ -97,78 +94,10 @@ static CUresult send_inline(uint64_t dst, const void *src, uint32_t bytes, struc
 
 static CUresult from_pageable(uint64_t dst, const uint8_t *src, uint64_t bytes, struct vgpu_stream *s)
 {
-	struct vgpu_staging *slot;
-	uint64_t n;
-	CUresult r;
-
 	count(&vgpu_counters()->bytes_h2d, bytes);
 	if (bytes <= INLINE_BYTES)
 		return send_inline(dst, src, (uint32_t)bytes, s);
-	for (; bytes; bytes -= n, dst += n, src += n) {
-		r = vgpu_staging_get(&slot);
-		if (r)
-			return r;
-		n = bytes < VGPU_STAGING_BYTES ? bytes : VGPU_STAGING_BYTES;
-		memcpy(slot->memory, src, n);
-		r = send_arena(VGPU_OP_memcpy_h2d_arena, dst, vgpu_staging_offset(slot), n, s, &slot->fence);
-		vgpu_staging_put(slot);
-		if (r)
-			return r;
-	}
-	return CUDA_SUCCESS;
-}
-
-struct chunk {
-	struct vgpu_staging *slot;
-	uint8_t *to;
-	uint64_t bytes;
-};
-
-/* Wait for a chunk, copy it out, give its slot back; after an error of the copy only the last. */
-static CUresult land(struct chunk *c, CUresult r)
-{
-	if (!r)
-		r = vgpu_fence_wait(c->slot->fence);
-	if (!r)
-		memcpy(c->to, c->slot->memory, c->bytes);
-	vgpu_staging_put(c->slot);
-	return r;
-}
-
-static CUresult to_pageable(uint8_t *dst, uint64_t src, uint64_t bytes, struct vgpu_stream *s)
-{
-	struct chunk chunks[AHEAD], *c;
-	uint32_t first = 0, last = 0;		/* free-running; chunks [first, last) are under way */
-	struct vgpu_staging *slot;
-	CUresult r = CUDA_SUCCESS;
-
-	count(&vgpu_counters()->bytes_d2h, bytes);
-	while (bytes || first != last) {
-		slot = bytes && last - first < AHEAD ? vgpu_staging_try() : NULL;
-		if (bytes && !slot && first == last)
-			r = vgpu_staging_get(&slot);
-		if (r)
-			break;
-		if (!slot) {
-			r = land(&chunks[first++ % AHEAD], r);
-			if (r)
-				break;
-			continue;
-		}
-		c = &chunks[last++ % AHEAD];
-		c->slot = slot;
-		c->to = dst;
-		c->bytes = bytes < VGPU_STAGING_BYTES ? bytes : VGPU_STAGING_BYTES;
-		r = send_arena(VGPU_OP_memcpy_d2h_arena, src, vgpu_staging_offset(slot), c->bytes, s, &slot->fence);
-		if (r)
-			break;
-		bytes -= c->bytes;
-		dst += c->bytes;
-		src += c->bytes;
-	}
-	while (first != last)
-		r = land(&chunks[first++ % AHEAD], r);
-	return r;
+	return vgpu_bulk_to_device(dst, src, bytes, s);
 }
 
 static CUresult device_to_device(uint64_t dst, uint64_t src, uint64_t bytes, struct vgpu_stream *s)
@@ -196,7 +125,7 @@ static CUresult pinned(uint16_t op, uint64_t device, uint64_t host, uint64_t byt
 	CUresult r;
 
 	count(op == VGPU_OP_memcpy_h2d_arena ? &vgpu_counters()->bytes_h2d : &vgpu_counters()->bytes_d2h, bytes);
-	r = send_arena(op, device, arena_offset(host), bytes, s, wait ? &f : NULL);
+	r = vgpu_copy_arena(op, device, arena_offset(host), bytes, s, wait ? &f : NULL);
 	return r ? r : vgpu_fence_wait(f);
 }
 
@@ -232,8 +161,10 @@ CUresult vgpu_copy(uint64_t dst, uint64_t src, uint64_t bytes, struct vgpu_strea
 		return pinned(VGPU_OP_memcpy_d2h_arena, src, dst, bytes, s, wait);
 	if (to == VGPU_PLACE_DEVICE)
 		return from_pageable(dst, (const uint8_t *)(uintptr_t)src, bytes, s);
-	if (from == VGPU_PLACE_DEVICE)
-		return to_pageable((uint8_t *)(uintptr_t)dst, src, bytes, s);
+	if (from == VGPU_PLACE_DEVICE) {
+		count(&vgpu_counters()->bytes_d2h, bytes);
+		return vgpu_bulk_from_device((uint8_t *)(uintptr_t)dst, src, bytes, s);
+	}
 	if (to == VGPU_PLACE_ARENA && from == VGPU_PLACE_ARENA && !wait)
 		return device_to_device(dst, src, bytes, s);
 	return host_to_host(dst, src, bytes, s);

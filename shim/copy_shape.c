@@ -102,7 +102,7 @@ static CUresult staged_block(const struct side *dst, const struct side *src, uin
 
 static CUresult staged_slice(struct side dst, struct side src, const struct shape *c, struct vgpu_stream *s)
 {
-	uint64_t left = c->height, rows = VGPU_STAGING_BYTES / c->width;
+	uint64_t left = c->height, rows = vgpu_staging_bytes() / c->width;
 	CUresult r = CUDA_SUCCESS;
 
 	while (left && !r) {

@@ -13,6 +13,7 @@
 #include "context_internal.h"
 #include "device.h"
 #include "handle.h"
+#include "staging.h"
 #include "thread.h"
 
 static struct {
@@ -75,8 +76,10 @@ static CUresult activate(struct vgpu_context *ctx)
 	vgpu_call_submit(&c);
 	r = vgpu_call_wait(&c);
 	vgpu_call_end(&c);
-	if (!r)
+	if (!r) {
 		ctx->alive = true;
+		vgpu_staging_ahead();
+	}
 	return r;
 }
 

@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The staging slots of this process, made as they are first needed. A mutex
- * guards who holds which; the holder alone touches memory and fence.
+ * The staging slots of this process, made ahead of the first large copy where
+ * the machine is made for such, else as they are first needed. A mutex guards
+ * who holds which; the holder alone touches memory and fence.
  */
 #include "staging.h"
 
 #include <pthread.h>
 #include <stddef.h>
 
+#include "crew.h"
 #include "memory.h"
 #include "session.h"
 #include "thread.h"
 #include "wait.h"
 
+#define LARGE_ARENA	(256ull << 20)	/* bytes: what slots take of it is not missed */
+
 static struct {
 	pthread_mutex_t lock;
 	struct vgpu_staging slot[VGPU_STAGING_SLOTS];
-	uint32_t next;		/* where the search begins: the slot used longest ago */
+	uint32_t next;		/* behind the slot given out last */
 } staging = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 uint64_t vgpu_staging_offset(const struct vgpu_staging *slot)
@@ -24,22 +28,56 @@ uint64_t vgpu_staging_offset(const struct vgpu_staging *slot)
 	return (uint64_t)(slot->memory - vgpu_session.base);
 }
 
-/* The next slot that nobody holds. `done`: only one whose fence has arrived. Locked. */
-static struct vgpu_staging *pick(bool done)
+static bool large(void)
 {
-	struct vgpu_staging *s;
+	return vgpu_crew_size() > 1 &&
+	       (uint64_t)vgpu_arena.extent_count * vgpu_arena.extent_size >= LARGE_ARENA;
+}
+
+uint64_t vgpu_staging_bytes(void)
+{
+	return large() ? 2 * VGPU_STAGING_BYTES : VGPU_STAGING_BYTES;
+}
+
+static void make_all(void)
+{
+	uint64_t bytes = vgpu_staging_bytes();
+	uint8_t *memory;
 	uint32_t i;
 
+	/* One piece of the arena, and the lock held: a copy that comes now waits for it instead of making its own. */
+	vgpu_lock(&staging.lock);
+	memory = staging.slot[0].memory ? NULL : vgpu_arena_alloc(&vgpu_arena, VGPU_STAGING_SLOTS * bytes);
+	for (i = 0; memory && i < VGPU_STAGING_SLOTS; i++)
+		staging.slot[i].memory = memory + i * bytes;
+	vgpu_unlock(&staging.lock);
+}
+
+void vgpu_staging_ahead(void)
+{
+	if (large())
+		vgpu_crew_later(make_all);
+}
+
+/*
+ * A slot that nobody holds. `done`: the first whose fence has arrived, so that few are in use and these stay in the
+ * cache; else the one used longest ago. Locked.
+ */
+static struct vgpu_staging *pick(bool done)
+{
+	uint32_t i, from = done ? 0 : staging.next;
+	struct vgpu_staging *s;
+
 	for (i = 0; i < VGPU_STAGING_SLOTS; i++) {
-		s = &staging.slot[(staging.next + i) % VGPU_STAGING_SLOTS];
+		s = &staging.slot[(from + i) % VGPU_STAGING_SLOTS];
 		if (s->held || (done && !vgpu_fence_done(s->fence)))
 			continue;
 		if (!s->memory)
-			s->memory = vgpu_arena_alloc(&vgpu_arena, VGPU_STAGING_BYTES);
+			s->memory = vgpu_arena_alloc(&vgpu_arena, vgpu_staging_bytes());
 		if (!s->memory)
 			continue;
 		s->held = 1;
-		staging.next = (staging.next + i + 1) % VGPU_STAGING_SLOTS;
+		staging.next = (from + i + 1) % VGPU_STAGING_SLOTS;
 		return s;
 	}
 	return NULL;

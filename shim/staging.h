@@ -13,15 +13,19 @@
 
 #include "fence.h"
 
-#define VGPU_STAGING_BYTES	(512u << 10)	/* of a slot: stays in the cache between copy and DMA */
+#define VGPU_STAGING_BYTES	(512u << 10)	/* of a slot at least: stays in the cache between copy and DMA */
 #define VGPU_STAGING_SLOTS	16u
 
 struct vgpu_staging {
-	uint8_t *memory;	/* VGPU_STAGING_BYTES in the arena; NULL: not made yet */
+	uint8_t *memory;	/* vgpu_staging_bytes() in the arena; NULL: not made yet */
 	vgpu_fence fence;	/* of the last copy out of or into it; the holder sets it before putting */
 	uint32_t held;
 };
 
+/* Bytes of a slot in this process: more where several threads copy and the arena is large. */
+uint64_t vgpu_staging_bytes(void);
+/* Have all slots made soon, so that the first large copy finds them: claimed, registered and touched in the background. */
+void vgpu_staging_ahead(void);
 /* A free slot whose fence has arrived. Waits, also for other threads. 0 or the error. */
 CUresult vgpu_staging_get(struct vgpu_staging **slot);
 /* The same without waiting: NULL if there is none now. */
