@@ -4,8 +4,9 @@
  * processes of the VM touch; what it says about extents of ours is never read
  * back. Any thread; one mutex, never held across a wait for the GPU.
  *
- * An extent is FREE (not ours), HEAD of a run of whole extents, TAIL of one,
- * or BUDDY: split. A split extent has one byte for each smallest block:
+ * An extent is FREE (not ours), KEPT (ours, unused), HEAD of a run of whole extents, TAIL of one,
+ * or BUDDY: split. Extents claimed together are a stretch: registered, and given up, as a whole. A run never leaves its
+ * stretch, because the driver does not copy across two registrations. A split extent has one byte for each smallest block:
  * the order of the block that starts there, plus IN_USE, or 0xff inside one.
  */
 #include "arena.h"
@@ -20,12 +21,14 @@
 #define IN_USE	0x80u
 #define INSIDE	0xffu
 
-enum kind { FREE, HEAD, TAIL, BUDDY };
+enum kind { FREE, KEPT, HEAD, TAIL, BUDDY };
 
 struct vgpu_arena_extent {
 	uint8_t kind;
 	uint8_t largest;	/* BUDDY: order of the largest free block plus one, 0: none */
 	uint32_t run;		/* HEAD: extents in the run */
+	uint32_t stretch;	/* not FREE: first extent of its stretch */
+	uint32_t length;	/* first of a stretch: extents in it */
 	uint8_t *map;		/* BUDDY: one byte for each smallest block */
 };
 
@@ -47,6 +50,7 @@ int vgpu_arena_init(struct vgpu_arena *a, void *memory, const struct vgpu_shm_ge
 	a->extent_count = g->extent_count;
 	a->owners = vgpu_shm_extents(memory, g);
 	a->owner = channel + 1;
+	a->step = 1;
 	a->orders = order_of(g->extent_size);
 	a->extents = calloc(g->extent_count, sizeof(*a->extents));
 	return a->extents ? 0 : -ENOMEM;
@@ -90,7 +94,7 @@ static bool claim_run(struct vgpu_arena *a, uint32_t first, uint32_t count)
 	return true;
 }
 
-/* A run of `count` extents that nobody owns. Its index, or -1. */
+/* A run of `count` extents that nobody owns, now claimed. Its index, or -1. */
 static int64_t claim(struct vgpu_arena *a, uint32_t count)
 {
 	uint32_t i, have = 0;
@@ -109,6 +113,91 @@ static int64_t claim(struct vgpu_arena *a, uint32_t count)
 	return -1;
 }
 
+/* Claim a stretch of `count`: all KEPT. False: none to be had. */
+static bool claim_stretch(struct vgpu_arena *a, uint32_t count)
+{
+	int64_t first = claim(a, count);
+	uint32_t i;
+
+	if (first < 0)
+		return false;
+	for (i = 0; i < count; i++)
+		a->extents[first + i] = (struct vgpu_arena_extent){ .kind = KEPT, .stretch = (uint32_t)first };
+	a->extents[first].length = count;
+	a->kept += count;
+	return true;
+}
+
+/* Give up the stretch if all of it is KEPT. */
+static void drop_stretch(struct vgpu_arena *a, uint32_t first)
+{
+	uint32_t i, count = a->extents[first].length;
+
+	for (i = first; i < first + count; i++)
+		if (a->extents[i].kind != KEPT)
+			return;
+	if (a->released)
+		a->released(first, count);
+	memset(&a->extents[first], 0, count * sizeof(*a->extents));
+	a->kept -= count;
+	give_back(a, first, count);
+}
+
+/* Give up unused stretches until at most `keep` extents are kept, or none can be. */
+static void shed(struct vgpu_arena *a, uint32_t keep)
+{
+	uint32_t i, next;
+
+	for (i = 0; i < a->extent_count && a->kept > keep; i = next) {
+		next = i + 1;
+		if (a->extents[i].kind == FREE)
+			continue;
+		next = a->extents[i].stretch + a->extents[a->extents[i].stretch].length;
+		drop_stretch(a, a->extents[i].stretch);
+	}
+}
+
+/* The shortest run of at least `count` KEPT extents of one stretch. Its index, or -1. */
+static int64_t find_kept(const struct vgpu_arena *a, uint32_t count)
+{
+	uint32_t i, end, best = UINT32_MAX;
+	int64_t at = -1;
+
+	for (i = 0; i < a->extent_count && a->kept >= count; i = end) {
+		end = i + 1;
+		if (a->extents[i].kind != KEPT)
+			continue;
+		while (end < a->extent_count && a->extents[end].kind == KEPT &&
+		       a->extents[end].stretch == a->extents[i].stretch)
+			end++;
+		if (end - i >= count && end - i < best) {
+			best = end - i;
+			at = i;
+		}
+	}
+	return at;
+}
+
+/*
+ * `count` extents of ours in one stretch, unused: kept ones, or `step` new ones if the arena has them, or just so many,
+ * if need be after what is kept elsewhere was given up. Their index, or -1.
+ */
+static int64_t take(struct vgpu_arena *a, uint32_t count, uint32_t step)
+{
+	int64_t at = find_kept(a, count);
+
+	if (at < 0 && !(step > count && claim_stretch(a, step)) && !claim_stretch(a, count)) {
+		shed(a, 0);
+		if (!claim_stretch(a, count))
+			return -1;
+	}
+	if (at < 0)
+		at = find_kept(a, count);
+	if (at >= 0)
+		a->kept -= count;
+	return at;
+}
+
 static void *alloc_run(struct vgpu_arena *a, uint64_t size)
 {
 	uint64_t count = (size + a->extent_size - 1) / a->extent_size;
@@ -117,7 +206,7 @@ static void *alloc_run(struct vgpu_arena *a, uint64_t size)
 
 	if (count > a->extent_count)
 		return NULL;
-	first = claim(a, (uint32_t)count);
+	first = take(a, (uint32_t)count, (uint32_t)count);
 	if (first < 0)
 		return NULL;
 	a->extents[first].kind = HEAD;
@@ -128,21 +217,20 @@ static void *alloc_run(struct vgpu_arena *a, uint64_t size)
 	return a->base + (uint64_t)first * a->extent_size;
 }
 
-/* Claim an extent and make it one free block. NULL without memory. */
+/* Take an extent and make it one free block. NULL without memory. */
 static struct vgpu_arena_extent *split_new(struct vgpu_arena *a)
 {
 	uint32_t blocks = 1u << a->orders;
-	int64_t at = claim(a, 1);
+	uint8_t *map = malloc(blocks);
+	int64_t at = map ? take(a, 1, a->step) : -1;
 	struct vgpu_arena_extent *e;
 
-	if (at < 0)
-		return NULL;
-	e = &a->extents[at];
-	e->map = malloc(blocks);
-	if (!e->map) {
-		give_back(a, (uint32_t)at, 1);
+	if (at < 0) {
+		free(map);
 		return NULL;
 	}
+	e = &a->extents[at];
+	e->map = map;
 	memset(e->map, INSIDE, blocks);
 	e->map[0] = (uint8_t)a->orders;
 	e->kind = BUDDY;
@@ -214,17 +302,18 @@ void *vgpu_arena_alloc(struct vgpu_arena *a, uint64_t size)
 	return p;
 }
 
+/* A run or a split extent is not used any more. */
 static void release(struct vgpu_arena *a, uint32_t first, uint32_t count)
 {
 	uint32_t i;
 
-	if (a->released)
-		a->released(first, count);
 	for (i = first; i < first + count; i++) {
 		free(a->extents[i].map);
-		memset(&a->extents[i], 0, sizeof(a->extents[i]));
+		a->extents[i].map = NULL;
+		a->extents[i].kind = KEPT;
 	}
-	give_back(a, first, count);
+	a->kept += count;
+	shed(a, a->keep);
 }
 
 static int free_block(struct vgpu_arena *a, uint32_t index, uint64_t offset)

@@ -4,6 +4,8 @@
  * shared arena are claimed for this channel by compare-and-swap in the shared
  * table; inside one extent a buddy allocator serves small requests, larger
  * ones get a run of extents. All bookkeeping is private to this process.
+ * Registering memory with the driver is what costs, so extents that become
+ * free are kept for later requests, and given up when the arena runs short.
  */
 #ifndef VGPU_SHIM_ARENA_H
 #define VGPU_SHIM_ARENA_H
@@ -28,6 +30,9 @@ struct vgpu_arena {
 	uint32_t orders;		/* order o holds blocks of VGPU_ARENA_MIN << o; the last is the extent */
 	struct vgpu_arena_extent *extents;
 	uint64_t used;			/* bytes handed out, rounded */
+	uint32_t kept;			/* free extents that are still ours and registered */
+	uint32_t keep;			/* of them, this many at most; 0 after init: none */
+	uint32_t step;			/* extents claimed at once for small blocks; 1 after init */
 	/*
 	 * Told of extents claimed and about to be released, under the lock; may be NULL.
 	 * `claimed` false means that the worker would not take them.

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <stdatomic.h>
 
 #include <gen/cuda_api.h>
@@ -19,6 +20,11 @@
 #include "session.h"
 #include "stray.h"
 #include "thread.h"
+
+#define BACKEND_CUDA	1u		/* struct vgpu_channel_ctl, backend */
+#define KEEP_SHARED	8u		/* of a memory with other channels at most this part is kept unused */
+#define STEP_BYTES	(8ull << 20)	/* registered at once for small blocks of pinned memory */
+#define STEP_SHARE	16u		/* and no larger part of the arena */
 
 struct vgpu_arena vgpu_arena;
 
@@ -135,30 +141,48 @@ CUresult vgpu_memory_check(uint64_t address, uint64_t bytes)
 
 /* ---- arena ---- */
 
-static int send_extents(uint16_t op, uint32_t first, uint32_t count)
+static int send_extents(uint16_t op, uint32_t first, uint32_t count, struct vgpu_call *c, unsigned flags)
 {
 	struct vgpu_args_arena_register *a;
-	struct vgpu_call c;
 
-	if (vgpu_call_begin(&c, op, sizeof(*a), 0, 0))
+	if (vgpu_call_begin(c, op, sizeof(*a), 0, flags))
 		return -1;
-	a = c.args;
+	a = c->args;
 	a->offset = vgpu_session.geometry.arena_at + (uint64_t)first * vgpu_session.geometry.extent_size;
 	a->bytes = (uint64_t)count * vgpu_session.geometry.extent_size;
-	vgpu_call_submit(&c);
+	vgpu_call_submit(c);
 	return 0;
 }
 
 _Static_assert(sizeof(struct vgpu_args_arena_register) == sizeof(struct vgpu_args_arena_unregister), "one shape");
 
+/* The driver may refuse: more than may be locked, for example. That is the caller's to know, so it is waited for. */
 static int claimed(uint32_t first, uint32_t count)
 {
-	return send_extents(VGPU_OP_arena_register, first, count);
+	uint8_t *at = vgpu_arena.base + (uint64_t)first * vgpu_arena.extent_size;
+	struct vgpu_call c;
+	CUresult r;
+
+	if (send_extents(VGPU_OP_arena_register, first, count, &c, VGPU_CALL_REPLY))
+		return -1;
+	r = vgpu_call_wait(&c);
+	vgpu_call_end(&c);
+	if (r) {
+		vgpu_warn("the host's driver does not register %llu MiB of pinned memory (CUDA error %d): is its lockable memory limited?",
+			  (unsigned long long)count * vgpu_arena.extent_size >> 20, (int)r);
+		return -1;
+	}
+	/* The pages are there; this process would find them one fault at a time. Where that cannot be had it does. */
+	if (vgpu_session.channel->ctl.backend == BACKEND_CUDA)
+		madvise(at, (size_t)count * vgpu_arena.extent_size, MADV_POPULATE_WRITE);
+	return 0;
 }
 
 static void released(uint32_t first, uint32_t count)
 {
-	if (send_extents(VGPU_OP_arena_unregister, first, count))
+	struct vgpu_call c;
+
+	if (send_extents(VGPU_OP_arena_unregister, first, count, &c, 0))
 		vgpu_debug("extents %u..%u are given up without telling the worker: the session is over", first,
 			   first + count);
 }
@@ -171,6 +195,12 @@ CUresult vgpu_memory_init(void)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	vgpu_arena.claimed = claimed;
 	vgpu_arena.released = released;
+	/* Alone in the memory, there is nobody to keep it from. */
+	vgpu_arena.keep = vgpu_arena.extent_count / (s->geometry.channel_count > 1 ? KEEP_SHARED : 1);
+	vgpu_arena.step = (uint32_t)(STEP_BYTES / vgpu_arena.extent_size);
+	if (vgpu_arena.step > vgpu_arena.extent_count / STEP_SHARE)
+		vgpu_arena.step = vgpu_arena.extent_count / STEP_SHARE;
+	madvise(vgpu_arena.base, (size_t)vgpu_arena.extent_count * vgpu_arena.extent_size, MADV_HUGEPAGE);
 	return CUDA_SUCCESS;
 }
 

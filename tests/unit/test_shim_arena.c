@@ -142,6 +142,65 @@ static void random_use_keeps_contents(void **state)
 	vgpu_arena_destroy(&a);
 }
 
+static uint32_t claims, releases;
+
+static int note_claim(uint32_t first, uint32_t count)
+{
+	(void)first;
+	claims += count;
+	return 0;
+}
+
+static void note_release(uint32_t first, uint32_t count)
+{
+	(void)first;
+	releases += count;
+}
+
+/* What is freed stays claimed for later, up to the limit, and is given up when something else needs the place. */
+static void freed_memory_is_kept_until_it_is_needed(void **state)
+{
+	struct vgpu_arena a;
+	uint8_t *p, *q;
+	uint32_t all;
+
+	(void)state;
+	assert_int_equal(vgpu_arena_init(&a, memory, &geometry, 0), 0);
+	a.claimed = note_claim;
+	a.released = note_release;
+	a.keep = all = a.extent_count;
+	a.step = 4;
+	p = vgpu_arena_alloc(&a, 6 * a.extent_size);
+	assert_int_equal(vgpu_arena_free(&a, p), 0);
+	assert_int_equal(claims, 6);
+	assert_int_equal(a.kept, 6);
+	/* A shorter run, the rest of the stretch, a small block: nothing new is claimed. */
+	p = vgpu_arena_alloc(&a, 3 * a.extent_size);
+	q = vgpu_arena_alloc(&a, 2 * a.extent_size);
+	assert_int_equal(vgpu_arena_free(&a, q), 0);
+	q = vgpu_arena_alloc(&a, 100);
+	assert_int_equal(claims, 6);
+	assert_int_equal(owned_by(1), 6);
+	/* All of it: the stretch has to go first, and cannot while something of it is used. */
+	assert_null(vgpu_arena_alloc(&a, all * a.extent_size));
+	assert_int_equal(vgpu_arena_free(&a, p), 0);
+	assert_int_equal(vgpu_arena_free(&a, q), 0);
+	p = vgpu_arena_alloc(&a, all * a.extent_size);
+	assert_non_null(p);
+	assert_int_equal(releases, 6);
+	assert_int_equal(claims, 6 + all);
+	a.keep = 1;
+	assert_int_equal(vgpu_arena_free(&a, p), 0);
+	assert_int_equal(owned_by(1), 0);
+	assert_int_equal(a.kept, 0);
+	/* Small blocks claim ahead of their need. */
+	a.keep = all;
+	p = vgpu_arena_alloc(&a, 100);
+	assert_int_equal(owned_by(1), 4);
+	assert_int_equal(vgpu_arena_free(&a, p), 0);
+	vgpu_arena_destroy(&a);
+}
+
 static int refuse(uint32_t first, uint32_t count)
 {
 	(void)first;
@@ -169,6 +228,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(everything_can_be_had_and_no_more, setup, teardown),
 		cmocka_unit_test_setup_teardown(two_channels_never_share, setup, teardown),
 		cmocka_unit_test_setup_teardown(random_use_keeps_contents, setup, teardown),
+		cmocka_unit_test_setup_teardown(freed_memory_is_kept_until_it_is_needed, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_refused_claim_leaves_nothing, setup, teardown),
 	};
 

@@ -84,7 +84,7 @@ static void round_trip(uint64_t bytes, unsigned shift, unsigned seed)
 	memset(to, 0x5a, bytes + 256);
 	assert_int_equal(vgpu_bulk_to_device((uintptr_t)device, from + shift, bytes, &stream), 0);
 	/* The source may change as soon as the call is back. */
-	memset(from + shift, 0, bytes);
+	fill(from + shift, bytes, ~seed);
 	assert_int_equal(vgpu_bulk_from_device(to + 64 + shift, (uintptr_t)device, bytes, &stream), 0);
 	fill(from, bytes + 256, seed);
 	assert_memory_equal(to + 64 + shift, from + shift, bytes);
