@@ -86,8 +86,13 @@ struct vgpu_trace_record {
 	uint64_t bytes;		/* moved by this command */
 	uint64_t stream;	/* wire id of the stream, 0 = none */
 	int32_t result;		/* CUresult */
-	uint32_t pad;
+	uint32_t flags;		/* VGPU_TRACE_* */
+	uint64_t device_begin;	/* the device had come to this work of its stream */
+	uint64_t device_end;	/* and had done it; written last, later than the rest */
+	uint64_t reserved[6];
 };
+
+#define VGPU_TRACE_TIMED	1u	/* device times are known, or (device_end 0) will be soon */
 
 #define VGPU_TRACE_RECORDS	8192u	/* a power of two */
 
@@ -115,6 +120,6 @@ struct vgpu_worker_stats {
 	struct vgpu_trace_record record[VGPU_TRACE_RECORDS];
 };
 
-_Static_assert(sizeof(struct vgpu_trace_record) == 64, "one cache line");
+_Static_assert(sizeof(struct vgpu_trace_record) == 128, "two cache lines");
 
 #endif

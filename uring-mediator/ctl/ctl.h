@@ -103,6 +103,17 @@ void session_verdict(struct json_object *session, bool pci, struct verdict *v);
 /* Has anything moved between two looks at a live session? */
 bool session_moved(struct json_object *before, struct json_object *after);
 
+/* ---- chrome.c ---- */
+
+struct chrome;
+
+/* A new file; NULL with errno set. */
+struct chrome *chrome_open(const char *path);
+/* One record of the mediator's answer, of the session with that name. */
+void chrome_record(struct chrome *c, uint32_t session, const char *name, struct json_object *record);
+/* 0, or -errno: what was written may not be complete. */
+int chrome_close(struct chrome *c);
+
 /* ---- the commands ---- */
 
 int ctl_status(int fd, const struct ctl_options *o);

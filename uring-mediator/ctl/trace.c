@@ -2,8 +2,7 @@
 /*
  * vgpuctl trace: follows calls.  Being connected switches recording on, the
  * end of the connection switches it off.  Reads each session from a cursor
- * of its own and prints, or writes a file that chrome://tracing and
- * ui.perfetto.dev read.
+ * of its own and prints, or hands the records to chrome.c.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -25,8 +24,8 @@ struct cursor {
 struct trace {
 	const struct ctl_options *o;
 	int fd;
-	FILE *chrome;
-	bool headed;		/* the heading, or the first event, is out */
+	struct chrome *chrome;
+	bool headed;		/* the heading is out */
 	uint64_t records;
 	struct cursor cursors[SESSIONS_MAX];
 	uint32_t count;
@@ -62,7 +61,7 @@ static void print_record(struct trace *t, uint32_t session, struct json_object *
 	int64_t result = json_object_get_int64(get_child(r, "result"));
 
 	if (!t->headed)
-		printf("session        call  operation                     ring us  worker us    bytes result\n");
+		printf("session        call  operation                     ring us  worker us  device us    bytes result\n");
 	t->headed = true;
 	/* Guest and host share a clock only without a VM between them. */
 	printf("%7u %11llu  %-27.27s ", session, (unsigned long long)get_number(r, "seq"),
@@ -71,34 +70,20 @@ static void print_record(struct trace *t, uint32_t session, struct json_object *
 		printf("%10.1f ", us(guest, taken));
 	else
 		printf("%10s ", "-");
-	printf("%10.1f %8llu %6lld\n", us(taken, done), (unsigned long long)get_number(r, "bytes"),
+	printf("%10.1f ", us(taken, done));
+	if (get_number(r, "device_end"))
+		printf("%10.1f ", us(get_number(r, "device_begin"), get_number(r, "device_end")));
+	else
+		printf("%10s ", "-");
+	printf("%8llu %6lld\n", (unsigned long long)get_number(r, "bytes"),
 	       (long long)result);
 }
 
-static void chrome_record(struct trace *t, uint32_t session, struct json_object *r)
-{
-	uint64_t taken = get_number(r, "taken"), done = get_number(r, "done"), guest = get_number(r, "guest");
-	double start = (double)taken / 1000;
-
-	fprintf(t->chrome, "%s{\"name\":\"%s\",\"ph\":\"X\",\"pid\":%u,\"tid\":%llu,\"ts\":%.3f,\"dur\":%.3f,"
-		"\"args\":{\"seq\":%llu,\"bytes\":%llu,\"stream\":%llu,\"result\":%lld}}",
-		t->headed ? ",\n" : "[\n", show_op((uint32_t)get_number(r, "op")), session,
-		(unsigned long long)get_number(r, "thread"), start, us(taken, done),
-		(unsigned long long)get_number(r, "seq"), (unsigned long long)get_number(r, "bytes"),
-		(unsigned long long)get_number(r, "stream"),
-		(long long)json_object_get_int64(get_child(r, "result")));
-	t->headed = true;
-	if (guest && guest <= taken)
-		fprintf(t->chrome, ",\n{\"name\":\"in the ring\",\"ph\":\"X\",\"pid\":%u,\"tid\":0,"
-			"\"ts\":%.3f,\"dur\":%.3f,\"args\":{\"seq\":%llu}}", session, (double)guest / 1000,
-			us(guest, taken), (unsigned long long)get_number(r, "seq"));
-}
-
-static void take_record(struct trace *t, uint32_t session, struct json_object *r)
+static void take_record(struct trace *t, uint32_t session, const char *name, struct json_object *r)
 {
 	t->records++;
 	if (t->chrome)
-		chrome_record(t, session, r);
+		chrome_record(t->chrome, session, name, r);
 	else if (t->o->json)
 		printf("%s\n", json_object_to_json_string_ext(r, JSON_C_TO_STRING_PLAIN));
 	else
@@ -127,7 +112,7 @@ static int read_session(struct trace *t, struct cursor *c)
 			c->session, show_count(lost));
 	records = get_child(a, "records");
 	for (size_t i = 0; i < json_object_array_length(records); i++)
-		take_record(t, c->session, json_object_array_get_idx(records, i));
+		take_record(t, c->session, get_text(a, "name"), json_object_array_get_idx(records, i));
 	c->next = get_number(a, "next");
 	more = get_number(a, "more") ? 1 : 0;
 	json_object_put(a);
@@ -200,7 +185,7 @@ int ctl_trace(int fd, const struct ctl_options *o)
 		return CTL_BROKEN;
 	t->o = o;
 	t->fd = fd;
-	if (o->chrome && !(t->chrome = fopen(o->chrome, "we"))) {
+	if (o->chrome && !(t->chrome = chrome_open(o->chrome))) {
 		perror(o->chrome);
 		free(t);
 		return CTL_BROKEN;
@@ -209,8 +194,7 @@ int ctl_trace(int fd, const struct ctl_options *o)
 	sigaction(SIGTERM, &action, NULL);
 	ret = collect(t);
 	if (t->chrome) {
-		fprintf(t->chrome, "%s\n]\n", t->headed ? "" : "[");
-		if (fclose(t->chrome))
+		if (chrome_close(t->chrome) < 0)
 			ret = -3;
 		fprintf(stderr, "vgpuctl: %s calls written to %s\n", show_count(t->records), o->chrome);
 	}

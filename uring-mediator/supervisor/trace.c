@@ -7,10 +7,12 @@
 #include <json-c/json.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "supervisor.h"
 
 #define RECORDS_ANSWER	1024u	/* at most, in one answer */
+#define PATIENCE_NS	2000000000ull	/* with device times */
 
 static void session_trace(const struct session *s, uint32_t on)
 {
@@ -108,11 +110,26 @@ static struct json_object *record_json(const struct vgpu_trace_record *r)
 	add_number(o, "bytes", r->bytes);
 	add_number(o, "stream", r->stream);
 	json_object_object_add(o, "result", json_object_new_int(r->result));
+	if (r->flags & VGPU_TRACE_TIMED && r->device_end) {
+		add_number(o, "device_begin", r->device_begin);
+		add_number(o, "device_end", r->device_end);
+	}
 	return o;
 }
 
+/* Device times come later than the rest: a record that has none yet is worth waiting for, though not for ever. */
+static bool ripe(const struct vgpu_trace_record *r)
+{
+	struct timespec now;
+
+	if (!(r->flags & VGPU_TRACE_TIMED) || r->device_end)
+		return true;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec - r->done > PATIENCE_NS;
+}
+
 /* The oldest records may be overwritten while they are read: read the tail again after each. */
-static void add_records(struct json_object *o, struct vgpu_worker_stats *w, uint64_t cursor)
+static void add_records(struct json_object *o, struct vgpu_worker_stats *w, uint64_t cursor, bool ended)
 {
 	struct json_object *a = json_object_new_array();
 	uint64_t tail = atomic_load(&w->trace_tail), lost = 0, n = 0;
@@ -130,6 +147,10 @@ static void add_records(struct json_object *o, struct vgpu_worker_stats *w, uint
 			cursor = oldest - 1;
 			tail = atomic_load(&w->trace_tail);
 			continue;
+		}
+		if (!ended && !ripe(&r)) {
+			tail = cursor;
+			break;
 		}
 		json_object_array_add(a, record_json(&r));
 		n++;
@@ -154,7 +175,7 @@ struct json_object *trace_report(struct supervisor *sup, uint32_t id, uint64_t c
 			continue;
 		o = entry(id, k->vm_id, k->name);
 		json_object_object_add(o, "ended", json_object_new_boolean(1));
-		add_records(o, k->stats, cursor);
+		add_records(o, k->stats, cursor, true);
 		return o;
 	}
 	s = session_find(sup, id);
@@ -162,6 +183,6 @@ struct json_object *trace_report(struct supervisor *sup, uint32_t id, uint64_t c
 		return NULL;
 	o = entry(id, s->vm->vm_id, s->name);
 	json_object_object_add(o, "ended", json_object_new_boolean(0));
-	add_records(o, s->worker->stats, cursor);
+	add_records(o, s->worker->stats, cursor, false);
 	return o;
 }

@@ -24,6 +24,8 @@ static CUresult stream_of(struct vgpu_session *s, struct vgpu_request *rq, uint6
 
 	rq->stream = id;
 	*stream = obj;
+	if (!r)
+		vgpu_timeline_begin(s, rq, obj);
 	return r;
 }
 

@@ -37,6 +37,8 @@ struct vgpu_request {
 	uint64_t stream;	/* handler: wire id of the stream, for the trace */
 	uint32_t late_fence;	/* handler: fence word to set, once the error has been noted; 0: none */
 	uint64_t late_value;
+	bool traced;		/* device times are wanted */
+	uint16_t span;		/* timeline.c: events around the work, plus 1; 0: none */
 };
 
 typedef CUresult (*vgpu_handler)(struct vgpu_session *s, struct vgpu_request *rq);

@@ -141,6 +141,8 @@ CUresult vgpu_handle_launch(struct vgpu_session *s, struct vgpu_request *rq)
 	if (!r && a->attr_count)
 		r = take_attributes(s, rq, &at, a->attr_count, attrs);
 	if (!r)
+		vgpu_timeline_begin(s, rq, stream);
+	if (!r)
 		r = launch(s, a, f->obj, stream, attrs, params);
 	if (!r)
 		add(&s->stats->launches, 1);

@@ -157,7 +157,8 @@ static int sleep_now(struct loop *l)
 	atomic_store_explicit(&s->stats->state, VGPU_CONSUMER_ASLEEP, memory_order_relaxed);
 	add(&s->stats->sleeps, 1);
 	start = now_ns();
-	ret = vgpu_io_wait(l->io, watch ? VGPU_WATCHDOG_MS * 1000000ll : -1);
+	ret = vgpu_io_wait(l->io, vgpu_timeline_outstanding(s) ? VGPU_TIMELINE_MS * 1000000ll :
+				  watch ? VGPU_WATCHDOG_MS * 1000000ll : -1);
 	announce(l, VGPU_CONSUMER_RUNNING);
 	adapt(l, now_ns() - start);
 	return ret;
@@ -175,6 +176,7 @@ static int idle(struct loop *l)
 		atomic_store_explicit(&l->s->channel->ctl.trace, trace, memory_order_relaxed);
 	l->trace = trace;
 	vgpu_watchdog_run(l->s, now_ns());
+	vgpu_timeline_collect(l->s);
 	if (!look(l))
 		ret = sleep_now(l);
 	announce(l, VGPU_CONSUMER_RUNNING);

@@ -71,6 +71,7 @@ static void trace(struct vgpu_session *s, const struct vgpu_cmd *cmd, const stru
 	*r = (struct vgpu_trace_record){
 		.seq = cmd->seq, .op = cmd->op, .thread = cmd->thread, .guest = cmd->stamp, .taken = taken,
 		.done = now_ns(), .bytes = rq->bytes, .stream = rq->stream, .result = (int32_t)result,
+		.flags = vgpu_timeline_keep(s, rq, tail, result) ? VGPU_TRACE_TIMED : 0,
 	};
 	atomic_store_explicit(&st->trace_tail, tail + 1, memory_order_release);
 }
@@ -146,13 +147,14 @@ int vgpu_request_execute(struct vgpu_session *s)
 	struct vgpu_request rq = {
 		.args = args, .args_size = cmd->args_size, .payload = args + align8(cmd->args_size),
 		.payload_size = cmd->payload_size, .ret = s->reply, .ret_cap = VGPU_REPLY_DATA,
-		.op = cmd->op, .seq = cmd->seq,
+		.op = cmd->op, .seq = cmd->seq, .traced = tracing,
 	};
 	CUresult r;
 
 	if (check(s, cmd, op))
 		return -EPROTO;
 	r = run(s, cmd, op, &rq);
+	vgpu_timeline_end(s, &rq);
 	if (r == VGPU_BROKEN)
 		return -EPROTO;
 	count(s, cmd, r);

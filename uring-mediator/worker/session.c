@@ -82,6 +82,7 @@ void vgpu_session_drop_context(struct vgpu_session *s, uint32_t context)
 	const struct vgpu_mem_range *r;
 
 	vgpu_stream_drop_context(s, context);
+	vgpu_timeline_drop_context(s, context);
 	sweep_handles(s, context, false);
 	while ((r = vgpu_ranges_of_context(&s->ranges, context))) {
 		if (r->kind == VGPU_RANGE_ALLOC || r->kind == VGPU_RANGE_POOL)
@@ -106,6 +107,7 @@ void vgpu_session_free(struct vgpu_session *s)
 	if (!s)
 		return;
 	vgpu_callbacks_end(s);
+	vgpu_timeline_free(s);
 	if (!s->sticky) {
 		vgpu_stream_release(s);
 		sweep_handles(s, 0, true);

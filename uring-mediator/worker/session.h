@@ -20,6 +20,7 @@
 #include "dispatch.h"
 #include "handles.h"
 #include "ranges.h"
+#include "timeline.h"
 #include "watchdog.h"
 
 struct vgpu_session {
@@ -43,6 +44,7 @@ struct vgpu_session {
 	uint64_t image_bytes;
 	struct vgpu_callbacks *callbacks;	/* callback.c */
 	struct vgpu_watchdog watchdog;
+	struct vgpu_timeline *timeline;	/* NULL until something is traced */
 
 	uint32_t context;		/* low half of the wire id of the context that is current, 0: none of the guest's */
 	uint64_t memory_limit;		/* bytes of device memory, 0: none */

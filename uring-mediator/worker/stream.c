@@ -96,6 +96,7 @@ CUresult vgpu_fence_write(struct vgpu_session *s, struct vgpu_request *rq, CUstr
 		return vgpu_session_broken(s, "fence word %u", index);
 	if (!s->drv->cuStreamWriteValue64_v2)
 		return vgpu_fence_fail(s, rq, index, value, CUDA_ERROR_NOT_SUPPORTED);
+	vgpu_timeline_end(s, rq);
 	at = (CUdeviceptr)(uintptr_t)&s->channel->fences[index];
 	r = s->drv->cuStreamWriteValue64_v2(stream, at, value, CU_STREAM_WRITE_VALUE_DEFAULT);
 	if (r)
