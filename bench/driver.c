@@ -58,6 +58,13 @@ double bench_now(void)
 	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
+void bench_pause(const struct bench_setup *b)
+{
+	const struct timespec t = { .tv_sec = b->pause_ms / 1000, .tv_nsec = (long)(b->pause_ms % 1000) * 1000000 };
+
+	nanosleep(&t, NULL);
+}
+
 static int by_size(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -188,6 +195,8 @@ static void measure(struct run *r)
 
 	open_device(r);
 	take_memory(&r->b);
+	bench_pause(&r->b);
+	bench_pause(&r->b);
 	for (unsigned int i = 0; i < bench_op_count; i++) {
 		if (!wanted(r, bench_ops[i].name))
 			continue;
@@ -276,7 +285,7 @@ static void quick(struct run *r)
 	r->b.piece = 16u << 10;
 	r->b.pieces = 4;
 	r->b.loops = 4;
-	r->b.init_pause_ms = 0;
+	r->b.pause_ms = 0;
 	r->processes = 1;
 }
 
@@ -351,7 +360,7 @@ int main(int argc, char **argv)
 {
 	static struct run r = {
 		.b = { .reps = 7, .divide = 1, .large = 256u << 20, .piece = 8u << 20, .pieces = 16,
-		       .init_pause_ms = 500, .library = "libcuda.so.1" },
+		       .pause_ms = 500, .library = "libcuda.so.1" },
 		.processes = 7,
 	};
 	struct result *init;

@@ -68,7 +68,7 @@ struct bench_setup {
 	size_t piece;			/* overlap: bytes of a piece */
 	unsigned int pieces;		/* overlap: pieces */
 	unsigned int loops;		/* overlap: rounds of the kernel; 0: calibrate */
-	unsigned int init_pause_ms;	/* between two processes that only initialise */
+	unsigned int pause_ms;		/* for a mediator to start new workers while nothing is measured */
 	const char *library;
 	CUdeviceptr device;		/* `large` bytes */
 	uint8_t *pinned, *pageable;
@@ -77,6 +77,9 @@ struct bench_setup {
 	CUmodule module;
 	CUfunction empty, ten, wide, mix;
 };
+
+/* Let b->pause_ms pass. */
+void bench_pause(const struct bench_setup *b);
 
 /* driver_kernels.c: the PTX of the four kernels above. */
 extern const char bench_ptx[];

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "driver.h"
@@ -476,13 +475,10 @@ static double in_child(const struct bench_setup *b)
 
 void bench_init(struct bench_setup *b, struct bench_samples *s, unsigned int processes)
 {
-	const struct timespec pause = { .tv_sec = b->init_pause_ms / 1000,
-					.tv_nsec = (long)(b->init_pause_ms % 1000) * 1000000 };
-
 	in_child(b);	/* warm-up: the files are in memory then */
 	for (s->count = 0; s->count < processes && s->count < BENCH_REPS_MAX; s->count++) {
-		nanosleep(&pause, NULL);
+		bench_pause(b);
 		s->us[s->count] = in_child(b);
 	}
-	nanosleep(&pause, NULL);
+	bench_pause(b);
 }

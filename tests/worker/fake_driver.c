@@ -388,6 +388,20 @@ static CUresult f_event_record(CUevent e, CUstream s)
 {
 	check(e, VGPU_HANDLE_EVENT);
 	check_stream(s);
+	fake.records++;
+	return fake.result;
+}
+
+static CUresult f_event_query(CUevent e)
+{
+	check(e, VGPU_HANDLE_EVENT);
+	return fake.busy ? CUDA_ERROR_NOT_READY : fake.result;
+}
+
+static CUresult f_capturing(CUstream s, CUstreamCaptureStatus *status)
+{
+	check_stream(s);
+	*status = fake.capturing ? CU_STREAM_CAPTURE_STATUS_ACTIVE : CU_STREAM_CAPTURE_STATUS_NONE;
 	return fake.result;
 }
 
@@ -582,6 +596,8 @@ static void fill_streams(struct vgpu_driver *t)
 	t->cuEventCreate = f_event;
 	t->cuEventDestroy_v2 = f_event_destroy;
 	t->cuEventRecord = f_event_record;
+	t->cuEventQuery = f_event_query;
+	t->cuStreamIsCapturing = f_capturing;
 	t->cuEventRecordWithFlags = f_event_record_flags;
 	t->cuEventElapsedTime = f_elapsed;
 	t->cuEventElapsedTime_v2 = f_elapsed;

@@ -22,6 +22,9 @@ struct fake_driver {
 	size_t param_bytes;
 	uint64_t live;			/* objects */
 	CUcontext current;
+	bool busy;			/* events do not come */
+	bool capturing;			/* all streams */
+	unsigned long records;		/* of events */
 };
 
 extern struct fake_driver fake;
