@@ -11,6 +11,9 @@
  * Neither side trusts the other's index: the producer clamps what the
  * consumer claims to have eaten, the consumer checks every length before it
  * copies.  Each keeps its own index privately and only ever publishes it.
+ * The consumer publishes its index when it has emptied the ring or eaten a
+ * sixteenth of it, not with each command: a producer that waits for space
+ * looks at that cache line all the time, and would take it away each time.
  *
  * Sleep and doorbell.  The consumer announces ASLEEP, then looks once more
  * for commands, then sleeps.  The producer publishes, then looks at the
@@ -151,7 +154,8 @@ struct vgpu_consumer {
 	struct vgpu_ring_head *ring;
 	const uint8_t *data;
 	uint32_t size;
-	uint64_t head;
+	uint64_t head;		/* private truth; ring->head lags by up to size / 16 */
+	uint64_t released;	/* what ring->head says */
 	uint64_t tail;		/* seen last: looked at again only when all up to it is taken */
 };
 
@@ -163,11 +167,29 @@ static inline void vgpu_consumer_init(struct vgpu_consumer *c, struct vgpu_ring_
 	c->size = size;
 	c->head = atomic_load_explicit(&ring->head, memory_order_relaxed);
 	c->tail = c->head;
+	c->released = c->head;
+}
+
+/* Give the space of everything taken back to the producer. */
+static inline void vgpu_consumer_release(struct vgpu_consumer *c)
+{
+	if (c->released == c->head)
+		return;
+	c->released = c->head;
+	atomic_store_explicit(&c->ring->head, c->head, memory_order_release);
+}
+
+/* `size` bytes were taken. */
+static inline void vgpu_consumer_advance(struct vgpu_consumer *c, uint32_t size)
+{
+	c->head += size;
+	if (c->head - c->released >= c->size / 16)
+		vgpu_consumer_release(c);
 }
 
 /*
  * Take the next command: copy it to `buf` (VGPU_CMD_MAX bytes, 64-byte
- * aligned, private) and give its space back.  Returns its size, 0 if there
+ * aligned, private).  Returns its size, 0 if there
  * is none, -1 if the ring's contents break the protocol.  Afterwards only
  * `buf` may be looked at; its `size` field equals the returned value, and
  * args_size + payload_size fit into it.  The producer's index is read once for
@@ -186,8 +208,10 @@ static inline int vgpu_consumer_take(struct vgpu_consumer *c, void *buf)
 			c->tail = atomic_load_explicit(&c->ring->tail, memory_order_acquire);
 			avail = c->tail - c->head;
 		}
-		if (!avail)
+		if (!avail) {
+			vgpu_consumer_release(c);
 			return 0;
+		}
 		if (avail > c->size || avail % VGPU_CMD_ALIGN)
 			return -1;
 		/* The one read of the length that counts. */
@@ -198,16 +222,14 @@ static inline int vgpu_consumer_take(struct vgpu_consumer *c, void *buf)
 		if (__atomic_load_n(&src->op, __ATOMIC_RELAXED) == VGPU_OP_PAD) {
 			if (size != c->size - at)
 				return -1;
-			c->head += size;
-			atomic_store_explicit(&c->ring->head, c->head, memory_order_release);
+			vgpu_consumer_advance(c, size);
 			continue;
 		}
 		if (size > VGPU_CMD_MAX)
 			return -1;
 		memcpy(buf, src, size);
 		cmd->size = size;
-		c->head += size;
-		atomic_store_explicit(&c->ring->head, c->head, memory_order_release);
+		vgpu_consumer_advance(c, size);
 		if ((uint64_t)sizeof(*cmd) + cmd->args_size + cmd->payload_size > size)
 			return -1;
 		return (int)size;

@@ -80,20 +80,30 @@ static void test_wrap(void **state)
 	free(f);
 }
 
+/* Space comes back by sixteenths of the ring, and whatever is left when the consumer found nothing more. */
 static void test_full(void **state)
 {
+	const uint64_t all = SIZE / 64, part = all / 16;
 	struct fixture *f = fresh(0);
+	uint64_t next = 0;
 
 	(void)state;
-	for (uint64_t i = 0; i < SIZE / 64; i++)
+	for (uint64_t i = 0; i < all; i++)
 		assert_true(put(f, 64, i));
 	assert_false(put(f, 64, 0));
-	expect(f, 64, 0);
-	assert_false(put(f, 128, 0));
-	assert_true(put(f, 64, SIZE / 64));
+	while (next < part - 1)
+		expect(f, 64, next++);
 	assert_false(put(f, 64, 0));
-	for (uint64_t i = 1; i <= SIZE / 64; i++)
-		expect(f, 64, i);
+	expect(f, 64, next++);
+	assert_false(put(f, (uint32_t)(64 * (part + 1)), 0));
+	for (uint64_t i = 0; i < part; i++)
+		assert_true(put(f, 64, all + i));
+	assert_false(put(f, 64, 0));
+	while (next < all + part)
+		expect(f, 64, next++);
+	assert_int_equal(vgpu_consumer_take(&f->c, f->buf), 0);
+	for (uint64_t i = 0; i < all; i++)
+		assert_true(put(f, 64, i));
 	free(f);
 }
 
