@@ -50,7 +50,7 @@ bool vgpu_wait_step(struct vgpu_wait *w)
 	if (waited < SPIN_NS)
 		return false;
 	w->yields = true;
-	share = waited / 20;
+	share = waited / 100;
 	if (share <= SLACK_NS + 10000)
 		sched_yield();
 	else

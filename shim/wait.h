@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Adaptive waiting for a word of shared memory: spin, then give the core
- * away, then nap for at most 1/20 of the time waited so far, so that a long
- * wait ends at most 5 % late and a short one costs no system call.
+ * away, then nap for at most 1/100 of the time waited so far, so that a long
+ * wait ends at most 1 % late and a short one costs no nap.
  *
  *	struct vgpu_wait w = VGPU_WAIT_INIT;
  *	while (!condition)
