@@ -19,6 +19,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <gen/cuda_api.h>
+
 #include "config.h"
 #include "log.h"
 #include "wait.h"
@@ -219,7 +221,7 @@ static const char *host_error_name(uint32_t error)
 	static const char *const names[] = {
 		"ended", "no mediator on the host", "protocol version", "no usable GPU on the host", "quota",
 		"the worker refused a command of this process", "the worker died", "no worker with suitable addresses",
-		"closed on request",
+		"closed on request", "a kernel took too long",
 	};
 
 	return error < sizeof(names) / sizeof(names[0]) ? names[error] : "unknown reason";
@@ -345,15 +347,34 @@ CUresult vgpu_session_open(void)
 	return CUDA_SUCCESS;
 }
 
+static const char *error_name(CUresult error)
+{
+	const char *name = NULL;
+
+	return cuGetErrorName(error, &name) || !name ? "an error" : name;
+}
+
+/* A context that was lost before the session was keeps its own error, as natively. */
+static CUresult death_error(const struct vgpu_channel_ctl *ctl)
+{
+	uint32_t sticky = atomic_load_explicit(&ctl->sticky_error, memory_order_acquire);
+
+	if (sticky)
+		return (CUresult)sticky;
+	return atomic_load(&ctl->host_error) == VGPU_HOST_TIMEOUT ? CUDA_ERROR_LAUNCH_TIMEOUT :
+								    CUDA_ERROR_DEVICE_UNAVAILABLE;
+}
+
 static CUresult declare_dead(const char *hop, const char *text)
 {
+	CUresult error = death_error(&vgpu_session.channel->ctl);
 	uint32_t open = VGPU_SESSION_OPEN;
 
-	atomic_store(&vgpu_session.error, CUDA_ERROR_DEVICE_UNAVAILABLE);
+	atomic_store(&vgpu_session.error, error);
 	if (atomic_compare_exchange_strong(&vgpu_session.state, &open, VGPU_SESSION_DEAD))
-		vgpu_error("session %u is over: %s%s%s; calls of this process return CUDA_ERROR_DEVICE_UNAVAILABLE from now on",
-			   vgpu_session.channel->ctl.session, hop, text[0] ? ": " : "", text);
-	return CUDA_ERROR_DEVICE_UNAVAILABLE;
+		vgpu_error("session %u is over: %s%s%s; calls of this process return %s from now on",
+			   vgpu_session.channel->ctl.session, hop, text[0] ? ": " : "", text, error_name(error));
+	return error;
 }
 
 CUresult vgpu_session_check(void)

@@ -71,6 +71,7 @@ enum vgpu_host_error {
 	VGPU_HOST_WORKER_DIED = 6,	/* the worker crashed or was killed */
 	VGPU_HOST_ADDRESS = 7,		/* no worker had a usable address layout */
 	VGPU_HOST_CLOSED = 8,		/* closed on request */
+	VGPU_HOST_TIMEOUT = 9,		/* a kernel ran longer than the host allows */
 };
 
 /* Guest's answer to an offer, `guest_answer` below. */

@@ -234,6 +234,33 @@ static void test_fences(void **state)
 }
 
 /* After a fault nothing completes falsely: no fence is written, every later error is the sticky one. */
+/* Values that streams write and wait for: only at addresses of the session. */
+static void test_stream_values(void **state)
+{
+	struct vgpu_args_cuStreamBatchMemOp_v2 a = { .count = 2 };
+	CUstreamBatchMemOpParams p[2] = { 0 };
+	uint64_t at;
+	(void)state;
+
+	at = alloc(64);
+	assert_int_equal(CALL(cuStreamWriteValue32_v2, .addr = at + 61), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(CALL(cuStreamWriteValue64_v2, .addr = at + 60), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(CALL(cuStreamWriteValue64_v2, .addr = (uint64_t)(uintptr_t)&a), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(CALL(cuStreamWriteValue64_v2, .addr = (uint64_t)(uintptr_t)s->channel->fences),
+			 CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(CALL(cuStreamWaitValue32_v2, .addr = at + 64), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(CALL(cuStreamWaitValue64_v2, .addr = UINT64_MAX - 3), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(CALL(cuStreamWriteValue64_v2, .addr = at + 56), 0);
+	p[0].operation = CU_STREAM_MEM_OP_WRITE_VALUE_32;
+	p[0].writeValue.address = at;
+	p[1].operation = CU_STREAM_MEM_OP_WAIT_VALUE_64;
+	p[1].waitValue.address = at + 57;
+	assert_int_equal(call(VGPU_OP_cuStreamBatchMemOp_v2, &a, sizeof(a), p, sizeof(p)), CUDA_ERROR_INVALID_VALUE);
+	p[1].operation = (CUstreamBatchMemOpType)77;
+	assert_int_equal(call(VGPU_OP_cuStreamBatchMemOp_v2, &a, sizeof(a), p, sizeof(p)), CUDA_ERROR_NOT_SUPPORTED);
+	assert_int_equal(run(VGPU_OP_cuStreamBatchMemOp_v2, &a, sizeof(a), p, sizeof(p[0])), -EPROTO);
+}
+
 static void test_sticky(void **state)
 {
 	(void)state;
@@ -474,6 +501,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_handles, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_thread_streams, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fences, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stream_values, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sticky, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_watchdog, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_images, setup, teardown),

@@ -10,7 +10,8 @@
  * into the pool (its driver's layout did not suit that guest process).
  *
  * Command line of a worker, always in full:
- *	vgpu-worker --device auto|cuda|soft --devices LIST|all --log-level LEVEL
+ *	vgpu-worker --device auto|cuda|soft --devices LIST|all --log-level LEVEL \
+ *		--soft-devices N --kernel-timeout MILLISECONDS
  * It is born with its parent-death signal set to SIGKILL, no signal blocked, its two
  * descriptors and stdin..stderr open and nothing else.  End of the control
  * socket means that the supervisor is gone: exit.

@@ -21,7 +21,7 @@
 
 #define AT(field) offsetof(struct config, field), sizeof(((struct config *)0)->field)
 
-enum kind { KIND_TEXT, KIND_DEVICE, KIND_MODE, KIND_COUNT, KIND_SIZE, KIND_UIDS, KIND_LEVEL, KIND_SWITCH };
+enum kind { KIND_TEXT, KIND_DEVICE, KIND_MODE, KIND_COUNT, KIND_SECONDS, KIND_SIZE, KIND_UIDS, KIND_LEVEL, KIND_SWITCH };
 
 struct setting {
 	const char *name;
@@ -42,7 +42,11 @@ static const struct setting settings[] = {
 	{ "allow-uids", KIND_UIDS, AT(allow_uids), true, "LIST",
 	  "numeric user ids that may connect, by commas (whoever the mode admits)" },
 	{ "device", KIND_DEVICE, AT(device), false, "auto|cuda|soft", "what computes (auto)" },
-	{ "devices", KIND_TEXT, AT(devices), false, "LIST", "ordinals of the devices offered, by commas (all)" },
+	{ "devices", KIND_TEXT, AT(devices), false, "LIST",
+	  "devices offered: ordinals or UUIDs, by commas (all)" },
+	{ "soft-devices", KIND_COUNT, AT(soft_devices), false, "N", "devices of the soft device, 1 to 8 (1)" },
+	{ "kernel-timeout", KIND_SECONDS, AT(kernel_timeout_ms), true, "SECONDS",
+	  "how long a kernel may run before its session is ended, 0 = for ever (0)" },
 	{ "worker", KIND_TEXT, AT(worker), false, "PATH", "the program vgpu-worker" },
 	{ "pool", KIND_COUNT, AT(pool), true, "N", "workers kept ready (2)" },
 	{ "max-sessions", KIND_COUNT, AT(max_sessions), true, "N", "sessions at once (1024)" },
@@ -116,6 +120,28 @@ int config_parse_size(const char *text, uint64_t *bytes)
 	return 0;
 }
 
+/* Seconds with decimals, to milliseconds. */
+static int parse_seconds(const char *text, uint32_t *ms)
+{
+	char *end;
+	unsigned long n;
+
+	if (text[0] < '0' || text[0] > '9')
+		return -EINVAL;
+	errno = 0;
+	n = strtoul(text, &end, 10);
+	if (errno || n > 1000000)
+		return -EINVAL;
+	n *= 1000;
+	if (*end == '.')
+		for (unsigned int unit = 100; *++end >= '0' && *end <= '9'; unit /= 10)
+			n += (unsigned long)(*end - '0') * unit;
+	if (*end)
+		return -EINVAL;
+	*ms = (uint32_t)n;
+	return 0;
+}
+
 static int parse_uids(struct config *c, const char *text)
 {
 	const char *at = text;
@@ -181,6 +207,8 @@ static int set_value(struct config *c, const struct setting *s, const char *text
 		if (!ret)
 			*(uint32_t *)field = (uint32_t)n;
 		return ret;
+	case KIND_SECONDS:
+		return parse_seconds(text, field);
 	case KIND_SIZE:
 		return config_parse_size(text, field);
 	case KIND_UIDS:
@@ -201,6 +229,7 @@ static const char *kind_wants(const struct setting *s)
 		[KIND_DEVICE] = "auto, cuda or soft",
 		[KIND_MODE] = "an octal mode such as 0660",
 		[KIND_COUNT] = "a number up to 1000000",
+		[KIND_SECONDS] = "seconds up to 1000000, such as 30 or 0.5",
 		[KIND_SIZE] = "a size such as 64M or 2G",
 		[KIND_UIDS] = "numeric user ids separated by commas",
 		[KIND_LEVEL] = "error, warning, notice, info or debug",
@@ -438,7 +467,7 @@ static void set_defaults(struct config *c)
 	const char *env = getenv("VGPU_SOCKET_PATH");
 
 	*c = (struct config){
-		.device = "auto", .devices = "all", .socket_mode = 0660, .pool = 2,
+		.device = "auto", .devices = "all", .socket_mode = 0660, .pool = 2, .soft_devices = 1,
 		.max_sessions = 1024, .max_sessions_vm = VGPU_MAX_CHANNELS,
 		.start_timeout_ms = 30000, .shm_size = VGPU_SHM_DEFAULT_SIZE,
 		.shm_limit = 16ull << 30, .log_level = VGPU_LOG_INFO,
@@ -490,6 +519,8 @@ static int check(struct config *c, struct error *e)
 	if (vgpu_shm_geometry(&g, c->shm_size, 1))
 		return fail(e, "shm-size %llu: must be a power of two from 64M to 64G",
 			    (unsigned long long)c->shm_size);
+	if (!c->soft_devices || c->soft_devices > 8)
+		return fail(e, "soft-devices must be from 1 to 8");
 	if (c->shm_limit < c->shm_size)
 		return fail(e, "shm-limit is less than shm-size");
 	if (!c->max_sessions || !c->start_timeout_ms)

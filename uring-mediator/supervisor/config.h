@@ -28,10 +28,12 @@ struct config {
 	char control[CONFIG_PATH];
 	char socket_group[CONFIG_TEXT];
 	char device[CONFIG_TEXT];	/* auto, cuda, soft */
-	char devices[CONFIG_TEXT];	/* "all" or a list of ordinals, for the worker */
+	char devices[CONFIG_TEXT];	/* "all" or a list as in CUDA_VISIBLE_DEVICES */
 	char worker[4096];		/* path of vgpu-worker */
 	char file[4096];		/* configuration file, "" = none */
 	mode_t socket_mode;
+	uint32_t soft_devices;		/* for the worker */
+	uint32_t kernel_timeout_ms;	/* for the worker, 0 = none */
 	uint32_t pool;			/* workers kept ready */
 	uint32_t max_sessions;
 	uint32_t max_sessions_vm;	/* of each VM */

@@ -67,13 +67,19 @@ static void __attribute__((noreturn)) become_worker(const char *path, char *cons
 
 static pid_t spawn(const struct config *c, int control, int stats)
 {
+	char soft_devices[16], kernel_timeout[16];
 	char *argv[] = {
 		(char *)"vgpu-worker", (char *)"--device", (char *)(uintptr_t)c->device,
 		(char *)"--devices", (char *)(uintptr_t)c->devices, (char *)"--log-level",
-		(char *)(uintptr_t)vgpu_log_level_name(vgpu_log_get_level()), NULL,
+		(char *)(uintptr_t)vgpu_log_level_name(vgpu_log_get_level()), (char *)"--soft-devices",
+		soft_devices, (char *)"--kernel-timeout", kernel_timeout, NULL,
 	};
 	pid_t parent = getpid();
-	pid_t pid = vfork();
+	pid_t pid;
+
+	snprintf(soft_devices, sizeof(soft_devices), "%u", c->soft_devices);
+	snprintf(kernel_timeout, sizeof(kernel_timeout), "%u", c->kernel_timeout_ms);
+	pid = vfork();
 
 	if (!pid)
 		become_worker(c->worker, argv, control, stats, parent);

@@ -112,7 +112,7 @@ CUresult vgpu_arena_restore(struct vgpu_session *s)
 
 	for (const struct vgpu_pinned *p = s->pinned; p && !r; p = p->next)
 		r = pin(s, s->base + p->offset, p->bytes);
-	return r;
+	return r ? r : vgpu_timeout_restore(s);
 }
 
 void vgpu_arena_release(struct vgpu_session *s)

@@ -95,9 +95,9 @@ static int open_cuda(struct vgpu_device *d, const char *devices, char *why, size
 	return 0;
 }
 
-static int open_soft(struct vgpu_device *d, char *why, size_t size)
+static int open_soft(struct vgpu_device *d, unsigned int soft_devices, char *why, size_t size)
 {
-	struct vgpu_soft_config config = { .log = soft_log };
+	struct vgpu_soft_config config = { .log = soft_log, .devices = soft_devices };
 	int n, ret;
 
 	config.seed = (uint64_t)(uintptr_t)d;	/* differs from worker to worker, so that conflicts can be evaded */
@@ -115,13 +115,14 @@ static int open_soft(struct vgpu_device *d, char *why, size_t size)
 	return ret;
 }
 
-int vgpu_device_open(struct vgpu_device *d, enum vgpu_device_choice choice, const char *devices, char *why, size_t size)
+int vgpu_device_open(struct vgpu_device *d, enum vgpu_device_choice choice, const char *devices,
+		     unsigned int soft_devices, char *why, size_t size)
 {
 	int ret;
 
 	memset(d, 0, sizeof(*d));
 	if (choice == VGPU_DEVICE_SOFT) {
-		ret = open_soft(d, why, size);
+		ret = open_soft(d, soft_devices, why, size);
 		if (!ret)
 			vgpu_log(VGPU_LOG_INFO, NULL, "device: soft, as asked");
 		return ret;
@@ -136,5 +137,5 @@ int vgpu_device_open(struct vgpu_device *d, enum vgpu_device_choice choice, cons
 		return ret;
 	vgpu_log(VGPU_LOG_NOTICE, NULL, "device: soft, because there is no usable GPU (%s)", why);
 	memset(d, 0, sizeof(*d));
-	return open_soft(d, why, size);
+	return open_soft(d, soft_devices, why, size);
 }

@@ -40,10 +40,12 @@ struct vgpu_device {
 };
 
 /*
- * Open and initialise. `devices`: "all" or a list of ordinals, for the cuda backend. 0, or -ENODEV with one line for
+ * Open and initialise. `devices`: "all" or a list as in CUDA_VISIBLE_DEVICES, for the cuda backend; `soft_devices`: how many the
+ * soft device has (1..8). 0, or -ENODEV with one line for
  * people in `why`.
  */
-int vgpu_device_open(struct vgpu_device *d, enum vgpu_device_choice choice, const char *devices, char *why, size_t size);
+int vgpu_device_open(struct vgpu_device *d, enum vgpu_device_choice choice, const char *devices,
+		     unsigned int soft_devices, char *why, size_t size);
 
 /* backend_cuda.c: the table filled from libcuda.so.1; NULL with a line in `why`. Call once. */
 const struct vgpu_driver *vgpu_cuda_driver(char *why, size_t size);

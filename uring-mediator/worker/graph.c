@@ -41,6 +41,17 @@ CUresult vgpu_handle_stream_capture_info(struct vgpu_session *s, struct vgpu_req
 	return r;
 }
 
+CUresult vgpu_handle_cuGraphLaunch(struct vgpu_session *s, struct vgpu_request *rq)
+{
+	const struct vgpu_args_cuGraphLaunch *a = rq->args;
+	CUresult r = vgpu_default_cuGraphLaunch(s, rq);
+	void *stream;
+
+	if (!r && !vgpu_session_lookup(s, VGPU_HANDLE_STREAM, a->stream, &stream))
+		vgpu_timeout_launched(s, stream);
+	return r;
+}
+
 CUresult vgpu_handle_graph_count_nodes(struct vgpu_session *s, struct vgpu_request *rq)
 {
 	const struct vgpu_args_graph_count_nodes *a = rq->args;

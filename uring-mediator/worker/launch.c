@@ -144,9 +144,11 @@ CUresult vgpu_handle_launch(struct vgpu_session *s, struct vgpu_request *rq)
 		vgpu_timeline_begin(s, rq, stream);
 	if (!r)
 		r = launch(s, a, f->obj, stream, attrs, params);
-	if (!r)
-		add(&s->stats->launches, 1);
-	return r;
+	if (r)
+		return r;
+	add(&s->stats->launches, 1);
+	vgpu_timeout_launched(s, stream);
+	return CUDA_SUCCESS;
 }
 
 CUresult vgpu_handle_occupancy_block_size(struct vgpu_session *s, struct vgpu_request *rq)

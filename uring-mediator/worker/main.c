@@ -27,13 +27,17 @@ struct options {
 	enum vgpu_device_choice device;
 	const char *devices, *user;
 	struct vgpu_loop_options loop;
+	uint64_t soft_devices;
+	uint64_t kernel_timeout_ms;	/* 0: none */
 };
 
 static const char usage[] =
 	"Usage: vgpu-worker [OPTION]...\n"
 	"Serves one guest process; started by vgpu-mediator, never by hand.\n\n"
 	"  --device auto|cuda|soft  where to compute (auto: cuda if there is a GPU)\n"
-	"  --devices LIST|all       which GPUs, by number, separated by commas\n"
+	"  --devices LIST|all       which GPUs, by number or UUID, separated by commas\n"
+	"  --soft-devices N         devices of the soft device (1)\n"
+	"  --kernel-timeout MS      end the session when a kernel runs for longer; 0: never (0)\n"
 	"  --poll-us N              longest look at an empty ring before sleeping (200)\n"
 	"  --user NAME              who to become when started as root\n"
 	"  --log-level LEVEL        error, warning, notice, info, debug\n"
@@ -54,20 +58,30 @@ static int parse_device(const char *text, enum vgpu_device_choice *choice)
 
 static int parse_devices(const char *text)
 {
-	return !strcmp(text, "all") || (text[0] && strspn(text, "0123456789,") == strlen(text)) ? 0 : -EINVAL;
+	/* Ordinals, or UUIDs: "GPU-" and hexadecimal digits; the driver itself says what exists. */
+	return text[0] && strspn(text, "0123456789abcdefABCDEFgGpPuUlL-,") == strlen(text) ? 0 : -EINVAL;
+}
+
+static int parse_number(const char *text, unsigned long least, unsigned long most, uint64_t *value)
+{
+	char *end;
+	unsigned long n;
+
+	errno = 0;
+	n = strtoul(text, &end, 10);
+	if (errno || end == text || *end || text[0] == '-' || n < least || n > most)
+		return -EINVAL;
+	*value = n;
+	return 0;
 }
 
 static int parse_poll(const char *text, uint64_t *ns)
 {
-	char *end;
-	unsigned long us;
+	int ret = parse_number(text, 0, 1000000, ns);
 
-	errno = 0;
-	us = strtoul(text, &end, 10);
-	if (errno || end == text || *end || text[0] == '-' || us > 1000000)
-		return -EINVAL;
-	*ns = us * 1000;
-	return 0;
+	if (!ret)
+		*ns *= 1000;
+	return ret;
 }
 
 static int parse_level(const char *text)
@@ -90,6 +104,10 @@ static int set_option(struct options *o, int c, const char *arg)
 		return parse_devices(arg);
 	case 'p':
 		return parse_poll(arg, &o->loop.poll_ns);
+	case 's':
+		return parse_number(arg, 1, 8, &o->soft_devices);
+	case 't':
+		return parse_number(arg, 0, 1000000000, &o->kernel_timeout_ms);
 	case 'u':
 		o->user = arg;
 		return 0;
@@ -104,6 +122,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 {
 	static const struct option known[] = {
 		{ "device", required_argument, NULL, 'd' },   { "devices", required_argument, NULL, 'n' },
+		{ "soft-devices", required_argument, NULL, 's' },
+		{ "kernel-timeout", required_argument, NULL, 't' },
 		{ "poll-us", required_argument, NULL, 'p' },  { "user", required_argument, NULL, 'u' },
 		{ "log-level", required_argument, NULL, 'l' }, { "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
@@ -152,6 +172,8 @@ static void serve(struct vgpu_session *s, struct vgpu_io *io, const struct optio
 	char why[160];
 
 	vgpu_io_note(io, VGPU_CTL_ATTACHED, VGPU_HOST_OK, "");
+	if (o->kernel_timeout_ms)
+		vgpu_timeout_start(s, io->control, o->kernel_timeout_ms * 1000000);
 	vgpu_log(VGPU_LOG_INFO, NULL, "session begins, arena at %p", (void *)s->base);
 	error = vgpu_loop_run(s, io, &o->loop, why, sizeof(why));
 	vgpu_log(error == VGPU_HOST_PROTOCOL ? VGPU_LOG_WARNING : VGPU_LOG_INFO, NULL, "session ends: %s", why);
@@ -215,7 +237,7 @@ static int work(struct vgpu_device *device, struct vgpu_worker_stats *stats, str
 
 int main(int argc, char **argv)
 {
-	struct options o = { .device = VGPU_DEVICE_AUTO, .devices = "all",
+	struct options o = { .device = VGPU_DEVICE_AUTO, .devices = "all", .soft_devices = 1,
 			     .loop = { .poll_ns = POLL_DEFAULT_US * 1000 } };
 	static struct vgpu_device device;
 	struct vgpu_worker_stats *stats;
@@ -241,7 +263,7 @@ int main(int argc, char **argv)
 		vgpu_log(VGPU_LOG_ERROR, NULL, "no io_uring: %s", strerror(-ret));
 		return 1;
 	}
-	if (vgpu_device_open(&device, o.device, o.devices, why, sizeof(why)) ||
+	if (vgpu_device_open(&device, o.device, o.devices, (unsigned int)o.soft_devices, why, sizeof(why)) ||
 	    vgpu_confine(o.user, why, sizeof(why))) {
 		vgpu_log(VGPU_LOG_ERROR, NULL, "no device: %s", why);
 		vgpu_io_note(&io, VGPU_CTL_FAILED, VGPU_HOST_NO_DEVICE, why);

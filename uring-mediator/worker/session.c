@@ -83,6 +83,7 @@ void vgpu_session_drop_context(struct vgpu_session *s, uint32_t context)
 
 	vgpu_stream_drop_context(s, context);
 	vgpu_timeline_drop_context(s, context);
+	vgpu_timeout_drop_context(s, context);
 	sweep_handles(s, context, false);
 	while ((r = vgpu_ranges_of_context(&s->ranges, context))) {
 		if (r->kind == VGPU_RANGE_ALLOC || r->kind == VGPU_RANGE_POOL)
@@ -108,6 +109,7 @@ void vgpu_session_free(struct vgpu_session *s)
 		return;
 	vgpu_callbacks_end(s);
 	vgpu_timeline_free(s);
+	vgpu_timeout_stop(s);
 	if (!s->sticky) {
 		vgpu_stream_release(s);
 		sweep_handles(s, 0, true);

@@ -21,6 +21,7 @@
 #include "handles.h"
 #include "ranges.h"
 #include "timeline.h"
+#include "timeout.h"
 #include "watchdog.h"
 
 struct vgpu_session {
@@ -45,6 +46,7 @@ struct vgpu_session {
 	struct vgpu_callbacks *callbacks;	/* callback.c */
 	struct vgpu_watchdog watchdog;
 	struct vgpu_timeline *timeline;	/* NULL until something is traced */
+	struct vgpu_timeout *timeout;	/* NULL: kernels have no time limit */
 
 	uint32_t context;		/* low half of the wire id of the context that is current, 0: none of the guest's */
 	uint64_t memory_limit;		/* bytes of device memory, 0: none */

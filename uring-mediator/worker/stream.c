@@ -148,6 +148,7 @@ CUresult vgpu_handle_stream_destroy(struct vgpu_session *s, struct vgpu_request 
 
 	if (!e)
 		return CUDA_ERROR_INVALID_HANDLE;
+	vgpu_timeout_drop_stream(s, e->obj);
 	r = s->drv->cuStreamDestroy_v2 ? s->drv->cuStreamDestroy_v2(e->obj) : CUDA_ERROR_NOT_SUPPORTED;
 	vgpu_session_unbind(s, VGPU_HANDLE_STREAM, a->stream);
 	return r;

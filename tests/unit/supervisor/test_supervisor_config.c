@@ -101,6 +101,13 @@ static void the_command_line_wins(void **state)
 	assert_int_equal(config_vm_memory(&c, 4), 4ull << 30);
 	assert_int_equal(load("", NULL, NULL), CONFIG_RUN);
 	assert_true(config_uid_allowed(&c, 1001));
+	assert_int_equal(c.kernel_timeout_ms, 0);
+	assert_int_equal(c.soft_devices, 1);
+	assert_int_equal(load("[mediator]\nkernel-timeout = 2\n", "--soft-devices", "3"), CONFIG_RUN);
+	assert_int_equal(c.kernel_timeout_ms, 2000);
+	assert_int_equal(c.soft_devices, 3);
+	assert_int_equal(load(NULL, "--kernel-timeout", "1.2509"), CONFIG_RUN);
+	assert_int_equal(c.kernel_timeout_ms, 1250);
 }
 
 static void mistakes_have_a_line(void **state)
@@ -134,6 +141,9 @@ static void the_command_line_is_checked(void **state)
 	expect_bad(NULL, "--poool", "3", "--poool: no such option");
 	expect_bad(NULL, "--pool", NULL, "a value is missing");
 	expect_bad(NULL, "--pool", "x", "--pool x: must be");
+	expect_bad(NULL, "--kernel-timeout", "1s", "must be seconds");
+	expect_bad(NULL, "--kernel-timeout", "-1", "must be seconds");
+	expect_bad(NULL, "--soft-devices", "9", "soft-devices must be from 1 to 8");
 	expect_bad(NULL, "stray", NULL, "stray: there are only options");
 	expect_bad(NULL, "--shm-size", "100M", "power of two");
 	expect_bad(NULL, "--shm-limit", "64M", "less than shm-size");
