@@ -12,7 +12,7 @@ for how in copy load; do
 	"$programs/peek" "$how" "$at" >"$work/$how.log" 2>&1 || fail "peek $how: exit status $?"
 done
 # Also in the middle, and just behind.
-"$programs/peek" load $(printf '%#x' $((at + (32 << 20)))) >"$work/middle.log" 2>&1 || fail "peek load: exit status $?"
+"$programs/peek" load "$((at + (32 << 20)))" >"$work/middle.log" 2>&1 || fail "peek load: exit status $?"
 kill -0 "$owner" || fail "the owner was disturbed"
 kill -KILL "$owner"
 wait "$owner" 2>/dev/null

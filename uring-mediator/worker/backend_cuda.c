@@ -18,6 +18,8 @@
 typedef CUresult (*proc_address)(const char *symbol, void **fn, int version, cuuint64_t flags,
 				 CUdriverProcAddressQueryResult *status);
 
+#define DRIVER_LEAST 11070	/* cuStreamWriteValue64_v2: the fences */
+
 static struct vgpu_driver table;
 
 /*
@@ -31,6 +33,48 @@ static void *resolve(void *lib, proc_address get, const struct vgpu_driver_slot 
 	if (!fn && get && get(slot->base, &fn, slot->since, CU_GET_PROC_ADDRESS_LEGACY_STREAM, NULL))
 		fn = NULL;
 	return fn;
+}
+
+/* What nothing works without, and the worker calls without asking. */
+static const char *missing(void)
+{
+	static const struct {
+		const char *name;
+		size_t offset;
+	} needed[] = {
+#define NEEDED(name) { #name, offsetof(struct vgpu_driver, name) }
+		NEEDED(cuInit), NEEDED(cuDriverGetVersion), NEEDED(cuDeviceGetCount), NEEDED(cuDeviceGetName),
+		NEEDED(cuDeviceTotalMem_v2), NEEDED(cuDeviceGetAttribute), NEEDED(cuDevicePrimaryCtxRetain),
+		NEEDED(cuCtxSetCurrent), NEEDED(cuMemAlloc_v2), NEEDED(cuMemFree_v2), NEEDED(cuMemHostRegister_v2),
+		NEEDED(cuMemHostUnregister), NEEDED(cuStreamCreate), NEEDED(cuStreamQuery),
+		NEEDED(cuStreamWriteValue64_v2),
+#undef NEEDED
+	};
+
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+		void *fn;
+
+		memcpy(&fn, (char *)&table + needed[i].offset, sizeof(fn));
+		if (!fn)
+			return needed[i].name;
+	}
+	return NULL;
+}
+
+/* A driver that is too old lacks functions, too: that it is old is the better thing to say. */
+static bool usable(char *why, size_t size)
+{
+	const char *name = missing();
+	int version = 0;
+
+	if (table.cuDriverGetVersion && !table.cuDriverGetVersion(&version) && version < DRIVER_LEAST)
+		snprintf(why, size, "the NVIDIA driver is too old: it is for CUDA %d.%d, and %d.%d is the oldest that will do",
+			 version / 1000, version % 1000 / 10, DRIVER_LEAST / 1000, DRIVER_LEAST % 1000 / 10);
+	else if (name)
+		snprintf(why, size, "libcuda.so.1 has no %s: is it a driver?", name);
+	else
+		return true;
+	return false;
 }
 
 /* The mediator was started with the guest's library path: without this a worker would wait for a worker. */
@@ -65,9 +109,8 @@ const struct vgpu_driver *vgpu_cuda_driver(char *why, size_t size)
 
 		memcpy((char *)&table + vgpu_driver_slots[i].offset, &fn, sizeof(fn));
 	}
-	if (table.cuInit)
+	if (usable(why, size))
 		return &table;
-	snprintf(why, size, "libcuda.so.1 has no cuInit");
 	dlclose(lib);
 	return NULL;
 }

@@ -19,7 +19,10 @@ static void soft_log(void *ctx, enum vgpu_soft_level level, const char *line)
 
 static int fail(char *why, size_t size, const char *what, CUresult r)
 {
-	snprintf(why, size, "%s: CUDA error %d", what, r);
+	if (r)
+		snprintf(why, size, "%s: CUDA error %d", what, r);
+	else
+		snprintf(why, size, "%s", what);
 	return -ENODEV;
 }
 
