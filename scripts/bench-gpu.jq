@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # From the reports of bench_driver on the driver ($native) and through the mediator ($mediated), one for each round, to
-# one comparison: $about is what is known of the machine.
+# one comparison: $about is what is known of the machine, $trace is overlap.jq's.
 
 # At most this many times the driver's own time; operations that are not named have no bound.
 def bounds: {
@@ -15,6 +15,7 @@ def side($reports; $name):
 	| {median: median, min: min, max: max, samples: .};
 
 $about + {
+	trace: $trace,
 	device: $native[0].device, cuda: $native[0].cuda, device_mediated: $mediated[0].device,
 	large_bytes: $native[0].large_bytes, piece_bytes: $native[0].piece_bytes, pieces: $native[0].pieces,
 	overlap_loops: $native[0].overlap_loops, repetitions: $native[0].repetitions, rounds: ($native | length),

@@ -14,9 +14,10 @@ Usage: ./dev bench --gpu [--out DIR] [--rounds N] [--quick] [--baseline DIR]
 
 Measures operations of the CUDA driver API on this machine's driver and through
 a mediator, alternating, and prints medians with their spread, the ratio, and
-the ratio that is wanted. Writes the table as DIR/bench-gpu.txt and all samples
-with machine, GPU and versions as DIR/bench-gpu.json (default: bench-gpu/ in the
-build folder). --quick only tries whether it works. --baseline DIR compares with
+the ratio that is wanted. Writes the table as DIR/bench-gpu.txt, all samples with
+machine, GPU and versions as DIR/bench-gpu.json, and a trace of copies under
+kernels as DIR/overlap-trace.json (default: bench-gpu/ in the build folder).
+Takes about a minute. --quick only tries whether it works. --baseline DIR compares with
 the libcuda.so.1 in DIR instead of the driver's. --as-built takes what lies in
 the build folder; else everything is built with optimisation first.
 
@@ -75,13 +76,32 @@ pool_full() {
 	done
 }
 
+# driver PATH OPTION...: bench_driver with the libcuda.so.1 of that folder, or the loader's.
+driver() {
+	local path=$1
+	shift
+	env "LD_LIBRARY_PATH=$path${LD_LIBRARY_PATH:+${path:+:}$LD_LIBRARY_PATH}" "VGPU_SOCKET_PATH=$dir/mediator.sock" \
+		VGPU_TRANSPORT=unix timeout -k 5 120 "$VGPU_BUILD/bench/bench_driver" ${options+"${options[@]}"} "$@"
+}
+
 # measure KIND ROUND PATH: one process's worth, into $dir/KIND.ROUND.json.
 measure() {
 	pool_full
-	env "LD_LIBRARY_PATH=$3${LD_LIBRARY_PATH:+${3:+:}$LD_LIBRARY_PATH}" "VGPU_SOCKET_PATH=$dir/mediator.sock" \
-		VGPU_TRANSPORT=unix timeout -k 5 120 "$VGPU_BUILD/bench/bench_driver" --init-processes 3 \
-		${options+"${options[@]}"} --json "$dir/$1.$2.json" >"$dir/$1.$2.log" 2>&1 ||
+	driver "$3" --init-processes 3 --json "$dir/$1.$2.json" >"$dir/$1.$2.log" 2>&1 ||
 		{ cat "$dir/$1.$2.log" "$dir/mediator.log" >&2; die "$1, round $2: bench_driver failed"; }
+}
+
+# A trace of the copies and kernels of two streams, and what it shows, as JSON.
+traced() {
+	pool_full
+	"$VGPU_BUILD/uring-mediator/vgpuctl" --control "$dir/control.sock" --seconds 5 --chrome "$out/overlap-trace.json" \
+		trace 2>"$dir/trace.log" &
+	local tracer=$!
+	sleep 0.3
+	driver "$VGPU_BUILD/shim" --repetitions 1 overlap >"$dir/overlap.log" 2>&1 ||
+		{ cat "$dir/overlap.log" >&2; die "bench_driver failed while it was traced"; }
+	wait $tracer || die "vgpuctl trace failed" "$(cat "$dir/trace.log")"
+	jq -f "$VGPU_ROOT/scripts/overlap.jq" "$out/overlap-trace.json"
 }
 
 # What the reader of the figures has to know of this machine.
@@ -113,6 +133,11 @@ table() {
 		function side(a, b, c) { return sprintf("%9s (%s .. %s)", figure(a), figure(b), figure(c)) }
 		BEGIN { printf "%-47s %-31s %-31s %6s %6s\n", "operation", "   native", "   mediated", "ratio", "wanted" }
 		{ printf "%-47s %-31s %-31s %6.3f %6s %s\n", $1, side($2, $3, $4), side($5, $6, $7), $8, $9, $10 }'
+	echo
+	jq -r '.trace | "Traced: \(.copies) copies, \(.kernels) kernels in \(.streams) streams; " +
+		(if .copy_us > 0 then "\(100 * .copy_under_kernels_us / .copy_us | floor) % of the copies\u0027 time, " +
+		"their waiting included, lies under kernels of the other stream" else "no device times" end)
+		' "$out/bench-gpu.json"
 }
 
 about=$(about) || exit 1
@@ -125,7 +150,8 @@ for ((i = 0; i < rounds; i++)); do
 	say "round $((i + 1)) of $rounds: mediated"
 	measure mediated "$i" "$VGPU_BUILD/shim"
 done
-jq -n --argjson about "$about" --slurpfile native <(cat "$dir"/native.*.json) \
+trace=$(traced) || exit 1
+jq -n --argjson about "$about" --argjson trace "$trace" --slurpfile native <(cat "$dir"/native.*.json) \
 	--slurpfile mediated <(cat "$dir"/mediated.*.json) -f "$VGPU_ROOT/scripts/bench-gpu.jq" >"$out/bench-gpu.json" ||
 	die "the reports cannot be joined"
 table | tee "$out/bench-gpu.txt"

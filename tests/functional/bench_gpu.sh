@@ -11,12 +11,13 @@ names=$("$VGPU_BUILD/bench/bench_driver" --help | sed '1,/^Names:/d')
 [ "$(wc -w <<<"$names")" -gt 15 ] || fail "bench_driver names too few operations"
 for name in $names; do
 	samples=4
-	[ "$name" != init ] || samples=2	# one process in each round
+	[ "$name" != init ] || samples=6	# three processes in each round
 	expect "$name: complete" "[$samples,$samples,true]" "$(jq -c --arg name "$name" '.operations[] |
 		select(.name == $name) | [(.native.samples | length), (.mediated.samples | length), .ratio > 0]' "$json")"
 done
 expect "bounds" 16 "$(jq '[.operations[] | select(.wanted != null and .met != null)] | length' "$json")"
 expect "lines of the table" "$(wc -w <<<"$names")" "$(grep -c ' \.\. ' <(tail -n +6 "$work/out/bench-gpu.txt"))"
+expect "trace" '[8,16,2,true]' "$(jq -c '.trace | [.kernels, .copies, .streams, .kernel_us > 0]' "$json")"
 "$VGPU_BUILD/bench/bench_driver" no-such-name 2>/dev/null
 expect "status for wrong usage" 2 $?
 "$VGPU_BUILD/bench/bench_driver" --library "$work/none.so" --quick 2>/dev/null
