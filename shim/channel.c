@@ -29,6 +29,7 @@
 #include "wait.h"
 
 #define PREFETCH_MOST	512u		/* bytes of the ring fetched for the next command */
+#define ROOM_AGAIN	(VGPU_RING_BYTES / 16)	/* bytes free before a full ring is written again */
 #define BYE_NS	1000000000ull	/* how long the end of a process waits for what it queued to be taken */
 
 __thread struct vgpu_thread vgpu_thread __attribute__((tls_model("initial-exec")));
@@ -118,7 +119,19 @@ static void give_slot(uint32_t slot)
 		atomic_fetch_or_explicit(&channel.free_slots, 1ull << (slot - 1), memory_order_release);
 }
 
-/* Space in the ring, with the lock held; NULL when the session ended while it was full. */
+/* A pause between two looks at a full ring: each look disturbs the consumer. */
+static void pause_long(void)
+{
+	uint32_t i;
+
+	for (i = 0; i < 64; i++)
+		vgpu_cpu_relax();
+}
+
+/*
+ * Space in the ring, with the lock held; NULL when the session ended while it was full. Once full, there must be room
+ * for many commands before the next: a look at the consumer's index for each would slow the consumer down.
+ */
 static void *reserve(uint32_t size)
 {
 	void *p = vgpu_producer_reserve(&channel.producer, size);
@@ -132,9 +145,12 @@ static void *reserve(uint32_t size)
 		channel.doorbells++;
 		vgpu_session.transport.ops->doorbell(&vgpu_session.transport);
 	}
-	while (!(p = vgpu_producer_reserve(&channel.producer, size)))
+	do {
+		pause_long();
 		if (vgpu_wait_step(&w) && vgpu_session_check())
 			return NULL;
+	} while (vgpu_producer_room(&channel.producer) < ROOM_AGAIN ||
+		 !(p = vgpu_producer_reserve(&channel.producer, size)));
 	return p;
 }
 

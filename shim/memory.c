@@ -33,6 +33,7 @@ static struct {
 	struct vgpu_range_map map;
 	uint64_t next_id;
 	_Atomic bool strays;	/* some device memory lies outside the worker's offer */
+	_Atomic uint32_t removals;	/* what threads remember of ranges holds as long as it does not change */
 } table = { .lock = PTHREAD_RWLOCK_INITIALIZER, .next_id = 1 };
 
 /* The driver chose the address. */
@@ -93,8 +94,10 @@ bool vgpu_memory_remove(uint64_t start, uint32_t kinds, struct vgpu_range_info *
 
 	lock_write();
 	found = vgpu_range_find(&table.map, start, info) && info->start == start && kinds & 1u << info->kind;
-	if (found)
+	if (found) {
 		vgpu_range_remove(&table.map, start, NULL);
+		atomic_fetch_add_explicit(&table.removals, 1, memory_order_release);
+	}
 	unlock();
 	return found;
 }
@@ -111,6 +114,7 @@ void vgpu_memory_drop(const struct vgpu_context *ctx)
 		if (info.context != ctx->wire || info.kind == VGPU_RANGE_REGISTERED)
 			continue;
 		vgpu_range_remove(&table.map, info.start, NULL);
+		atomic_fetch_add_explicit(&table.removals, 1, memory_order_release);
 		if (info.kind == VGPU_RANGE_PINNED || info.kind == VGPU_RANGE_MANAGED)
 			vgpu_arena_free(&vgpu_arena, (void *)(uintptr_t)info.start);
 	}
@@ -130,13 +134,40 @@ enum vgpu_place vgpu_memory_place(uint64_t address)
 	return vgpu_memory_find(address, &info) && 1u << info.kind & DEVICE_KINDS ? VGPU_PLACE_DEVICE : VGPU_PLACE_HOST;
 }
 
+/* The two ranges that this thread's last copies used: found again without the table's lock. */
+static __thread struct {
+	uint32_t removals[2], next;
+	uint64_t start[2], size[2];
+} recent __attribute__((tls_model("initial-exec")));
+
+static bool is_recent(uint64_t address, uint64_t bytes)
+{
+	uint32_t i, removals = atomic_load_explicit(&table.removals, memory_order_acquire);
+
+	for (i = 0; i < 2; i++)
+		if (recent.removals[i] == removals && address - recent.start[i] < recent.size[i] &&
+		    bytes <= recent.size[i] - (address - recent.start[i]))
+			return true;
+	return false;
+}
+
 CUresult vgpu_memory_check(uint64_t address, uint64_t bytes)
 {
 	struct vgpu_range_info info;
+	uint32_t i, removals;
 
+	if (is_recent(address, bytes))
+		return CUDA_SUCCESS;
+	removals = atomic_load_explicit(&table.removals, memory_order_acquire);
 	if (!vgpu_memory_find(address, &info) || info.kind == VGPU_RANGE_REGISTERED)
 		return CUDA_ERROR_INVALID_VALUE;
-	return bytes <= info.start + info.size - address ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+	if (bytes > info.start + info.size - address)
+		return CUDA_ERROR_INVALID_VALUE;
+	i = recent.next++ & 1;
+	recent.removals[i] = removals;
+	recent.start[i] = info.start;
+	recent.size[i] = info.size;
+	return CUDA_SUCCESS;
 }
 
 /* ---- arena ---- */
