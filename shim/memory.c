@@ -16,6 +16,7 @@
 #include "call.h"
 #include "channel.h"
 #include "context.h"
+#include "crew.h"
 #include "log.h"
 #include "session.h"
 #include "stray.h"
@@ -23,6 +24,7 @@
 
 #define BACKEND_CUDA	1u		/* struct vgpu_channel_ctl, backend */
 #define KEEP_SHARED	8u		/* of a memory with other channels at most this part is kept unused */
+#define TOUCH_BYTES	(1ull << 20)	/* at a time; extents are whole multiples of it */
 #define STEP_BYTES	(8ull << 20)	/* registered at once for small blocks of pinned memory */
 #define STEP_SHARE	16u		/* and no larger part of the arena */
 
@@ -187,15 +189,42 @@ static int send_extents(uint16_t op, uint32_t first, uint32_t count, struct vgpu
 
 _Static_assert(sizeof(struct vgpu_args_arena_register) == sizeof(struct vgpu_args_arena_unregister), "one shape");
 
+/* Pages of new extents, made by several threads from the end on while the driver registers them from the start. */
+struct touch {
+	uint8_t *at;
+	uint64_t bytes;
+	_Atomic uint64_t done;
+};
+
+static void touch_pages(void *job)
+{
+	struct touch *t = job;
+	uint64_t done;
+
+	/* Where it cannot be had, the driver and page faults do it. */
+	while ((done = atomic_fetch_add_explicit(&t->done, TOUCH_BYTES, memory_order_relaxed)) < t->bytes)
+		if (madvise(t->at + t->bytes - done - TOUCH_BYTES, TOUCH_BYTES, MADV_POPULATE_WRITE))
+			return;
+}
+
+static void touch_extents(uint32_t first, uint32_t count)
+{
+	struct touch t = { .at = vgpu_arena.base + (uint64_t)first * vgpu_arena.extent_size,
+			   .bytes = (uint64_t)count * vgpu_arena.extent_size };
+
+	if (vgpu_session.channel->ctl.backend == BACKEND_CUDA)
+		vgpu_crew_run(touch_pages, &t, t.bytes > 16 * TOUCH_BYTES ? vgpu_crew_size() - 1 : 0);
+}
+
 /* The driver may refuse: more than may be locked, for example. That is the caller's to know, so it is waited for. */
 static int claimed(uint32_t first, uint32_t count)
 {
-	uint8_t *at = vgpu_arena.base + (uint64_t)first * vgpu_arena.extent_size;
 	struct vgpu_call c;
 	CUresult r;
 
 	if (send_extents(VGPU_OP_arena_register, first, count, &c, VGPU_CALL_REPLY))
 		return -1;
+	touch_extents(first, count);
 	r = vgpu_call_wait(&c);
 	vgpu_call_end(&c);
 	if (r) {
@@ -203,9 +232,6 @@ static int claimed(uint32_t first, uint32_t count)
 			  (unsigned long long)count * vgpu_arena.extent_size >> 20, (int)r);
 		return -1;
 	}
-	/* The pages are there; this process would find them one fault at a time. Where that cannot be had it does. */
-	if (vgpu_session.channel->ctl.backend == BACKEND_CUDA)
-		madvise(at, (size_t)count * vgpu_arena.extent_size, MADV_POPULATE_WRITE);
 	return 0;
 }
 
