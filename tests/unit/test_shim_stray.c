@@ -18,9 +18,9 @@
 #include "shim_fake.h"
 
 #define PAGE	4096ull
-/* Where nothing lies, and ThreadSanitizer permits memory. */
-#define OFFER	0x001000000000ull
-#define STRAY	0x002000000000ull
+/* Where nothing lies, and the sanitizers permit memory. */
+#define OFFER	0x7e8100000000ull
+#define STRAY	0x7e8200000000ull
 
 static void *take(uint64_t at)
 {
