@@ -4,6 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 [ "${VGPU_TEST_DEVICE:-soft}" = soft ] && mediator_options=(--memory-limit 1G)
 mediator_up
+[ "$(status .pool.worker_resident)" -gt $((1 << 20)) ] || fail "the status does not say what a ready worker costs"
 start owner "$programs/peek" secret 64
 owner=$started
 soon 20 says owner 'secret at' || fail "the owner did not start"

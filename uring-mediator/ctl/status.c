@@ -19,6 +19,9 @@ static void show_device(struct json_object *status)
 		       get_text(d, "asked"));
 	printf("pool        %s ready, %s starting, target %s\n", show_count(get_number(p, "ready")),
 	       show_count(get_number(p, "starting")), show_count(get_number(p, "target")));
+	if (get_number(p, "worker_resident"))
+		printf("            a ready worker has %s of the host's memory\n",
+		       show_bytes(get_number(p, "worker_resident")));
 	if (failure[0])
 		printf("            %s starts failed in a row, the last: %s\n",
 		       show_count(get_number(p, "failures")), failure);

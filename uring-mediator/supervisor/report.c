@@ -4,6 +4,7 @@
  * docs/protocol.md describes its keys.
  */
 #include <json-c/json.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "alloc.h"
@@ -176,10 +177,31 @@ static struct json_object *device_json(const struct pool *pool, const struct con
 	return o;
 }
 
+/*
+ * Memory of this host that a worker occupies, bytes, shared pages too; 0: not known. statm is open to everybody, what
+ * would tell shared from own is not: a worker is not dumpable.
+ */
+static uint64_t worker_resident(pid_t pid)
+{
+	unsigned long long pages = 0;
+	char path[48];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
+	f = fopen(path, "re");
+	if (f && fscanf(f, "%*u %llu", &pages) != 1)
+		pages = 0;
+	if (f)
+		fclose(f);
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 static struct json_object *pool_json(const struct pool *pool, const struct config *c)
 {
 	struct json_object *o = json_object_new_object();
+	pid_t one = list_empty(&pool->ready) ? 0 : container_of(pool->ready.next, struct worker, link)->pid;
 
+	add_number(o, "worker_resident", one ? worker_resident(one) : 0);
 	add_number(o, "target", c->pool);
 	add_number(o, "ready", pool->ready_count);
 	add_number(o, "starting", pool->starting_count);

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Loads damaged module images by the hundred: images FILE... Each file is PTX; it is tried as it is, cut, with bytes
+ * changed, and inside a fat binary with a damaged header. Whatever loads is unloaded. Exit status: 0 if every call
+ * returned, the undamaged files loaded, and the driver still works at the end; 1 if not.
+ */
+#include "program.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#define VARIANTS 40
+
+static uint32_t seed = 7;
+static unsigned int loaded, refused, lost;
+
+static uint32_t next(void)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 17;
+	seed ^= seed << 5;
+	return seed;
+}
+
+static CUresult try(const void *image)
+{
+	CUmodule m;
+	CUresult r = cuModuleLoadData(&m, image);
+
+	if (!r) {
+		loaded++;
+		r = cuModuleUnload(m);
+		return r;
+	}
+	refused++;
+	if (r == CUDA_ERROR_DEVICE_UNAVAILABLE || r == CUDA_ERROR_UNKNOWN)
+		lost++;
+	return r;
+}
+
+static char *contents(const char *path, size_t *size)
+{
+	static char text[1 << 20];
+	FILE *f = fopen(path, "re");
+
+	if (!f) {
+		perror(path);
+		exit(2);
+	}
+	*size = fread(text, 1, sizeof(text) - 1, f);
+	fclose(f);
+	text[*size] = 0;
+	return text;
+}
+
+/* A text stays a text: no NUL is put in. */
+static void damage(char *text, size_t size)
+{
+	for (uint32_t n = 1 + next() % 8; n; n--) {
+		size_t at = next() % size, other = next() % size;
+
+		switch (next() % 3) {
+		case 0:
+			text[at] = (char)(1 + next() % 255);
+			break;
+		case 1:
+			text[at] = text[other];
+			break;
+		default:
+			memmove(text + at, text + other, size - (at > other ? at : other));
+			break;
+		}
+	}
+}
+
+/* A header as nvcc writes it around PTX, then one byte of the headers changed. */
+static void fat(const char *text, size_t size)
+{
+	static uint8_t image[(1 << 20) + 128];
+	uint64_t payload = (size + 1 + 7) & ~7ull, all = payload + 64;
+	uint32_t magic = 0xba55ed50, header = 64;
+	uint16_t version = 1, fixed = 16, kind = 1, entry_version = 0x0101;
+	uint32_t arch = 70;
+
+	memset(image, 0, 80 + payload);
+	memcpy(image, &magic, 4);
+	memcpy(image + 4, &version, 2);
+	memcpy(image + 6, &fixed, 2);
+	memcpy(image + 8, &all, 8);
+	memcpy(image + 16, &kind, 2);
+	memcpy(image + 18, &entry_version, 2);
+	memcpy(image + 20, &header, 4);
+	memcpy(image + 24, &payload, 8);
+	memcpy(image + 16 + 28, &arch, 4);
+	memcpy(image + 80, text, size);
+	for (int i = 0; i < VARIANTS; i++) {
+		/* Not the sizes: a native driver believes them, and so the guest library has to read as far. */
+		uint32_t at = 16 + next() % 64;
+		uint8_t old = image[at];
+
+		if (at >= 20 && at < 32)
+			continue;
+		image[at] = (uint8_t)next();
+		try(image);
+		image[at] = old;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static char copy[1 << 20];
+	CUdeviceptr p;
+	size_t size;
+
+	program_open("images");
+	for (int i = 1; i < argc; i++) {
+		const char *text = contents(argv[i], &size);
+
+		CHECK(try(text));
+		for (int k = 0; k < VARIANTS; k++) {
+			memcpy(copy, text, size + 1);
+			if (k % 4 == 0)
+				copy[next() % size] = 0;
+			else
+				damage(copy, size);
+			try(copy);
+		}
+		fat(text, size);
+	}
+	CHECK(cuMemAlloc(&p, 64));
+	CHECK(cuMemsetD32(p, 1, 16));
+	CHECK(cuCtxSynchronize());
+	printf("images: %u loaded, %u refused\n", loaded, refused);
+	return lost || loaded < (unsigned int)argc - 1 || refused < 100;
+}
