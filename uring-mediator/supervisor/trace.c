@@ -97,6 +97,12 @@ static struct json_object *report_list(struct supervisor *sup)
 	return o;
 }
 
+/* Device times are written later than the rest: a copy may have caught only one of the two. */
+static bool timed(const struct vgpu_trace_record *r)
+{
+	return r->flags & VGPU_TRACE_TIMED && r->device_begin && r->device_end;
+}
+
 static struct json_object *record_json(const struct vgpu_trace_record *r)
 {
 	struct json_object *o = json_object_new_object();
@@ -110,19 +116,19 @@ static struct json_object *record_json(const struct vgpu_trace_record *r)
 	add_number(o, "bytes", r->bytes);
 	add_number(o, "stream", r->stream);
 	json_object_object_add(o, "result", json_object_new_int(r->result));
-	if (r->flags & VGPU_TRACE_TIMED && r->device_end) {
+	if (timed(r)) {
 		add_number(o, "device_begin", r->device_begin);
 		add_number(o, "device_end", r->device_end);
 	}
 	return o;
 }
 
-/* Device times come later than the rest: a record that has none yet is worth waiting for, though not for ever. */
+/* A record whose device times are to come is worth waiting for, though not for ever. */
 static bool ripe(const struct vgpu_trace_record *r)
 {
 	struct timespec now;
 
-	if (!(r->flags & VGPU_TRACE_TIMED) || r->device_end)
+	if (!(r->flags & VGPU_TRACE_TIMED) || timed(r))
 		return true;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec - r->done > PATIENCE_NS;
