@@ -20,7 +20,7 @@
 static struct {
 	pthread_mutex_t lock;
 	struct vgpu_staging slot[VGPU_STAGING_SLOTS];
-	uint32_t next;		/* behind the slot given out last */
+	uint64_t uses;		/* slots given out so far */
 } staging = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 uint64_t vgpu_staging_offset(const struct vgpu_staging *slot)
@@ -65,22 +65,23 @@ void vgpu_staging_ahead(void)
  */
 static struct vgpu_staging *pick(bool done)
 {
-	uint32_t i, from = done ? 0 : staging.next;
-	struct vgpu_staging *s;
+	struct vgpu_staging *s, *best = NULL;
+	uint32_t i;
 
-	for (i = 0; i < VGPU_STAGING_SLOTS; i++) {
-		s = &staging.slot[(from + i) % VGPU_STAGING_SLOTS];
+	for (i = 0; i < VGPU_STAGING_SLOTS && !(best && done); i++) {
+		s = &staging.slot[i];
 		if (s->held || (done && !vgpu_fence_done(s->fence)))
 			continue;
 		if (!s->memory)
 			s->memory = vgpu_arena_alloc(&vgpu_arena, vgpu_staging_bytes());
-		if (!s->memory)
-			continue;
-		s->held = 1;
-		staging.next = (from + i + 1) % VGPU_STAGING_SLOTS;
-		return s;
+		if (s->memory && (!best || s->used < best->used))
+			best = s;
 	}
-	return NULL;
+	if (best) {
+		best->held = 1;
+		best->used = ++staging.uses;
+	}
+	return best;
 }
 
 struct vgpu_staging *vgpu_staging_try(void)

@@ -20,6 +20,7 @@ struct vgpu_staging {
 	uint8_t *memory;	/* vgpu_staging_bytes() in the arena; NULL: not made yet */
 	vgpu_fence fence;	/* of the last copy out of or into it; the holder sets it before putting */
 	uint32_t held;
+	uint64_t used;		/* when it was given out last, counted in such events */
 };
 
 /* Bytes of a slot in this process: more where several threads copy and the arena is large. */
