@@ -56,7 +56,8 @@ quietly() {
 	shift
 	mkdir -p "$(dirname "$log")"
 	"$@" >"$log" 2>&1 && return 0
-	tail -n 60 "$log" >&2
+	# Without the lines of ninja that tell of success.
+	grep -vE '^\[[0-9]+/[0-9]+\]' "$log" | tail -n 40 | cut -c 1-400 >&2
 	return 1
 }
 
