@@ -14,6 +14,7 @@
 #define POLL_LEAST_NS	5000u
 #define BURST		256u	/* commands between two looks at the other descriptors */
 #define IDLES		64u	/* of so many looks at an empty ring at least one is a long one */
+#define SETTLE_NS	10000000ll	/* length of the first sleep after work: see ring.h on the doorbell */
 #define SPINS		64u	/* looks at the ring between two looks at the clock */
 
 struct loop {
@@ -23,6 +24,7 @@ struct loop {
 	uint64_t window_ns;	/* present length of a look */
 	uint64_t most_ns;
 	uint32_t idles;		/* times the ring was found empty */
+	bool settled;		/* a limited sleep has passed since the last command */
 	uint32_t trace;		/* what the guest has been told */
 };
 
@@ -141,11 +143,20 @@ static void adapt(struct loop *l, uint64_t slept_ns)
 		l->window_ns = POLL_LEAST_NS;
 }
 
+/* How long the next sleep may be, ns; negative: until something comes. */
+static int64_t sleep_limit(const struct loop *l)
+{
+	if (!l->settled)
+		return SETTLE_NS;
+	if (vgpu_timeline_outstanding(l->s))
+		return VGPU_TIMELINE_MS * 1000000ll;
+	return !l->s->sticky && vgpu_watchdog_outstanding(l->s) ? VGPU_WATCHDOG_MS * 1000000ll : -1;
+}
+
 /* Sleep until something comes. 0 or -errno of the io_uring. */
 static int sleep_now(struct loop *l)
 {
 	struct vgpu_session *s = l->s;
-	bool watch = !s->sticky && vgpu_watchdog_outstanding(s);
 	uint64_t start;
 	int ret;
 
@@ -157,8 +168,8 @@ static int sleep_now(struct loop *l)
 	atomic_store_explicit(&s->stats->state, VGPU_CONSUMER_ASLEEP, memory_order_relaxed);
 	add(&s->stats->sleeps, 1);
 	start = now_ns();
-	ret = vgpu_io_wait(l->io, vgpu_timeline_outstanding(s) ? VGPU_TIMELINE_MS * 1000000ll :
-				  watch ? VGPU_WATCHDOG_MS * 1000000ll : -1);
+	ret = vgpu_io_wait(l->io, sleep_limit(l));
+	l->settled = true;
 	announce(l, VGPU_CONSUMER_RUNNING);
 	adapt(l, now_ns() - start);
 	return ret;
@@ -198,6 +209,8 @@ enum vgpu_host_error vgpu_loop_run(struct vgpu_session *s, struct vgpu_io *io, c
 			snprintf(why, size, "%s", s->broken);
 			return VGPU_HOST_PROTOCOL;
 		}
+		if (n)
+			l.settled = false;
 		if (!n && idle(&l) < 0) {
 			snprintf(why, size, "io_uring failed");
 			return VGPU_HOST_WORKER_DIED;
