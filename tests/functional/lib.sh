@@ -5,6 +5,7 @@
 set -u
 VGPU_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 . "$VGPU_ROOT/scripts/common.sh"
+. "$VGPU_ROOT/tests/lib.sh"
 bin=$VGPU_BUILD/uring-mediator
 # The tests that source this use it.
 # shellcheck disable=SC2034
@@ -29,27 +30,6 @@ finish() {
 }
 trap finish EXIT
 trap 'exit 130' INT TERM HUP
-
-fail() {
-	echo "FAILED: $*" >&2
-	exit 1
-}
-
-# expect WHAT WANTED GOT
-expect() {
-	[ "$2" = "$3" ] || fail "$1: wanted $2, got $3"
-}
-
-# soon SECONDS COMMAND...: the command becomes true within that time.
-soon() {
-	local n=$(($1 * 10))
-	shift
-	until "$@"; do
-		n=$((n - 1))
-		[ $n -gt 0 ] || return 1
-		sleep 0.1
-	done
-}
 
 ctl() {
 	"$bin/vgpuctl" --control "$work/control.sock" "$@"

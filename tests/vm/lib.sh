@@ -7,6 +7,7 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 VGPU_ROOT=$(cd "$here/../.." && pwd)
 . "$VGPU_ROOT/scripts/common.sh"
+. "$VGPU_ROOT/tests/lib.sh"
 . "$VGPU_ROOT/scripts/kernel.sh"
 . "$VGPU_ROOT/scripts/mediator.sh"
 unset VGPU_SOCKET_PATH
@@ -39,27 +40,6 @@ trap 'exit 130' INT TERM HUP
 
 guest() {
 	"$VGPU_ROOT/dev" vm --timeout 120 "$@"
-}
-
-fail() {
-	echo "FAILED: $*" >&2
-	exit 1
-}
-
-# expect WHAT WANTED GOT
-expect() {
-	[ "$2" = "$3" ] || fail "$1: wanted $2, got $3"
-}
-
-# soon SECONDS COMMAND...: the command becomes true within that time.
-soon() {
-	local n=$(($1 * 10))
-	shift
-	until "$@"; do
-		n=$((n - 1))
-		[ $n -gt 0 ] || return 1
-		sleep 0.1
-	done
 }
 
 # ---- with a mediator ----
