@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # Everything that needs a GPU, in one go, on any machine that has one: the conformance programs on the bare driver and
-# through the mediator, the functional tests, the demonstration in a VM, the benchmarks native and mediated. Works in
-# the source tree after ./dev build, and in an unpacked bundle.
+# through the mediator, the functional tests, applications, the demonstration and an application in a VM, the benchmarks
+# native and mediated. Works in the source tree after ./dev build, and in an unpacked bundle.
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 . scripts/common.sh
@@ -12,7 +12,7 @@ usage() {
 	cat <<'EOF'
 Usage: tests/gpu/run.sh [--out DIR] [STEP...]
 
-Steps: native mediated functional vm bench (default: all, in this order).
+Steps: native mediated functional apps vm bench (default: all, in this order).
 Writes one log for each program into DIR (default: gpu-results), prints a table
 and the line "N passed, N failed, N skipped"; the status is 0 if nothing failed.
 Without a GPU every step is skipped. VGPU_STEP_SECONDS (default 300) bounds each
@@ -30,12 +30,12 @@ while [ $# -gt 0 ]; do
 		shift
 		;;
 	-h | --help) usage && exit 0 ;;
-	native | mediated | functional | vm | bench) steps+=("$1") ;;
+	native | mediated | functional | apps | vm | bench) steps+=("$1") ;;
 	*) die_usage "no step '$1'" "see tests/gpu/run.sh --help" ;;
 	esac
 	shift
 done
-[ ${#steps[@]} -gt 0 ] || steps=(native mediated functional vm bench)
+[ ${#steps[@]} -gt 0 ] || steps=(native mediated functional apps vm bench)
 mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 1
 export VGPU_TEST_KERNELS=$VGPU_ROOT/tests/kernels VGPU_TEST_DEVICE=cuda
 passed=0 failed=0 skipped=0
@@ -88,8 +88,18 @@ run_functional() {
 	done
 }
 
+# Each application is a step of its own.
+run_apps() {
+	local app
+	for app in $(tests/apps/run.sh --names); do
+		step "app-$app" tests/apps/run.sh --out "$out/apps" "$app"
+		grep ' ms ' "$out/app-$app.log"
+	done
+}
+
 run_vm() {
 	step demo ./dev demo --device cuda
+	VGPU_STEP_SECONDS=${VGPU_VM_SECONDS:-1500} step torch-in-a-vm tests/apps/vm.sh --device cuda torch_train
 }
 
 run_bench() {
