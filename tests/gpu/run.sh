@@ -86,6 +86,8 @@ run_functional() {
 	for t in two_processes fault_isolation worker_killed mediator_killed client_killed collision verify isolation peek images; do
 		step "$t" "tests/functional/$t.sh"
 	done
+	step worker-cost tests/gpu/worker_cost.sh --json "$out/worker-cost.json"
+	cat "$out/worker-cost.log"
 }
 
 # Each application is a step of its own.
