@@ -101,6 +101,8 @@ run_apps() {
 
 run_vm() {
 	step demo ./dev demo --device cuda
+	step vm-conformance tests/vm/vm_conformance.sh
+	step vm-guest-killed tests/vm/vm_guest_killed.sh
 	VGPU_STEP_SECONDS=${VGPU_VM_SECONDS:-1500} step torch-in-a-vm tests/apps/vm.sh --device cuda torch_train
 }
 

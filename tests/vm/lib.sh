@@ -39,7 +39,7 @@ trap finish EXIT
 trap 'exit 130' INT TERM HUP
 
 guest() {
-	"$VGPU_ROOT/dev" vm --timeout 120 "$@"
+	"$VGPU_ROOT/dev" vm --timeout "${VGPU_GUEST_SECONDS:-120}" "$@"
 }
 
 # ---- with a mediator ----
@@ -47,9 +47,9 @@ guest() {
 # shellcheck disable=SC2034 # used by the tests
 programs=$VGPU_BUILD/tests/programs
 
-# The soft device, so that the test means the same on every machine.
+# The soft device, so that the test means the same on every machine, unless another one is asked for.
 mediator() {
-	mediator_start "$work" --device soft --log-level info
+	mediator_start "$work" --device "${VGPU_TEST_DEVICE:-soft}" --log-level info
 }
 
 # device_guest OPTION... -- COMMAND...: a guest with the device, connected to that mediator.
