@@ -21,6 +21,7 @@
 #include "session.h"
 #include "stray.h"
 #include "thread.h"
+#include "virtual.h"
 
 #define BACKEND_CUDA	1u		/* struct vgpu_channel_ctl, backend */
 #define KEEP_SHARED	8u		/* of a memory with other channels at most this part is kept unused */
@@ -165,6 +166,8 @@ CUresult vgpu_memory_check(uint64_t address, uint64_t bytes)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (bytes > info.start + info.size - address)
 		return CUDA_ERROR_INVALID_VALUE;
+	if (info.kind == VGPU_RANGE_RESERVED)
+		return vgpu_virtual_covers(address, bytes) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 	i = recent.next++ & 1;
 	recent.removals[i] = removals;
 	recent.start[i] = info.start;
@@ -351,21 +354,4 @@ CUresult cuMemGetAddressRange_v2(CUdeviceptr *base, size_t *size, CUdeviceptr dp
 	if (size)
 		*size = info.size;
 	return CUDA_SUCCESS;
-}
-
-CUresult cuMemAddressReserve(CUdeviceptr *ptr, size_t size, size_t alignment, CUdeviceptr addr, unsigned long long flags)
-{
-	CUresult r = vgpu_remote_cuMemAddressReserve(ptr, size, alignment, addr, flags);
-
-	return r ? r : vgpu_memory_add(VGPU_RANGE_RESERVED, *ptr, size, 0);
-}
-
-CUresult cuMemAddressFree(CUdeviceptr ptr, size_t size)
-{
-	struct vgpu_range_info info;
-	CUresult r = vgpu_remote_cuMemAddressFree(ptr, size);
-
-	if (!r)
-		vgpu_memory_remove(ptr, 1u << VGPU_RANGE_RESERVED, &info);
-	return r;
 }

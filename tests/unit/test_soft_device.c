@@ -227,7 +227,8 @@ static void ranges_cover_memory(void **state)
 	CUdeviceptr p;
 
 	(void)state;
-	assert_int_equal(vgpu_soft_ranges(&r, 1), 1);
+	/* The device's memory, and addresses to map memory at. */
+	assert_int_equal(vgpu_soft_ranges(&r, 1), 2);
 	assert_int_equal(vgpu_soft_configure(&(struct vgpu_soft_config){ 0 }), -16 /* EBUSY */);
 	ok(cuCtxCreate_v2(&ctx, 0, 0));
 	ok(cuMemAlloc_v2(&p, 3 << 20));

@@ -16,6 +16,8 @@ void soft_fill_primary(struct vgpu_driver *d);
 void soft_fill_memory(struct vgpu_driver *d);
 void soft_fill_host_memory(struct vgpu_driver *d);
 void soft_fill_pointer(struct vgpu_driver *d);
+void soft_fill_physical(struct vgpu_driver *d);
+void soft_fill_space(struct vgpu_driver *d);
 void soft_fill_pool(struct vgpu_driver *d);
 void soft_fill_copy(struct vgpu_driver *d);
 void soft_fill_copy_3d(struct vgpu_driver *d);

@@ -14,8 +14,10 @@
 #include "calls.h"
 #include "context.h"
 #include "device.h"
+#include "space.h"
 
 #define DEFAULT_MEMORY (4ull << 30)
+#define SPACE_FACTOR 16 /* bytes of address space to map memory into, for each byte of a device */
 #define MAX_MEMORY (1ull << 40)
 
 struct soft_device soft_devices[SOFT_MAX_DEVICES];
@@ -103,6 +105,8 @@ int soft_start(void)
 			soft_devices[i].ordinal = (int)i;
 			rc = soft_heap_init(&soft_devices[i].heap, base_address(i), soft_config.memory, 512);
 		}
+		if (!rc)
+			rc = soft_space_init(base_address(SOFT_MAX_DEVICES), soft_config.memory * SPACE_FACTOR);
 		started = !rc;
 	}
 	pthread_mutex_unlock(&lock);
@@ -119,7 +123,9 @@ int vgpu_soft_ranges(struct vgpu_range *out, int max)
 		out[i].start = soft_devices[i].heap.base;
 		out[i].size = soft_devices[i].heap.span;
 	}
-	return (int)soft_config.devices;
+	if (i < max)
+		out[i] = soft_space_range();
+	return (int)soft_config.devices + 1;
 }
 
 struct soft_device *soft_device_get(CUdevice ordinal)

@@ -19,6 +19,8 @@ static void fill(void)
 	soft_fill_host_memory(&table);
 	soft_fill_pointer(&table);
 	soft_fill_pool(&table);
+	soft_fill_physical(&table);
+	soft_fill_space(&table);
 	soft_fill_copy(&table);
 	soft_fill_copy_3d(&table);
 	soft_fill_fill(&table);

@@ -18,6 +18,7 @@ enum soft_kind {
 	SOFT_FUNCTION = 1 << 4,
 	SOFT_KERNEL = 1 << 5,
 	SOFT_POOL = 1 << 6,
+	SOFT_PHYSICAL = 1 << 7,
 };
 
 struct soft_context;

@@ -379,6 +379,26 @@ uint64_t soft_heap_sum(struct soft_heap *h, uint32_t mask, uint32_t tag)
 	return sum;
 }
 
+int soft_heap_charge(struct soft_heap *h, uint64_t bytes)
+{
+	int rc = -ENOMEM;
+
+	pthread_rwlock_wrlock(&h->lock);
+	if (bytes <= h->limit - h->used) {
+		h->used += bytes;
+		rc = 0;
+	}
+	pthread_rwlock_unlock(&h->lock);
+	return rc;
+}
+
+void soft_heap_uncharge(struct soft_heap *h, uint64_t bytes)
+{
+	pthread_rwlock_wrlock(&h->lock);
+	h->used -= bytes;
+	pthread_rwlock_unlock(&h->lock);
+}
+
 uint64_t soft_heap_used(struct soft_heap *h)
 {
 	uint64_t used;

@@ -67,6 +67,9 @@ int soft_heap_retag(struct soft_heap *h, uint64_t start, uint32_t from, uint32_t
 void soft_heap_free_tagged(struct soft_heap *h, uint32_t mask, uint32_t tag);
 /* Bytes asked for in all blocks whose tag, under @mask, is @tag. */
 uint64_t soft_heap_sum(struct soft_heap *h, uint32_t mask, uint32_t tag);
+/* Counts @bytes that lie elsewhere as given out, if the limit allows (-ENOMEM), and no longer. */
+int soft_heap_charge(struct soft_heap *h, uint64_t bytes);
+void soft_heap_uncharge(struct soft_heap *h, uint64_t bytes);
 /* Bytes given out. */
 uint64_t soft_heap_used(struct soft_heap *h);
 

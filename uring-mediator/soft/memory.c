@@ -8,6 +8,7 @@
 #include "context.h"
 #include "memory.h"
 #include "pool.h"
+#include "space.h"
 
 #define PITCH_ALIGN 512
 
@@ -23,7 +24,7 @@ static struct soft_device *device_at(uint64_t addr)
 
 bool soft_memory_is_device(uint64_t addr)
 {
-	return device_at(addr);
+	return device_at(addr) || soft_space_owns(addr);
 }
 
 bool soft_memory_find(uint64_t addr, struct soft_region *out)
@@ -31,6 +32,8 @@ bool soft_memory_find(uint64_t addr, struct soft_region *out)
 	struct soft_device *d = device_at(addr);
 	struct soft_block b;
 
+	if (soft_space_owns(addr))
+		return soft_space_find(addr, out);
 	if (!d)
 		return soft_host_find(addr, out);
 	if (!soft_heap_find(&d->heap, addr, &b))
@@ -42,7 +45,16 @@ bool soft_memory_find(uint64_t addr, struct soft_region *out)
 
 bool soft_memory_covers(uint64_t addr, uint64_t size, struct soft_region *out)
 {
-	return soft_memory_find(addr, out) && size <= out->size - (addr - out->start);
+	struct soft_region next;
+	uint64_t room;
+
+	if (!soft_memory_find(addr, out))
+		return false;
+	room = out->size - (addr - out->start);
+	for (next = *out; room < size && next.tag & SOFT_TAG_MAPPED; room += next.size)
+		if (!soft_space_find(next.start + next.size, &next))
+			return false;
+	return room >= size;
 }
 
 bool soft_memory_known_host(uint64_t addr, uint64_t size)
@@ -134,7 +146,7 @@ static CUresult soft_cuMemFree_v2(CUdeviceptr dptr)
 	if (rc || !dptr)
 		return rc;
 	if (!soft_memory_find(dptr, &r) || r.start != dptr || r.kind != SOFT_MEM_DEVICE ||
-	    r.tag & (SOFT_TAG_MODULE | SOFT_TAG_FREEING))
+	    r.tag & (SOFT_TAG_MODULE | SOFT_TAG_MAPPED | SOFT_TAG_FREEING))
 		return CUDA_ERROR_INVALID_VALUE;
 	owner = soft_context_at(r.context);
 	soft_context_drain(owner ? owner : ctx, -1);

@@ -22,6 +22,7 @@ enum soft_memory_kind { SOFT_MEM_DEVICE, SOFT_MEM_HOST, SOFT_MEM_REGISTERED };
 #define SOFT_TAG_POOL 0x200u    /* from a memory pool: freed in stream order too */
 #define SOFT_TAG_MODULE 0x400u  /* a module's variable: not the application's to free */
 #define SOFT_TAG_FREEING 0x800u /* cuMemFreeAsync was called */
+#define SOFT_TAG_MAPPED 0x1000u /* by cuMemMap: not to be freed either */
 #define SOFT_TAG_HOST_FLAGS 16  /* shift: flags of cuMemHostAlloc */
 
 struct soft_region {
@@ -35,7 +36,7 @@ struct soft_region {
 
 /* The region around @addr. Any thread; constant time for allocations. */
 bool soft_memory_find(uint64_t addr, struct soft_region *out);
-/* Whether all of [addr, addr + size) lies in one region. */
+/* Whether all of [addr, addr + size) lies in one region, or in adjoining mappings; *out is the first. */
 bool soft_memory_covers(uint64_t addr, uint64_t size, struct soft_region *out);
 /* The same for host memory, which may have been registered in pieces side by side. */
 bool soft_memory_known_host(uint64_t addr, uint64_t size);

@@ -188,7 +188,8 @@ static CUresult soft_cuMemFreeAsync(CUdeviceptr dptr, CUstream stream)
 
 	if (rc)
 		return rc;
-	if (!soft_memory_find(dptr, &r) || r.start != dptr || r.kind != SOFT_MEM_DEVICE || r.tag & SOFT_TAG_MODULE)
+	if (!soft_memory_find(dptr, &r) || r.start != dptr || r.kind != SOFT_MEM_DEVICE ||
+	    r.tag & (SOFT_TAG_MODULE | SOFT_TAG_MAPPED))
 		return CUDA_ERROR_INVALID_VALUE;
 	rc = soft_stream_of(ctx, stream, &s);
 	if (rc)

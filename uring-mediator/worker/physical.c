@@ -85,6 +85,21 @@ CUresult vgpu_handle_cuMemRelease(struct vgpu_session *s, struct vgpu_request *r
 	return r;
 }
 
+/* The driver's handle may be an old one or new: in the session it is one more user of the same memory. */
+CUresult vgpu_handle_cuMemRetainAllocationHandle(struct vgpu_session *s, struct vgpu_request *rq)
+{
+	const struct vgpu_args_cuMemRetainAllocationHandle *a = rq->args;
+	const struct vgpu_mem_range *m = vgpu_ranges_find(&s->ranges, a->addr);
+	struct vgpu_physical *p = m && m->kind == VGPU_RANGE_MAPPED ? (struct vgpu_physical *)(uintptr_t)m->owner : NULL;
+	CUresult r = p ? vgpu_default_cuMemRetainAllocationHandle(s, rq) : CUDA_ERROR_INVALID_VALUE;
+
+	if (r)
+		return r;
+	vgpu_handles_find(&s->handles, VGPU_HANDLE_MEMGENERIC, a->handle)->aux = (uint64_t)(uintptr_t)p;
+	p->users++;
+	return CUDA_SUCCESS;
+}
+
 CUresult vgpu_handle_cuMemMap(struct vgpu_session *s, struct vgpu_request *rq)
 {
 	const struct vgpu_args_cuMemMap *a = rq->args;
