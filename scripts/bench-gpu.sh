@@ -10,7 +10,7 @@ set -u
 usage() {
 	cat <<'EOF'
 Usage: ./dev bench --gpu [--out DIR] [--rounds N] [--quick] [--baseline DIR]
-                         [--device cuda|soft] [--as-built]
+                         [--device cuda|soft] [--as-built] [--update-docs]
 
 Measures operations of the CUDA driver API on this machine's driver and through
 a mediator, alternating, and prints medians with their spread, the ratio, and
@@ -20,27 +20,37 @@ kernels as DIR/overlap-trace.json (default: bench-gpu/ in the build folder).
 Takes about a minute. --quick only tries whether it works. --baseline DIR compares with
 the libcuda.so.1 in DIR instead of the driver's. --as-built takes what lies in
 the build folder; else everything is built with optimisation first.
+--update-docs writes the table into docs/PERFORMANCE.md;
+./dev bench --gpu --update-docs-from FILE does that with the bench-gpu.json of
+another machine, and measures nothing.
 
 Exit status: 0 measured, whatever the figures; 1 something broke; 2 wrong usage;
 77 there is no GPU here.
 EOF
 }
 
-out='' rounds=3 baseline='' device=cuda as_built=$VGPU_BUNDLE options=()
+# exec_update FILE: its table goes into docs/PERFORMANCE.md.
+exec_update() {
+	exec "$(python)" "$VGPU_ROOT/bench/report" gpu --update-docs "$VGPU_ROOT/docs/PERFORMANCE.md" "$1"
+}
+
+out='' update='' rounds=3 baseline='' device=cuda as_built=$VGPU_BUNDLE options=()
 while [ $# -gt 0 ]; do
 	case $1 in
-	--out | --rounds | --baseline | --device)
+	--out | --rounds | --baseline | --device | --update-docs-from)
 		[ $# -gt 1 ] || die_usage "$1 needs a value" "see ./dev bench --gpu --help"
 		case $1 in
 		--out) out=$2 ;;
 		--rounds) rounds=$2 ;;
 		--baseline) baseline=$2 ;;
 		--device) device=$2 ;;
+		--update-docs-from) exec_update "$2" ;;
 		esac
 		shift
 		;;
 	--quick) options+=(--quick) ;;
 	--as-built) as_built=yes ;;
+	--update-docs) update=yes ;;
 	-h | --help) usage && exit 0 ;;
 	*) die_usage "bench --gpu does not know '$1'" "see ./dev bench --gpu --help" ;;
 	esac
@@ -111,8 +121,9 @@ about() {
 		--arg memory "$(awk '/^MemTotal/ { print $2 }' /proc/meminfo)" \
 		--arg driver "$(sed -n 's/^NVRM version: *//p' /proc/driver/nvidia/version 2>/dev/null)" \
 		--arg gpus "$(nvidia-smi -L 2>/dev/null | sed 's/ (UUID.*//')" \
-		--arg vgpu "$("$VGPU_BUILD/uring-mediator/vgpuctl" --version)" --arg date "$(date -u +%FT%TZ)" '{
-			date: $date, vgpu: $vgpu, transport: "unix",
+		--arg vgpu "$("$VGPU_BUILD/uring-mediator/vgpuctl" --version)" --arg date "$(date -u +%FT%TZ)" \
+		--arg revision "$(revision)" '{
+			date: $date, vgpu: $vgpu, revision: $revision, transport: "unix",
 			machine: {cpu: $cpu, cpus: ($cpus | tonumber), memory_kib: ($memory | tonumber), kernel: $kernel,
 				  load_before: ($load | tonumber)},
 			gpus: ($gpus | split("\n")), driver: $driver
@@ -121,7 +132,7 @@ about() {
 
 table() {
 	jq -r '"\(.device), CUDA \(.cuda / 1000 | floor).\(.cuda % 1000 / 10 | floor), driver: \(.driver)",
-		"\(.machine.cpu), \(.machine.cpus) CPUs, Linux \(.machine.kernel), \(.vgpu), unix transport",
+		"\(.machine.cpu), \(.machine.cpus) CPUs, Linux \(.machine.kernel), \(.vgpu) (\(.revision)), unix transport",
 		"\(.rounds) rounds of \(.repetitions) repetitions, in turns; median (least .. most), microseconds",
 		"large: \(.large_bytes / 1048576) MiB; pieces: \(.pieces) of \(.piece_bytes / 1024) KiB, kernel of \(.overlap_loops) rounds"
 		' "$out/bench-gpu.json"
@@ -155,3 +166,4 @@ jq -n --argjson about "$about" --argjson trace "$trace" --slurpfile native <(cat
 	--slurpfile mediated <(cat "$dir"/mediated.*.json) -f "$VGPU_ROOT/scripts/bench-gpu.jq" >"$out/bench-gpu.json" ||
 	die "the reports cannot be joined"
 table | tee "$out/bench-gpu.txt"
+[ -z "$update" ] || exec_update "$out/bench-gpu.json"

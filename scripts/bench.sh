@@ -2,23 +2,40 @@
 # SPDX-License-Identifier: MIT
 #
 # ./dev bench: every program bench_* of an optimised build, over the unix transport, against a
-# mediator of its own.
+# mediator of its own. With --report by bench/report, which runs them and writes what they found.
 set -u
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 usage() {
 	cat <<'EOF'
 Usage: ./dev bench [--device auto|cuda|soft] [NAME...] [-- OPTION...]
+       ./dev bench --report DIR [--quick] [--repetitions N] [--update-docs] [NAME...]
+       ./dev bench --compare DIR DIR
+       ./dev bench --rewrite DIR [--update-docs]
        ./dev bench --gpu [OPTION...]
 
 Builds everything with optimisation into build-release/, starts a mediator, and
 runs the benchmarks over the unix transport: all of them, or those named (NAME
 for bench_NAME). Options after -- go to each benchmark, for example
 --benchmark_filter=REGEX. On a machine without a GPU the soft device computes;
-what it measures then is the path, not the computing.
+what it measures then is the path, not the computing. --as-built takes what lies
+in the build folder.
+
+--report writes a report into DIR: the results as JSON and CSV, pictures as PNG
+and SVG, report.md and report.html. Each benchmark is repeated N times (9);
+--quick repeats 3 times for 10 ms each, which only shows that it works.
+--update-docs puts it into docs/PERFORMANCE.md, too. --rewrite makes the report
+in DIR again from its raw results, which may come from another machine.
+Packages that this needs are installed (packages-report.txt).
+
+--compare says which benchmarks of the second report differ from the first, by
+the medians and a Mann-Whitney U test.
 
 With --gpu it compares this machine's driver with the mediator, operation by
 operation: see ./dev bench --gpu --help.
+
+Exit status: 0 done; 1 something failed; 2 wrong usage; 3 compared, and
+something is slower.
 EOF
 }
 
@@ -26,15 +43,27 @@ if [ "${1:-}" = --gpu ]; then
 	shift
 	exec "$VGPU_ROOT/scripts/bench-gpu.sh" "$@"
 fi
-device=auto
-benches=()
+device=auto benches=() as_built=$VGPU_BUNDLE report='' rewrite='' compare=() repetitions=9 seconds=0.1 update=()
 while [ $# -gt 0 ]; do
 	case $1 in
-	--device)
-		[ $# -gt 1 ] || die_usage "--device needs a value" "see ./dev bench --help"
-		device=$2
+	--device | --report | --repetitions | --rewrite | --compare)
+		[ $# -gt 1 ] || die_usage "$1 needs a value" "see ./dev bench --help"
+		case $1 in
+		--device) device=$2 ;;
+		--report) report=$2 ;;
+		--repetitions) repetitions=$2 ;;
+		--rewrite) rewrite=$2 ;;
+		--compare)
+			[ $# -gt 2 ] || die_usage "--compare needs two directories" "see ./dev bench --help"
+			compare=("$2" "$3")
+			shift
+			;;
+		esac
 		shift
 		;;
+	--quick) repetitions=3 seconds=0.01 ;;
+	--as-built) as_built=yes ;;
+	--update-docs) update=(--update-docs "$VGPU_ROOT/docs/PERFORMANCE.md") ;;
 	-h | --help) usage && exit 0 ;;
 	--) shift && break ;;
 	-*) die_usage "bench does not know '$1'" "see ./dev bench --help" ;;
@@ -42,12 +71,32 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
+[[ $repetitions =~ ^[1-9][0-9]?$ ]] || die_usage "--repetitions: '$repetitions' is not a number from 1 to 99"
+[ ${#update[@]} -eq 0 ] || [ -n "$report$rewrite" ] || die_usage "--update-docs needs --report or --rewrite"
 
-[ -n "$VGPU_BUNDLE" ] || VGPU_BUILD=$VGPU_ROOT/build-release
+# report_tool ARGUMENT...: bench/report with its packages.
+report_tool() {
+	"$(python)" "$VGPU_ROOT/bench/report" "$@"
+}
+
+if [ -n "$report$rewrite${compare[*]+yes}" ] && [ -z "$as_built" ]; then
+	"$VGPU_ROOT/scripts/setup.sh" report || exit 1
+fi
+if [ ${#compare[@]} -gt 0 ]; then
+	report_tool compare "${compare[@]}"
+	exit
+elif [ -n "$rewrite" ]; then
+	report_tool write ${update+"${update[@]}"} "$rewrite"
+	exit
+fi
+
+if [ -z "$as_built" ]; then
+	VGPU_BUILD=$VGPU_ROOT/build-release
+	first=(-Dbuildtype=release)
+	[ ! -f "$VGPU_BUILD/build.ninja" ] || first=()
+	"$VGPU_ROOT/scripts/build.sh" ${first+"${first[@]}"} || exit 1
+fi
 . "$VGPU_ROOT/scripts/mediator.sh"
-first=(-Dbuildtype=release)
-[ ! -f "$VGPU_BUILD/build.ninja" ] || first=()
-"$VGPU_ROOT/scripts/build.sh" ${first+"${first[@]}"} || exit 1
 if [ ${#benches[@]} -eq 0 ]; then
 	for f in "$VGPU_BUILD"/bench/bench_*; do
 		# That one has a report of its own: --gpu.
@@ -56,17 +105,31 @@ if [ ${#benches[@]} -eq 0 ]; then
 	done
 fi
 [ ${#benches[@]} -gt 0 ] || die "there is no benchmark in $VGPU_BUILD/bench"
+for name in "${benches[@]}"; do
+	[ -x "$VGPU_BUILD/bench/bench_$name" ] || die "there is no benchmark '$name'"
+done
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/vgpu-bench.XXXXXX") || exit 1
 trap 'mediator_stop; rm -rf "$dir"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 mediator_start "$dir" --device "$device"
+export VGPU_SOCKET_PATH=$dir/mediator.sock VGPU_TRANSPORT=unix
+library=$VGPU_BUILD/shim${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+if [ -n "$report" ]; then
+	programs=()
+	for name in "${benches[@]}"; do
+		programs+=(--program "$VGPU_BUILD/bench/bench_$name")
+	done
+	report_tool run --out "$report" --build "$VGPU_BUILD" --revision "$(revision)" --device "$device" \
+		--library-path "$library" ${update+"${update[@]}"} "${programs[@]}" -- "--benchmark_repetitions=$repetitions" \
+		"--benchmark_min_time=$seconds" "$@" || exit 1
+	good "$report/report.md, $report/report.html"
+	exit
+fi
 status=0
 for name in "${benches[@]}"; do
-	[ -x "$VGPU_BUILD/bench/bench_$name" ] || die "there is no benchmark '$name'"
 	say "bench_$name"
-	env "VGPU_SOCKET_PATH=$dir/mediator.sock" VGPU_TRANSPORT=unix \
-		"LD_LIBRARY_PATH=$VGPU_BUILD/shim" "$VGPU_BUILD/bench/bench_$name" "$@" || status=1
+	LD_LIBRARY_PATH=$library "$VGPU_BUILD/bench/bench_$name" "$@" || status=1
 done
 exit $status

@@ -50,6 +50,16 @@ die_usage() {
 	exit 2
 }
 
+# The revision of this tree, for those who read a result later; a bundle has it in a file.
+revision() {
+	cat "$VGPU_ROOT/host/revision" 2>/dev/null || git -C "$VGPU_ROOT" describe --always --dirty 2>/dev/null || echo unknown
+}
+
+# The Python that Debian's modules are installed for, if there is one.
+python() {
+	[ -x /usr/bin/python3 ] && echo /usr/bin/python3 || echo python3
+}
+
 # Run a command with its output in a file; show the file's end only if it fails.
 quietly() {
 	local log=$1

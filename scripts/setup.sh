@@ -5,16 +5,19 @@ set -u
 
 usage() {
 	cat <<'EOF'
-Usage: ./dev setup
+Usage: ./dev setup [report]
 
-Installs the Debian packages of packages.txt that this machine lacks, by name.
+Installs the Debian packages of packages.txt that this machine lacks, by name;
+with report those of packages-report.txt, for ./dev bench --report.
 When nothing is missing it changes nothing, needs no root and no network.
 EOF
 }
 
-# The names in packages.txt, comments and blank lines removed.
+list=$VGPU_ROOT/packages.txt
+
+# The names in the list, comments and blank lines removed.
 wanted() {
-	sed -e 's/#.*//' -e 's/[[:space:]]//g' -e '/^$/d' "$VGPU_ROOT/packages.txt"
+	sed -e 's/#.*//' -e 's/[[:space:]]//g' -e '/^$/d' "$list"
 }
 
 missing() {
@@ -50,12 +53,13 @@ install_packages() {
 
 case ${1:-} in
 '') ;;
+report) list=$VGPU_ROOT/packages-report.txt ;;
 -h | --help) usage && exit 0 ;;
 *) die_usage "setup takes no argument '$1'" "see ./dev setup --help" ;;
 esac
 
 command -v dpkg-query >/dev/null || die "this is not a Debian system (no dpkg-query)" \
-	"install the equivalents of packages.txt, then use meson directly: see docs/HACKING.md"
+	"install the equivalents of ${list##*/}, then use meson directly: see docs/HACKING.md"
 need=$(missing | tr '\n' ' ')
 need=${need% }
 [ -n "$need" ] || exit 0

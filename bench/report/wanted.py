@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+"""The figures that this project wants to reach without a GPU, and how each follows from the benchmarks.
+
+Benchmarks are found by their name without what Google Benchmark appends. One that was not run is "not measured": the
+table is complete all the same.
+"""
+import re
+from dataclasses import dataclass
+
+import figures
+
+
+@dataclass
+class Wanted:
+    """A bound for a figure of one benchmark or, if `over` is given, for its ratio to the same figure of another."""
+    text: str
+    bound: str          # "≥ 2000000": a comparison and a number
+    benchmark: str      # regular expression for the whole name; the first match counts
+    figure: str
+    over: str = ""
+
+
+WANTED = [
+    Wanted("no-op commands executed in a second, one ring", "≥ 2000000", r"path/noop_throughput(/.*)?", "items_per_second"),
+    Wanted("cost of a command to its caller", "≤ 100", r"path/noop_caller(/.*)?", "real_time_ns"),
+    Wanted("doorbells for each thousand commands in a saturated stream", "≤ 2", r"path/noop_throughput(/.*)?",
+           "doorbells_per_1000"),
+    Wanted("pageable host to device, 256 MiB, of memcpy's speed", "≥ 0.6", r"copy/pageable_h2d/(.*:)?268435456",
+           "bytes_per_second", r"copy/memcpy/(.*:)?268435456"),
+]
+
+
+def _find(benchmarks, pattern, figure):
+    return next((b for b in benchmarks if re.fullmatch(pattern, b.name) and b.median(figure) is not None), None)
+
+
+def _holds(value, bound):
+    comparison, limit = bound.split()
+    return value >= float(limit) if comparison == "≥" else value <= float(limit)
+
+
+def _bound_text(wanted):
+    comparison, limit = wanted.bound.split()
+    return f"{comparison} {limit if wanted.over else figures.figure(wanted.figure, float(limit))}"
+
+
+def row(wanted, benchmarks):
+    """[text, wanted, measured, met, benchmark] for a table."""
+    found = _find(benchmarks, wanted.benchmark, wanted.figure)
+    other = _find(benchmarks, wanted.over, wanted.figure) if wanted.over else None
+    if not found or (wanted.over and not other):
+        return [wanted.text, _bound_text(wanted), "not measured", "", ""]
+    value, names = found.median(wanted.figure), f"`{found.name}`"
+    measured = figures.figure(wanted.figure, value)
+    if other:
+        base = other.median(wanted.figure)
+        measured = f"{figures.digits(value / base)} ({measured} against {figures.figure(wanted.figure, base)})"
+        value, names = value / base, f"{names}, `{other.name}`"
+    return [wanted.text, _bound_text(wanted), measured, "yes" if _holds(value, wanted.bound) else "**no**", names]
+
+
+def rows(benchmarks):
+    return [row(w, benchmarks) for w in WANTED]
