@@ -18,6 +18,7 @@
 #include "context.h"
 #include "crew.h"
 #include "log.h"
+#include "managed.h"
 #include "session.h"
 #include "stray.h"
 #include "thread.h"
@@ -118,6 +119,8 @@ void vgpu_memory_drop(const struct vgpu_context *ctx)
 			continue;
 		vgpu_range_remove(&table.map, info.start, NULL);
 		atomic_fetch_add_explicit(&table.removals, 1, memory_order_release);
+		if (info.kind == VGPU_RANGE_MANAGED)
+			vgpu_managed_forget(info.start, info.size);
 		if (info.kind == VGPU_RANGE_PINNED || info.kind == VGPU_RANGE_MANAGED)
 			vgpu_arena_free(&vgpu_arena, (void *)(uintptr_t)info.start);
 	}
@@ -305,6 +308,7 @@ CUresult cuMemFree_v2(CUdeviceptr dptr)
 	if (info.kind == VGPU_RANGE_DEVICE)
 		return vgpu_remote_cuMemFree_v2(dptr);
 	r = vgpu_context_synchronize_all();
+	vgpu_managed_forget(dptr, info.size);
 	vgpu_arena_free(&vgpu_arena, (void *)(uintptr_t)dptr);
 	return r;
 }
