@@ -23,11 +23,11 @@ static void nap(void)
 	nanosleep(&t, NULL);
 }
 
-static int dial(void)
+static int dial(bool registers)
 {
 	struct vgpu_msg_hello h = {
 		.h = { VGPU_MSG_MAGIC, VGPU_MSG_HELLO, 0, sizeof(h), VGPU_PROTOCOL_VERSION },
-		.role = VGPU_ROLE_SHIM, .pid = (uint32_t)getpid(), .name = "bench",
+		.role = VGPU_ROLE_SHIM, .flags = registers ? VGPU_HELLO_REGISTERS : 0, .pid = (uint32_t)getpid(), .name = "bench",
 	};
 	const char *path = getenv("VGPU_SOCKET_PATH");
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
@@ -78,10 +78,10 @@ static bool shake_hands(struct link *l)
 	return atomic_load(&ctl->host_state) == VGPU_HOST_READY;
 }
 
-const char *link_open(struct link *l)
+const char *link_open(struct link *l, bool registers)
 {
 	memset(l, 0, sizeof(*l));
-	l->sock = dial();
+	l->sock = dial(registers);
 	if (l->sock < 0)
 		return "no mediator at VGPU_SOCKET_PATH";
 	if (!welcome(l))
@@ -92,6 +92,7 @@ const char *link_open(struct link *l)
 		return "no addresses for the shared memory";
 	l->channel = vgpu_shm_channel(l->base, &l->geo, 0);
 	l->channel->ctl.guest_version = VGPU_PROTOCOL_VERSION;
+	l->channel->ctl.guest_batch = !registers;
 	if (!shake_hands(l))
 		return "the worker did not take the session";
 	vgpu_producer_init(&l->ring, &l->channel->ring, l->channel->ring_data, VGPU_RING_BYTES);
@@ -138,4 +139,39 @@ int link_wait(struct link *l)
 			return -1;
 	}
 	return slot->result;
+}
+
+bool link_send_call(struct link *l, struct vgpu_msg_call *m, const void *data, uint32_t size)
+{
+	struct iovec iov[2] = { { m, sizeof(*m) }, { (void *)(uintptr_t)data, size } };
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
+
+	m->h = (struct vgpu_msg){ VGPU_MSG_MAGIC, VGPU_MSG_CALL, 0, (uint32_t)sizeof(*m) + size, VGPU_PROTOCOL_VERSION };
+	m->request = (uint32_t)++l->doorbells;
+	m->serial = l->doorbells;
+	return sendmsg(l->bell, &msg, MSG_NOSIGNAL) == (ssize_t)(sizeof(*m) + size);
+}
+
+int link_result(struct link *l)
+{
+	struct vgpu_msg_result m;
+	ssize_t n = recv(l->bell, &m, sizeof(m), 0);
+
+	return n == sizeof(m) && m.h.type == VGPU_MSG_RESULT ? (int)m.result.status : -1;
+}
+
+int link_call(struct link *l, uint16_t op, uint16_t slot, const uint64_t *words, uint32_t count)
+{
+	struct {
+		struct vgpu_cmd cmd;
+		uint64_t words[3];
+	} data = { .cmd = { .op = op, .slot = slot, .args_size = count * 8, .seq = ++l->seq } };
+	uint32_t size = (uint32_t)sizeof(data.cmd) + count * 8;
+	struct vgpu_msg_call m = {
+		.call = { .magic = VGPU_V1_MAGIC, .call_id = VGPU_V1_COMMAND, .seq = (uint32_t)l->seq, .data_len = size },
+	};
+
+	for (uint32_t i = 0; i < count && i < 3; i++)
+		data.words[i] = words[i];
+	return link_send_call(l, &m, &data, size) ? link_result(l) : -1;
 }

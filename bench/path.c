@@ -25,7 +25,7 @@ static bool barrier(struct link *l)
 
 static bool start(struct gbench *b, struct link *l)
 {
-	const char *why = link_open(l);
+	const char *why = link_open(l, false);
 
 	if (why)
 		gbench_fail(b, why);

@@ -8,6 +8,10 @@
  * the lock and waited for without it. Everything here may run in any thread
  * of the application; with VGPU_BATCH above 1 a thread of ours rings for
  * commands that were held back for too long.
+ *
+ * In register mode (VGPU_BATCH=0) a command is made in a buffer instead of the
+ * ring, and whoever submits it keeps the lock until the transport has brought
+ * its result, which is put where a worker would have put it.
  */
 #include "channel.h"
 
@@ -22,6 +26,7 @@
 #include <gen/wire.h>
 
 #include "call.h"
+#include "config.h"
 #include "context.h"
 #include "log.h"
 #include "stream.h"
@@ -33,6 +38,12 @@
 #define BYE_NS	1000000000ull	/* how long the end of a process waits for what it queued to be taken */
 
 __thread struct vgpu_thread vgpu_thread __attribute__((tls_model("initial-exec")));
+
+/* Register mode: the command being made and its result. Under the lock. */
+static struct {
+	_Alignas(VGPU_CMD_ALIGN) uint8_t command[VGPU_CMD_MAX];
+	struct vgpu_transport_result result;
+} by_register;
 
 static struct {
 	pthread_mutex_t lock;
@@ -134,9 +145,12 @@ static void pause_long(void)
  */
 static void *reserve(uint32_t size)
 {
-	void *p = vgpu_producer_reserve(&channel.producer, size);
 	struct vgpu_wait w = VGPU_WAIT_INIT;
+	void *p;
 
+	if (channel.batch == VGPU_BATCH_REGISTERS)
+		return by_register.command;
+	p = vgpu_producer_reserve(&channel.producer, size);
 	if (p)
 		return p;
 	atomic_fetch_add_explicit(&vgpu_counters()->ring_full, 1, memory_order_relaxed);
@@ -248,10 +262,54 @@ static void wake_flusher(void)
 	pthread_mutex_unlock(&channel.flush_lock);
 }
 
+/* The result of a call goes into its reply slot, as from a worker that consumes the ring. */
+static void deliver(const struct vgpu_call *c)
+{
+	const struct vgpu_transport_result *from = &by_register.result;
+	struct vgpu_reply_slot *slot = &vgpu_session.channel->replies[c->slot - 1];
+
+	memcpy(slot->data, from->data, from->size);
+	slot->size = from->size;
+	slot->result = from->status;
+	atomic_store_explicit(&slot->done, c->seq, memory_order_release);
+}
+
+/* Register mode, with the lock held: one command there and its result back. 0 or -errno. */
+static int call_by_register(struct vgpu_call *c, uint64_t until)
+{
+	const struct vgpu_cmd *cmd = c->command;
+	int r;
+
+	channel.doorbells++;
+	atomic_store_explicit(&vgpu_counters()->commands, channel.seq, memory_order_relaxed);
+	atomic_store_explicit(&vgpu_counters()->doorbells, channel.doorbells, memory_order_relaxed);
+	r = vgpu_session.transport.ops->call(&vgpu_session.transport, cmd,
+					     (uint32_t)sizeof(*cmd) + cmd->args_size + cmd->payload_size, until,
+					     &by_register.result);
+	if (!r && c->slot)
+		deliver(c);
+	return r;
+}
+
+static void submit_by_register(struct vgpu_call *c)
+{
+	int r;
+
+	mark_touched();
+	r = call_by_register(c, 0);
+	vgpu_unlock(&channel.lock);
+	if (r)
+		vgpu_session_lost("the worker does not answer in register mode");
+}
+
 void vgpu_call_submit(struct vgpu_call *c)
 {
 	bool ring, first_held;
 
+	if (channel.batch == VGPU_BATCH_REGISTERS) {
+		submit_by_register(c);
+		return;
+	}
 	vgpu_producer_publish(&channel.producer, c->size);
 	mark_touched();
 	atomic_store_explicit(&vgpu_counters()->commands, channel.seq, memory_order_relaxed);
@@ -324,6 +382,26 @@ CUresult vgpu_error_take(void)
 	return (CUresult)atomic_load(&ctl->deferred_error);
 }
 
+static void *bye_room(uint32_t size)
+{
+	return channel.batch == VGPU_BATCH_REGISTERS ? by_register.command :
+						       vgpu_producer_reserve(&channel.producer, size);
+}
+
+static void bye_send(struct vgpu_call *c, uint64_t until)
+{
+	/* Counted ahead: the host takes its last look at the counters when it answers. */
+	atomic_fetch_add_explicit(&vgpu_counters()->replies, 1, memory_order_relaxed);
+	if (channel.batch == VGPU_BATCH_REGISTERS) {
+		call_by_register(c, until);
+		return;
+	}
+	vgpu_producer_publish(&channel.producer, c->size);
+	atomic_store_explicit(&vgpu_counters()->commands, channel.seq, memory_order_relaxed);
+	if (doorbell_due(true))
+		vgpu_session.transport.ops->doorbell(&vgpu_session.transport);
+}
+
 /*
  * Other threads may be anywhere, also stopped for good while they hold the lock (exit from a handler), and
  * the host may be gone: nothing here waits for long.
@@ -342,15 +420,10 @@ void vgpu_channel_bye(void)
 	c.slot = (uint32_t)__builtin_ctzll(free) + 1;
 	if (!atomic_compare_exchange_strong(&channel.free_slots, &free, free & ~(1ull << (c.slot - 1))))
 		c.slot = 0;
-	p = c.slot ? vgpu_producer_reserve(&channel.producer, c.size) : NULL;
+	p = c.slot ? bye_room(c.size) : NULL;
 	if (p) {
 		fill_header(&c, p, VGPU_OP_session_bye, 0, 0);
-		/* Counted ahead: the host takes its last look at the counters when it answers. */
-		atomic_fetch_add_explicit(&vgpu_counters()->replies, 1, memory_order_relaxed);
-		vgpu_producer_publish(&channel.producer, c.size);
-		atomic_store_explicit(&vgpu_counters()->commands, channel.seq, memory_order_relaxed);
-		if (doorbell_due(true))
-			vgpu_session.transport.ops->doorbell(&vgpu_session.transport);
+		bye_send(&c, until);
 	}
 	pthread_mutex_unlock(&channel.lock);
 	if (!p)

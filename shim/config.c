@@ -41,13 +41,9 @@ uint32_t vgpu_parse_batch(const char *text)
 	if (!text)
 		return VGPU_BATCH_DEFAULT;
 	if (!parse_number(text, 10, VGPU_BATCH_MAX, &n, &end) || *end) {
-		vgpu_error("VGPU_BATCH='%.40s' is not understood: accepted are 1 (ring, the default) and 2..%u "
+		vgpu_error("VGPU_BATCH='%.40s' is not understood: accepted are 0 (register mode), 1 (ring, the default) and 2..%u "
 			   "(ring, a doorbell at the latest after that many commands); using %u",
 			   text, VGPU_BATCH_MAX, VGPU_BATCH_DEFAULT);
-		return VGPU_BATCH_DEFAULT;
-	}
-	if (!n) {
-		vgpu_error("VGPU_BATCH=0 (register mode) is not implemented yet; using %u (ring)", VGPU_BATCH_DEFAULT);
 		return VGPU_BATCH_DEFAULT;
 	}
 	return (uint32_t)n;

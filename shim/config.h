@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define VGPU_BATCH_REGISTERS	0u
 #define VGPU_BATCH_DEFAULT	1u
 #define VGPU_BATCH_MAX		65536u
 #define VGPU_BATCH_USEC_DEFAULT	50u
@@ -34,7 +35,7 @@ struct vgpu_config {
 	const char *sysfs_root;
 	uint16_t pci_vendor;
 	uint16_t pci_device;
-	uint32_t batch;			/* commands for each doorbell at most; 1: suppression only */
+	uint32_t batch;			/* commands for each doorbell at most; 1: suppression only; 0: register mode */
 	uint32_t batch_usec;		/* microseconds a command may wait for its doorbell */
 	uint32_t copy_threads;		/* that work on one large copy, the caller included; 0: by the cores */
 	uint64_t shm_size;		/* unix: bytes asked for, 0 = the mediator's default */

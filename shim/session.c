@@ -28,6 +28,7 @@
 #define LOW_AREA_END	0xc000000000ull	/* uring-mediator/worker/maps.c extends the area up to there */
 #define LOW_AREA_SURE	(4ull << 30)
 #define HANDSHAKE_NS	30000000000ull
+#define LOST_NS		2000000000ull	/* how long the host may take to say why a session ended */
 
 struct vgpu_session vgpu_session;
 
@@ -292,6 +293,7 @@ static void introduce(struct vgpu_session *s)
 	ctl->guest_version = VGPU_PROTOCOL_VERSION;
 	ctl->guest_pid = (uint32_t)getpid();
 	ctl->guest_batch = vgpu_config.batch;
+	ctl->guest_batch_usec = vgpu_config.batch > 1 ? vgpu_config.batch_usec : 0;
 	prctl(PR_GET_NAME, ctl->guest_name);	/* writes at most 16 bytes */
 	atomic_thread_fence(memory_order_release);
 }
@@ -375,6 +377,16 @@ static CUresult declare_dead(const char *hop, const char *text)
 		vgpu_error("session %u is over: %s%s%s; calls of this process return %s from now on",
 			   vgpu_session.channel->ctl.session, hop, text[0] ? ": " : "", text, error_name(error));
 	return error;
+}
+
+CUresult vgpu_session_lost(const char *text)
+{
+	struct vgpu_wait w = VGPU_WAIT_INIT;
+	CUresult r;
+
+	while (!(r = vgpu_session_check()) && vgpu_wait_elapsed(&w) < LOST_NS)
+		vgpu_wait_step(&w);
+	return r ? r : declare_dead(text, "");
 }
 
 CUresult vgpu_session_check(void)

@@ -42,6 +42,8 @@ CUresult vgpu_session_open(void);
  * that each call returns from now on; the first to notice logs which hop died.
  */
 CUresult vgpu_session_check(void);
+/* The way to the worker broke: the session ends, for the reason that the host gives soon, or else for `text`. */
+CUresult vgpu_session_lost(const char *text);
 /* True if [address, address + 1) is in the shared memory / in a range of the driver. */
 bool vgpu_session_is_arena(uint64_t address);
 bool vgpu_session_is_device(uint64_t address);

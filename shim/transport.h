@@ -13,14 +13,25 @@
 
 #include <vgpu/shm.h>
 
+struct vgpu_cmd;
 struct vgpu_config;
+
+/* What one call of register mode brought back. */
+struct vgpu_transport_result {
+	int32_t status;			/* CUresult */
+	uint32_t size;			/* bytes of data */
+	uint8_t data[VGPU_REPLY_DATA];
+};
 
 struct vgpu_transport {
 	const struct vgpu_transport_ops *ops;
 	int memory_fd;			/* the whole shared memory, mappable from offset 0 */
-	int wake_fd;			/* unix: eventfd; else -1 */
+	int wake_fd;			/* unix: eventfd, or in register mode the socket to the worker; else -1 */
 	int link_fd;			/* unix: the connection; else -1 */
 	volatile uint32_t *registers;	/* pci: BAR0; else NULL */
+	volatile uint8_t *window;	/* pci, register mode: BAR1; else NULL */
+	uint32_t generation;		/* pci: of our session on the channel */
+	uint64_t calls;			/* unix, register mode: made so far */
 	struct vgpu_shm_geometry geometry;
 	uint32_t channel;		/* ours */
 	uint32_t session;		/* unix: the mediator's number, 0 until known */
@@ -40,6 +51,13 @@ struct vgpu_transport_ops {
 	/* The guest's half of the control block is filled in: ask for a worker. */
 	int (*start)(struct vgpu_transport *t);
 	void (*doorbell)(struct vgpu_transport *t);
+	/*
+	 * Register mode (VGPU_BATCH=0): carry one command of `size` bytes to the worker and wait for what it answers.  0,
+	 * -ETIMEDOUT after `until` (CLOCK_MONOTONIC, ns; 0: no limit), or other negative errno: the way is broken.
+	 * By one thread at a time.
+	 */
+	int (*call)(struct vgpu_transport *t, const struct vgpu_cmd *cmd, uint32_t size, uint64_t until,
+		    struct vgpu_transport_result *result);
 	/* False once the other end is known to be gone. Cheap enough to ask each 5 ms. */
 	bool (*alive)(struct vgpu_transport *t);
 	void (*close)(struct vgpu_transport *t);

@@ -107,7 +107,7 @@ static int map_registers(struct vgpu_transport *t, const char *folder)
 	return 0;
 }
 
-static int check_identity(struct vgpu_transport *t, const char *folder)
+static int check_identity(struct vgpu_transport *t, const char *folder, const struct vgpu_config *config)
 {
 	uint32_t id = reg_read(t, VGPU_REG_ID);
 	uint32_t version = reg_read(t, VGPU_REG_VERSION);
@@ -128,6 +128,10 @@ static int check_identity(struct vgpu_transport *t, const char *folder)
 	if (vgpu_shm_geometry(&t->geometry, size, reg_read(t, VGPU_REG_CHANNELS))) {
 		snprintf(t->text, sizeof(t->text), "the device says %llu bytes and %u channels, which is not usable",
 			 (unsigned long long)size, reg_read(t, VGPU_REG_CHANNELS));
+		return -EPROTO;
+	}
+	if (config->batch == VGPU_BATCH_REGISTERS && !(reg_read(t, VGPU_REG_CAPS) & VGPU_CAP_WINDOW)) {
+		snprintf(t->text, sizeof(t->text), "the vgpu-stub device of this VM does not know VGPU_BATCH=0 (register mode): install the shim and the stub of one release");
 		return -EPROTO;
 	}
 	if (!(reg_read(t, VGPU_REG_LINK) & 1)) {
@@ -246,7 +250,7 @@ static int pci_open(struct vgpu_transport *t, const struct vgpu_config *config)
 	}
 	r = map_registers(t, folder);
 	if (!r)
-		r = check_identity(t, folder);
+		r = check_identity(t, folder, config);
 	if (!r) {
 		t->memory_fd = open_bar(t, folder, 2);
 		r = t->memory_fd < 0 ? t->memory_fd : claim_channel(t);

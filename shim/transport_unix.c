@@ -2,7 +2,9 @@
 /*
  * Without a VM: the mediator's own socket. The connection is the session: the
  * mediator sees this process die when the kernel closes it. HELLO goes out,
- * WELCOME brings the memfd and the doorbell's eventfd, channel 0 is ours.
+ * WELCOME brings the memfd and the doorbell's eventfd, channel 0 is ours. In
+ * register mode it brings a socket to the worker instead, for one CALL and one
+ * RESULT after the other.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,11 +18,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <vgpu/ring.h>
 #include <vgpu/socket.h>
 
 #include "config.h"
 #include "log.h"
 #include "transport.h"
+#include "wait.h"
 
 #define HANDSHAKE_MS	15000
 
@@ -60,6 +64,7 @@ static int send_hello(struct vgpu_transport *t, const struct vgpu_config *config
 		.h = { VGPU_MSG_MAGIC, VGPU_MSG_HELLO, 0, sizeof(hello), VGPU_PROTOCOL_VERSION },
 		.role = VGPU_ROLE_SHIM,
 		.shm_size = config->shm_size,
+		.flags = config->batch == VGPU_BATCH_REGISTERS ? VGPU_HELLO_REGISTERS : 0,
 		.pid = (uint32_t)getpid(),
 	};
 
@@ -170,6 +175,18 @@ static int await_welcome(struct vgpu_transport *t)
 	return take_welcome(t, &m.welcome);
 }
 
+/* Register mode was asked for; a mediator that does not know it sent an eventfd. */
+static int check_wake_socket(struct vgpu_transport *t)
+{
+	int type = 0;
+	socklen_t size = sizeof(type);
+
+	if (!getsockopt(t->wake_fd, SOL_SOCKET, SO_TYPE, &type, &size) && type == SOCK_SEQPACKET)
+		return 0;
+	snprintf(t->text, sizeof(t->text), "this mediator does not know VGPU_BATCH=0 (register mode): install the shim and the mediator of one release");
+	return -EPROTO;
+}
+
 static void unix_close(struct vgpu_transport *t)
 {
 	int *fds[] = { &t->link_fd, &t->wake_fd, &t->memory_fd };
@@ -191,6 +208,8 @@ static int unix_open(struct vgpu_transport *t, const struct vgpu_config *config)
 		r = send_hello(t, config);
 	if (!r)
 		r = await_welcome(t);
+	if (!r && config->batch == VGPU_BATCH_REGISTERS)
+		r = check_wake_socket(t);
 	if (r)
 		unix_close(t);
 	return r;
@@ -212,6 +231,70 @@ static void unix_doorbell(struct vgpu_transport *t)
 		vgpu_debug("doorbell: %s", strerror(errno));
 }
 
+static int send_call(struct vgpu_transport *t, const struct vgpu_cmd *cmd, uint32_t size)
+{
+	struct vgpu_msg_call m = {
+		.h = { VGPU_MSG_MAGIC, VGPU_MSG_CALL, 0, sizeof(m) + size, VGPU_PROTOCOL_VERSION },
+		.request = (uint32_t)t->calls, .serial = t->calls,
+		.call = { .magic = VGPU_V1_MAGIC, .call_id = VGPU_V1_COMMAND, .seq = (uint32_t)cmd->seq, .data_len = size },
+	};
+	struct iovec iov[2] = { { &m, sizeof(m) }, { (void *)(uintptr_t)cmd, size } };
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
+
+	while (sendmsg(t->wake_fd, &msg, MSG_NOSIGNAL) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return 0;
+}
+
+/* Wait for the socket as long as `until` allows. 0 or -errno. */
+static int await_result(struct vgpu_transport *t, uint64_t until)
+{
+	struct pollfd p = { t->wake_fd, POLLIN, 0 };
+	uint64_t now = vgpu_clock_ns();
+	int r = poll(&p, 1, until > now ? (int)((until - now) / 1000000) + 1 : 0);
+
+	if (r > 0 || (r < 0 && errno == EINTR))
+		return 0;
+	return r ? -errno : -ETIMEDOUT;
+}
+
+static int receive_result(struct vgpu_transport *t, struct vgpu_transport_result *result)
+{
+	struct vgpu_msg_result m;
+	struct iovec iov[2] = { { &m, sizeof(m) }, { result->data, sizeof(result->data) } };
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
+	ssize_t n = recvmsg(t->wake_fd, &msg, 0);
+
+	if (n <= 0)
+		return n ? -errno : -ECONNRESET;
+	if ((size_t)n < sizeof(m) || m.h.magic != VGPU_MSG_MAGIC || m.h.type != VGPU_MSG_RESULT ||
+	    m.request != (uint32_t)t->calls || m.result.data_len != (size_t)n - sizeof(m))
+		return -EPROTO;
+	result->status = (int32_t)m.result.status;
+	result->size = m.result.data_len;
+	return 0;
+}
+
+static int unix_call(struct vgpu_transport *t, const struct vgpu_cmd *cmd, uint32_t size, uint64_t until,
+		     struct vgpu_transport_result *result)
+{
+	int r;
+
+	t->calls++;
+	r = send_call(t, cmd, size);
+	while (!r) {
+		r = until ? await_result(t, until) : 0;
+		if (r)
+			break;
+		r = receive_result(t, result);
+		if (r != -EINTR)
+			return r;
+		r = 0;
+	}
+	return r;
+}
+
 static bool unix_alive(struct vgpu_transport *t)
 {
 	char byte;
@@ -225,6 +308,7 @@ const struct vgpu_transport_ops vgpu_transport_unix = {
 	.open = unix_open,
 	.start = unix_start,
 	.doorbell = unix_doorbell,
+	.call = unix_call,
 	.alive = unix_alive,
 	.close = unix_close,
 	.forked = unix_close,

@@ -41,8 +41,12 @@
 /* Doorbell of channel n: W, any value, 4 bytes, at VGPU_REG_DOORBELL + 4 * n. */
 #define VGPU_REG_DOORBELL	0x1000
 
+/* A page with the registers of version 1 (vgpu/v1.h), for register mode. */
+#define VGPU_REG_WINDOW		0x2000
+
 #define VGPU_DEVICE_ID_VALUE	0x32475556u
 #define VGPU_CAP_RING		(1u << 0)	/* channels and rings in BAR2 */
 #define VGPU_CAP_MSIX		(1u << 1)	/* interrupt vectors are declared */
+#define VGPU_CAP_WINDOW		(1u << 2)	/* the registers of version 1 at VGPU_REG_WINDOW, its data window in BAR1 */
 
 #endif

@@ -131,8 +131,8 @@ struct vgpu_channel_ctl {
 	/* guest's half */
 	uint32_t guest_version;		/* VGPU_PROTOCOL_VERSION */
 	uint32_t guest_pid;		/* in the guest's own pid namespace, for people */
-	uint32_t guest_batch;		/* VGPU_BATCH as understood, for people */
-	uint32_t guest_flags;		/* zero */
+	uint32_t guest_batch;		/* VGPU_BATCH as understood, for people; 0: register mode */
+	uint32_t guest_batch_usec;	/* VGPU_BATCH_USEC as understood, for people */
 	char guest_name[32];		/* comm, NUL-terminated, for people */
 	_Atomic uint32_t generation;	/* grows by one with each open */
 	_Atomic uint32_t guest_answer;	/* enum vgpu_guest_answer, for offer_epoch below */

@@ -76,7 +76,7 @@ static void only_sense_is_accepted(void **state)
 	assert_int_equal(vgpu_parse_batch("16"), 16);
 	assert_int_equal(vgpu_parse_batch("65536"), 65536);
 	assert_int_equal(vgpu_parse_batch("65537"), VGPU_BATCH_DEFAULT);
-	assert_int_equal(vgpu_parse_batch("0"), VGPU_BATCH_DEFAULT);
+	assert_int_equal(vgpu_parse_batch("0"), VGPU_BATCH_REGISTERS);
 	assert_int_equal(vgpu_parse_batch(""), VGPU_BATCH_DEFAULT);
 	assert_int_equal(vgpu_parse_batch("-4"), VGPU_BATCH_DEFAULT);
 	assert_int_equal(vgpu_parse_batch(" 4"), VGPU_BATCH_DEFAULT);

@@ -90,6 +90,7 @@ static int setup(void **state)
 	config.pci_vendor = VGPU_PCI_VENDOR;
 	config.pci_device = VGPU_PCI_DEVICE;
 	config.transport = VGPU_TRANSPORT_PCI;
+	config.batch = VGPU_BATCH_DEFAULT;
 	return 0;
 }
 
@@ -125,6 +126,9 @@ static void says_why_not(void **state)
 	set(VGPU_REG_CHANNELS, 0);
 	expect_refusal(-EPROTO, "not usable");
 	set(VGPU_REG_CHANNELS, CHANNELS);
+	config.batch = VGPU_BATCH_REGISTERS;
+	expect_refusal(-EPROTO, "does not know VGPU_BATCH=0");
+	config.batch = VGPU_BATCH_DEFAULT;
 	set(VGPU_REG_LINK, 0);
 	expect_refusal(-ENOTCONN, "start vgpu-mediator");
 	set(VGPU_REG_LINK, 1);

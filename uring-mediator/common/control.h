@@ -65,7 +65,7 @@ struct vgpu_ctl_attach {
 };
 
 enum vgpu_wake_kind {
-	VGPU_WAKE_SOCKET = 0,	/* the stub sends VGPU_MSG_WAKE on it; EOF = the VM is gone */
+	VGPU_WAKE_SOCKET = 0,	/* the stub sends WAKE and CALL on it, or a shim in register mode CALL; EOF = it is gone */
 	VGPU_WAKE_EVENTFD = 1,	/* the shim writes to it; the supervisor watches the connection */
 };
 
@@ -98,9 +98,10 @@ struct vgpu_trace_record {
 #define VGPU_TRACE_RECORDS	8192u	/* a power of two */
 
 struct vgpu_worker_stats {
-	_Atomic uint64_t wakes;		/* WAKE messages or eventfd reads received */
-	_Atomic uint64_t doorbells;	/* sum of their doorbell counts */
+	_Atomic uint64_t wakes;		/* WAKE and CALL messages or eventfd reads received */
+	_Atomic uint64_t doorbells;	/* sum of their doorbell counts, a CALL is one */
 	_Atomic uint64_t commands;	/* executed */
+	_Atomic uint64_t calls;		/* of them those that came as CALL, each answered by a RESULT */
 	_Atomic uint64_t last_seq;
 	_Atomic uint32_t last_op;
 	_Atomic uint32_t state;		/* enum vgpu_consumer_state, for people */

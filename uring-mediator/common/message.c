@@ -8,7 +8,7 @@
 #include "control.h"
 #include "message.h"
 
-static const struct {
+static const struct message_type {
 	uint16_t type;
 	uint32_t length;
 	const char *name;
@@ -24,6 +24,8 @@ static const struct {
 	{ VGPU_MSG_WAKE, sizeof(struct vgpu_msg_wake), "WAKE" },
 	{ VGPU_MSG_STATS_REQUEST, sizeof(struct vgpu_msg_stats_request), "STATS_REQUEST" },
 	{ VGPU_MSG_STATS, sizeof(struct vgpu_msg_stats), "STATS" },
+	{ VGPU_MSG_CALL, sizeof(struct vgpu_msg_call), "CALL" },
+	{ VGPU_MSG_RESULT, sizeof(struct vgpu_msg_result), "RESULT" },
 	{ VGPU_CTL_READY, sizeof(struct vgpu_ctl_ready), "READY" },
 	{ VGPU_CTL_FAILED, sizeof(struct vgpu_ctl_note), "FAILED" },
 	{ VGPU_CTL_ATTACH, sizeof(struct vgpu_ctl_attach), "ATTACH" },
@@ -38,20 +40,32 @@ static const struct {
 _Static_assert(sizeof(struct vgpu_msg_stats) <= VGPU_MSG_MAX_BYTES, "the longest message fits");
 _Static_assert(sizeof(struct vgpu_ctl_ready) <= VGPU_MSG_MAX_BYTES, "the longest message fits");
 
-uint32_t vgpu_msg_length(uint16_t type)
+static const struct message_type *find(uint16_t type)
 {
 	for (size_t i = 0; i < TYPES; i++)
 		if (types[i].type == type)
-			return types[i].length;
-	return 0;
+			return &types[i];
+	return NULL;
+}
+
+/* Bytes that may follow the struct of a type, at most. */
+static uint32_t data_max(uint16_t type)
+{
+	return type == VGPU_MSG_CALL ? VGPU_CALL_DATA_MAX : type == VGPU_MSG_RESULT ? VGPU_RESULT_DATA_MAX : 0;
+}
+
+uint32_t vgpu_msg_length(uint16_t type)
+{
+	const struct message_type *t = find(type);
+
+	return t ? t->length : 0;
 }
 
 const char *vgpu_msg_name(uint16_t type)
 {
-	for (size_t i = 0; i < TYPES; i++)
-		if (types[i].type == type)
-			return types[i].name;
-	return "unknown";
+	const struct message_type *t = find(type);
+
+	return t ? t->name : "unknown";
 }
 
 void vgpu_msg_init(struct vgpu_msg *h, uint16_t type, uint32_t length)
@@ -65,8 +79,8 @@ void vgpu_msg_init(struct vgpu_msg *h, uint16_t type, uint32_t length)
 
 int vgpu_msg_check(const void *packet, size_t size, char *why, size_t why_size)
 {
+	const struct message_type *t;
 	struct vgpu_msg h;
-	uint32_t want;
 	char scrap[1];
 
 	if (!why) {
@@ -88,14 +102,14 @@ int vgpu_msg_check(const void *packet, size_t size, char *why, size_t why_size)
 			 VGPU_PROTOCOL_MINOR);
 		return -EPROTONOSUPPORT;
 	}
-	want = vgpu_msg_length(h.type);
-	if (!want) {
+	t = find(h.type);
+	if (!t) {
 		snprintf(why, why_size, "unknown message type %u", h.type);
 		return -EPROTO;
 	}
-	if (h.length != size || h.length != want) {
-		snprintf(why, why_size, "%s of %zu bytes says %u, must be %u", vgpu_msg_name(h.type),
-			 size, h.length, want);
+	if (h.length != size || h.length < t->length || h.length - t->length > data_max(h.type)) {
+		snprintf(why, why_size, "%s of %zu bytes says %u, must be %u%s", t->name, size, h.length, t->length,
+			 data_max(h.type) ? " and its data" : "");
 		return -EPROTO;
 	}
 	return 0;

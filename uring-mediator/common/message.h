@@ -13,12 +13,12 @@
 #include <vgpu/socket.h>
 
 #define VGPU_MSG_MAX_FDS	4u	/* no message carries more */
-#define VGPU_MSG_MAX_BYTES	2304u	/* no message is longer */
+#define VGPU_MSG_MAX_BYTES	2304u	/* no message is longer, but CALL and RESULT, which no supervisor sees */
 
 /* Fill the header of a message of `length` bytes; the rest stays as it is. */
 void vgpu_msg_init(struct vgpu_msg *h, uint16_t type, uint32_t length);
 
-/* Length of messages of a type in bytes, 0 for a type that does not exist. */
+/* Length of messages of a type in bytes, without the data of CALL and RESULT; 0 for a type that does not exist. */
 uint32_t vgpu_msg_length(uint16_t type);
 const char *vgpu_msg_name(uint16_t type);
 

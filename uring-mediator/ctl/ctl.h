@@ -55,7 +55,7 @@ const char *show_count(uint64_t n);		/* 1,234,567 */
 const char *show_bytes(uint64_t n);		/* 1.5 GiB */
 const char *show_time(uint64_t ms);		/* 3 d 4 h */
 const char *show_op(uint32_t op);		/* name of a command */
-const char *show_batch(uint64_t batch);		/* value of VGPU_BATCH */
+const char *show_batch(struct json_object *session);	/* VGPU_BATCH, and VGPU_BATCH_USEC where it matters */
 const char *show_driver(uint64_t version);	/* 13000: 13.0 */
 const char *show_sessions_count(uint64_t n);	/* "1 session", "2 sessions" */
 

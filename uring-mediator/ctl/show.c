@@ -107,12 +107,18 @@ const char *show_op(uint32_t op)
 	return text;
 }
 
-const char *show_batch(uint64_t batch)
+const char *show_batch(struct json_object *session)
 {
+	unsigned long long batch = get_number(session, "batch");
 	size_t size;
 	char *text = buffer(&size);
 
-	snprintf(text, size, "%llu", (unsigned long long)batch);
+	if (!batch)
+		snprintf(text, size, "0 (register)");
+	else if (batch == 1)
+		snprintf(text, size, "1");
+	else
+		snprintf(text, size, "%llu or %llu us", batch, (unsigned long long)get_number(session, "batch_usec"));
 	return text;
 }
 

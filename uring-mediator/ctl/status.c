@@ -36,11 +36,11 @@ static void show_session(const struct ctl_options *o, struct json_object *s)
 
 	if (o->session && o->session != get_number(s, "session"))
 		return;
-	printf("  %7llu %-15.15s %7llu %s%-8s%s %8s/%-8s %12s %5s\n",
+	printf("  %7llu %-15.15s %7llu %s%-8s%s %8s/%-8s %12s  %s\n",
 	       (unsigned long long)get_number(s, "session"), get_text(s, "name"),
 	       (unsigned long long)get_number(s, "pid"), colour_on(o, c), state, colour_off(o),
 	       show_bytes(get_number(s, "memory_used")), limit ? show_bytes(limit) : "no limit",
-	       show_count(get_number(h, "worker_commands")), show_batch(get_number(s, "batch")));
+	       show_count(get_number(h, "worker_commands")), show_batch(s));
 }
 
 static void show_sessions(const struct ctl_options *o, struct json_object *sessions)
@@ -51,7 +51,7 @@ static void show_sessions(const struct ctl_options *o, struct json_object *sessi
 		printf("  no sessions now\n");
 		return;
 	}
-	printf("  session process             pid state      memory/limit         commands batch\n");
+	printf("  session process             pid state      memory/limit         commands  batch\n");
 	for (size_t i = 0; i < n; i++)
 		show_session(o, json_object_array_get_idx(sessions, i));
 }

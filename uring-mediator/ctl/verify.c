@@ -132,7 +132,7 @@ static void show_verdict(const struct ctl_options *o, struct json_object *s, con
 	printf("\n  %s%s%s  session %llu, '%s' pid %llu, VGPU_BATCH %s, %s %s %s\n",
 	       colour_on(o, colours[v->kind]), names[v->kind], colour_off(o),
 	       (unsigned long long)get_number(s, "session"), get_text(s, "name"),
-	       (unsigned long long)get_number(s, "pid"), show_batch(get_number(s, "batch")),
+	       (unsigned long long)get_number(s, "pid"), show_batch(s),
 	       get_text(s, "state"), strcmp(get_text(s, "state"), "ended") ? "for" : "after",
 	       show_time(get_number(s, "uptime_ms")));
 	show_wrapped(v->text);

@@ -26,6 +26,7 @@ void hops_add(struct hops *to, const struct hops *from)
 	to->wakes += from->wakes;
 	to->doorbells += from->doorbells;
 	to->commands += from->commands;
+	to->calls += from->calls;
 	to->replies += from->replies;
 	to->fences += from->fences;
 	to->errors += from->errors;
@@ -94,6 +95,7 @@ void record_session(struct record *r, const struct session *s)
 	e->generation = s->generation;
 	e->pid = s->guest_pid;
 	e->batch = s->guest_batch;
+	e->batch_usec = s->guest_batch_usec;
 	memcpy(e->name, s->name, sizeof(e->name));
 	e->error = s->error;
 	memcpy(e->text, s->text, sizeof(e->text));

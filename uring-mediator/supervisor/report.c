@@ -42,6 +42,7 @@ static struct json_object *hops_json(const struct hops *h)
 	add_number(o, "worker_wakes", h->wakes);
 	add_number(o, "worker_doorbells", h->doorbells);
 	add_number(o, "worker_commands", h->commands);
+	add_number(o, "worker_calls", h->calls);
 	add_number(o, "worker_replies", h->replies);
 	add_number(o, "worker_fences", h->fences);
 	add_number(o, "worker_errors", h->errors);
@@ -52,6 +53,12 @@ static struct json_object *hops_json(const struct hops *h)
 	add_number(o, "bytes_h2d", h->bytes_h2d);
 	add_number(o, "bytes_d2h", h->bytes_d2h);
 	return o;
+}
+
+static void add_batch(struct json_object *o, uint32_t batch, uint32_t usec)
+{
+	add_number(o, "batch", batch);
+	add_number(o, "batch_usec", usec);
 }
 
 static struct json_object *session_json(const struct session *s)
@@ -66,7 +73,7 @@ static struct json_object *session_json(const struct session *s)
 	add_text(o, "state", session_state_name(s));
 	add_text(o, "name", s->name);
 	add_number(o, "pid", s->guest_pid);
-	add_number(o, "batch", s->guest_batch);
+	add_batch(o, s->guest_batch, s->guest_batch_usec);
 	add_number(o, "worker_pid", s->worker ? (uint64_t)s->worker->pid : 0);
 	add_number(o, "uptime_ms", s->sup->loop.now_ms - s->started_ms);
 	add_number(o, "memory_used", w ? atomic_load(&w->memory_used) : 0);
@@ -89,7 +96,7 @@ static struct json_object *ended_json(const struct ended *e)
 	add_text(o, "state", "ended");
 	add_text(o, "name", e->name);
 	add_number(o, "pid", e->pid);
-	add_number(o, "batch", e->batch);
+	add_batch(o, e->batch, e->batch_usec);
 	add_number(o, "uptime_ms", e->ms);
 	add_number(o, "memory_peak", e->hops.memory_peak);
 	add_number(o, "error", e->error);

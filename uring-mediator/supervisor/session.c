@@ -143,7 +143,8 @@ static struct session *session_new(struct vm *vm)
 		return NULL;
 	s->sup = sup;
 	s->vm = vm;
-	s->memfd = s->wake = s->stub_wake = -1;
+	s->wake_socket = !vm->unix_transport;
+	s->memfd = s->wake = s->peer_wake = -1;
 	s->id = ++sup->next_session;
 	s->started_ms = sup->loop.now_ms;
 	s->memory_limit = config_vm_memory(&sup->config, vm->vm_id);
@@ -217,13 +218,42 @@ fail:
 	return -ENOMEM;
 }
 
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+/*
+ * What wakes the worker, unless it is there from an earlier worker of this session: a socket whose other end the stub or
+ * the shim gets, or the eventfd that the shim rings.
+ */
+static int make_wake(struct session *s)
+{
+	int pair[2];
+
+	if (s->wake >= 0)
+		return 0;
+	if (!s->wake_socket) {
+		s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		return s->wake < 0 ? -errno : 0;
+	}
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return -errno;
+	s->wake = pair[0];
+	s->peer_wake = pair[1];
+	return 0;
+}
+
 static void session_welcome(struct session *s)
 {
 	struct vgpu_msg_welcome m = { .shm_size = s->geometry.total_size, .session = s->id };
-	int fds[2] = { s->memfd, s->wake };
+	int fds[2] = { s->memfd, s->wake_socket ? s->peer_wake : s->wake };
 
 	vgpu_msg_init(&m.h, VGPU_MSG_WELCOME, sizeof(m));
 	conn_send(s->conn, &m.h, fds, 2);
+	close_fd(s->peer_wake);
+	s->peer_wake = -1;
 }
 
 static const char *hello_objection(struct supervisor *sup, const struct vm *vm, uint64_t size)
@@ -265,8 +295,8 @@ void session_hello(struct conn *conn, const struct vgpu_msg_hello *hello)
 	s->guest_pid = (uint32_t)conn->pid;
 	copy_name(s->name, hello->name, sizeof(s->name));
 	s->memfd = make_memory(s, size);
-	s->wake = s->memfd < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (s->wake < 0) {
+	s->wake_socket = hello->flags & VGPU_HELLO_REGISTERS;
+	if (s->memfd < 0 || make_wake(s)) {
 		session_end(s, VGPU_HOST_QUOTA, "the mediator is out of memory or descriptors");
 		return;
 	}
@@ -284,27 +314,13 @@ bool session_suits(const struct session *s, const struct worker *w)
 	return true;
 }
 
-/* pci: one socket between stub and whichever worker serves the session in the end. */
-static int make_wake_socket(struct session *s)
-{
-	int pair[2];
-
-	if (s->vm->unix_transport || s->wake >= 0)
-		return 0;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
-		return -errno;
-	s->wake = pair[0];
-	s->stub_wake = pair[1];
-	return 0;
-}
-
 static void send_opened(struct session *s)
 {
-	if (s->stub_wake < 0)
+	if (s->peer_wake < 0)
 		return;
-	vm_send_channel(s->vm, VGPU_MSG_CHANNEL_OPENED, s, &s->stub_wake);
-	close(s->stub_wake);
-	s->stub_wake = -1;
+	vm_send_channel(s->vm, VGPU_MSG_CHANNEL_OPENED, s, &s->peer_wake);
+	close(s->peer_wake);
+	s->peer_wake = -1;
 	s->opened = true;
 }
 
@@ -314,9 +330,9 @@ void session_give_worker(struct session *s, struct worker *w)
 		.shm_size = s->geometry.total_size, .memory_limit = s->memory_limit,
 		.channels = s->geometry.channel_count, .channel = s->channel, .session = s->id,
 		.vm_id = s->vm->vm_id, .trace = s->sup->traced > 0,
-		.wake_kind = s->vm->unix_transport ? VGPU_WAKE_EVENTFD : VGPU_WAKE_SOCKET,
+		.wake_kind = s->wake_socket ? VGPU_WAKE_SOCKET : VGPU_WAKE_EVENTFD,
 	};
-	int ret = make_wake_socket(s);
+	int ret = make_wake(s);
 
 	s->worker = w;
 	s->state = SESSION_STARTING;
@@ -348,6 +364,7 @@ static void read_guest(struct session *s)
 	if (!ctl)
 		return;
 	s->guest_batch = __atomic_load_n(&ctl->guest_batch, __ATOMIC_RELAXED);
+	s->guest_batch_usec = __atomic_load_n(&ctl->guest_batch_usec, __ATOMIC_RELAXED);
 	if (!s->vm->unix_transport) {
 		s->guest_pid = __atomic_load_n(&ctl->guest_pid, __ATOMIC_RELAXED);
 		memcpy(name, ctl->guest_name, sizeof(name));
@@ -439,6 +456,7 @@ static void hops_of_worker(const struct vgpu_worker_stats *w, struct hops *h)
 	h->wakes = atomic_load(&w->wakes);
 	h->doorbells = atomic_load(&w->doorbells);
 	h->commands = atomic_load(&w->commands);
+	h->calls = atomic_load(&w->calls);
 	h->replies = atomic_load(&w->replies);
 	h->fences = atomic_load(&w->fences);
 	h->errors = atomic_load(&w->errors);
@@ -504,12 +522,6 @@ static void log_end(const struct session *s)
 		 (unsigned long long)(w ? atomic_load(&w->memory_peak) >> 20 : 0), s->text);
 }
 
-static void close_fd(int fd)
-{
-	if (fd >= 0)
-		close(fd);
-}
-
 /*
  * Say in the channel how the session ended. In a VM the worker may have said it already; then the
  * channel can be prepared for the next process by now, which must not read of this session's end.
@@ -549,7 +561,7 @@ static void session_finish(struct session *s)
 	vm->session_count--;
 	close_fd(s->memfd);
 	close_fd(s->wake);
-	close_fd(s->stub_wake);
+	close_fd(s->peer_wake);
 	if (channel_owned) {
 		vm_request_stats(vm);
 		vm_channel_free(vm, s->channel);

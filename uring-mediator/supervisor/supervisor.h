@@ -44,7 +44,7 @@ struct hops {
 	bool stub_known;
 	uint64_t stub_doorbells, stub_wakes, stub_wakes_failed;
 	/* worker's, from its stats page */
-	uint64_t wakes, doorbells, commands, replies, fences, errors, launches;
+	uint64_t wakes, doorbells, commands, calls, replies, fences, errors, launches;
 	uint64_t bytes_h2d, bytes_d2h, sleeps, polls, wake_gaps, memory_peak;
 };
 
@@ -155,13 +155,14 @@ struct session {
 	bool opened;			/* the stub got CHANNEL_OPENED */
 	int memfd;			/* unix transport: its own; pci: -1, the VM's counts */
 	int wake;			/* the worker's end, kept for a second try; -1 once attached */
-	int stub_wake;			/* the stub's end until it has been sent */
+	int peer_wake;			/* of a socket: the other end, until stub or shim has been sent it; else -1 */
+	bool wake_socket;		/* pci, or register mode */
 	struct vgpu_shm_geometry geometry;
 	uint32_t tried[SESSION_TRIES];	/* serials of workers that did not suit */
 	uint32_t tries;
 	uint64_t started_ms;
 	uint64_t memory_limit;
-	uint32_t guest_pid, guest_batch;
+	uint32_t guest_pid, guest_batch, guest_batch_usec;
 	char name[32];
 	enum vgpu_host_error error;	/* why it ends */
 	char text[TEXT_BYTES];
@@ -255,7 +256,7 @@ void pool_start_failed(struct supervisor *sup, enum vgpu_host_error error, const
 /* ---- record.c ---- */
 
 struct ended {
-	uint32_t session, channel, generation, pid, batch;
+	uint32_t session, channel, generation, pid, batch, batch_usec;
 	char name[32];
 	enum vgpu_host_error error;
 	char text[TEXT_BYTES];

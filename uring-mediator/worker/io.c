@@ -2,6 +2,7 @@
 /* The worker's io_uring, see io.h. The worker's only thread. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 
 #define TAG_CONTROL	1u
 #define TAG_CANCEL	2u
+#define TAG_ANSWER	3u
 #define TAG_WAKE	16u	/* and above: one for each session, so that a late completion is recognised */
 
 static struct io_uring_sqe *get_sqe(struct vgpu_io *io)
@@ -45,9 +47,9 @@ static int arm_wake(struct vgpu_io *io)
 	if (!sqe)
 		return -EBUSY;
 	if (io->wake_kind == VGPU_WAKE_EVENTFD)
-		io_uring_prep_read(sqe, io->wake, &io->wake_packet.count, sizeof(io->wake_packet.count), 0);
+		io_uring_prep_read(sqe, io->wake, &io->wake_count, sizeof(io->wake_count), 0);
 	else
-		io_uring_prep_recv(sqe, io->wake, io->wake_packet.bytes, sizeof(io->wake_packet.bytes), 0);
+		io_uring_prep_recv(sqe, io->wake, io->packet->bytes, sizeof(io->packet->bytes), 0);
 	io_uring_sqe_set_data64(sqe, io->wake_tag);
 	io->wake_armed = true;
 	return 0;
@@ -105,22 +107,31 @@ static void took_control(struct vgpu_io *io, int res)
 			 vgpu_msg_name(io->control_packet.h.type));
 }
 
+static void count_wake(struct vgpu_io *io, uint64_t serial, uint64_t doorbells)
+{
+	if (io->serial && serial > io->serial + 1)
+		add(&io->stats->wake_gaps, serial - io->serial - 1);
+	io->serial = serial;
+	add(&io->stats->wakes, 1);
+	add(&io->stats->doorbells, doorbells);
+}
+
 static void took_wake_message(struct vgpu_io *io, size_t size)
 {
-	const struct vgpu_msg_wake *m = &io->wake_packet.wake;
+	const union vgpu_io_packet *p = io->packet;
 
-	if (vgpu_msg_check(m, size, io->broken, sizeof(io->broken)))
+	/* WAKE and CALL begin alike. */
+	if (vgpu_msg_check(p, size, io->broken, sizeof(io->broken)))
 		return;
-	if (m->h.type != VGPU_MSG_WAKE || m->channel != io->channel) {
-		snprintf(io->broken, sizeof(io->broken), "%s of channel %u on the wake socket of channel %u",
-			 vgpu_msg_name(m->h.type), m->channel, io->channel);
-		return;
+	if ((p->h.type != VGPU_MSG_WAKE && p->h.type != VGPU_MSG_CALL) || p->wake.channel != io->channel) {
+		snprintf(io->broken, sizeof(io->broken), "%s on the wake socket of channel %u",
+			 vgpu_msg_name(p->h.type), io->channel);
+	} else if (p->h.type == VGPU_MSG_WAKE) {
+		count_wake(io, p->wake.serial, p->wake.doorbells);
+	} else {
+		count_wake(io, p->call.serial, 1);
+		io->call_size = size;
 	}
-	if (io->serial && m->serial > io->serial + 1)
-		add(&io->stats->wake_gaps, m->serial - io->serial - 1);
-	io->serial = m->serial;
-	add(&io->stats->wakes, 1);
-	add(&io->stats->doorbells, m->doorbells);
 }
 
 static void took_wake(struct vgpu_io *io, int res)
@@ -134,7 +145,7 @@ static void took_wake(struct vgpu_io *io, int res)
 	}
 	if (io->wake_kind == VGPU_WAKE_EVENTFD) {
 		add(&io->stats->wakes, 1);
-		add(&io->stats->doorbells, io->wake_packet.count);
+		add(&io->stats->doorbells, io->wake_count);
 	} else {
 		took_wake_message(io, (size_t)res);
 	}
@@ -147,7 +158,7 @@ static int rearm(struct vgpu_io *io)
 
 	if (!io->control_armed && !io->control_closed)
 		ret = arm_control(io);
-	if (!ret && !io->wake_armed && io->wake >= 0 && !io->wake_closed)
+	if (!ret && !io->wake_armed && io->wake >= 0 && !io->wake_closed && !io->call_size)
 		ret = arm_wake(io);
 	if (!ret && io_uring_sq_ready(&io->uring))
 		ret = io_uring_submit(&io->uring);
@@ -170,10 +181,16 @@ int vgpu_io_init(struct vgpu_io *io, int control, struct vgpu_worker_stats *stat
 void vgpu_io_exit(struct vgpu_io *io)
 {
 	io_uring_queue_exit(&io->uring);
+	free(io->packet);
 }
 
 int vgpu_io_watch(struct vgpu_io *io, int wake, uint32_t wake_kind, uint32_t channel)
 {
+	if (wake_kind == VGPU_WAKE_SOCKET && !io->packet) {
+		io->packet = malloc(sizeof(*io->packet));
+		if (!io->packet)
+			return -ENOMEM;
+	}
 	io->wake = wake;
 	io->wake_kind = wake_kind;
 	io->channel = channel;
@@ -187,6 +204,7 @@ void vgpu_io_unwatch(struct vgpu_io *io)
 	struct io_uring_sqe *sqe;
 
 	io->wake = -1;
+	io->call_size = 0;
 	if (!io->wake_armed)
 		return;
 	sqe = get_sqe(io);
@@ -216,6 +234,8 @@ unsigned int vgpu_io_poll(struct vgpu_io *io)
 			took_control(io, res);
 		else if (tag == io->wake_tag)
 			took_wake(io, res);
+		else if (tag == TAG_ANSWER)
+			io->answering = false;
 	}
 	if (n)
 		rearm(io);
@@ -236,6 +256,29 @@ int vgpu_io_wait(struct vgpu_io *io, int64_t timeout_ns)
 		return ret;
 	vgpu_io_poll(io);
 	return 0;
+}
+
+int vgpu_io_answer(struct vgpu_io *io, CUresult status, const void *data, uint32_t size)
+{
+	struct vgpu_msg_result *m = &io->result.h;
+	const struct vgpu_msg_call *call = &io->packet->call;
+	struct io_uring_sqe *sqe = get_sqe(io);
+
+	if (!sqe)
+		return -EBUSY;
+	*m = (struct vgpu_msg_result){
+		.channel = io->channel, .request = call->request,
+		.result = { .magic = VGPU_V1_MAGIC, .seq = call->call.seq, .status = (uint32_t)status, .data_len = size },
+	};
+	vgpu_msg_init(&m->h, VGPU_MSG_RESULT, (uint32_t)sizeof(*m) + size);
+	if (size)
+		memcpy(m + 1, data, size);
+	/* A peer that leaves its socket full waits for itself: the ring keeps the message until there is room. */
+	io_uring_prep_send(sqe, io->wake, m, m->h.length, MSG_NOSIGNAL);
+	io_uring_sqe_set_data64(sqe, TAG_ANSWER);
+	io->answering = true;
+	io->call_size = 0;
+	return rearm(io);
 }
 
 int vgpu_io_note(struct vgpu_io *io, enum vgpu_control_type type, enum vgpu_host_error error, const char *text)

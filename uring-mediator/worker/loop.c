@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "call.h"
 #include "loop.h"
 #include "log.h"
 
@@ -71,7 +72,7 @@ static bool stopped(struct loop *l, enum vgpu_host_error *error, char *why, size
 	else if (io->detach)
 		snprintf(why, size, "closed by the supervisor");
 	else if (io->wake_closed)
-		snprintf(why, size, "the VM is gone");
+		snprintf(why, size, "the guest is gone");
 	else if (l->s->bye)
 		snprintf(why, size, "the guest process said goodbye");
 	else if (io->broken[0]) {
@@ -175,6 +176,14 @@ static int sleep_now(struct loop *l)
 	return ret;
 }
 
+/* The CALL that has come, if there is one and the answer to the one before is out. 0, or -1: protocol broken. */
+static int call(struct loop *l)
+{
+	if (!l->io->call_size || l->io->answering)
+		return 0;
+	return vgpu_call_serve(l->s, l->io);
+}
+
 static int idle(struct loop *l)
 {
 	uint32_t trace = atomic_load_explicit(&l->s->stats->trace, memory_order_relaxed);
@@ -205,10 +214,6 @@ enum vgpu_host_error vgpu_loop_run(struct vgpu_session *s, struct vgpu_io *io, c
 	while (!stopped(&l, &error, why, size)) {
 		int n = burst(&l);
 
-		if (n < 0) {
-			snprintf(why, size, "%s", s->broken);
-			return VGPU_HOST_PROTOCOL;
-		}
 		if (n)
 			l.settled = false;
 		if (!n && idle(&l) < 0) {
@@ -216,6 +221,10 @@ enum vgpu_host_error vgpu_loop_run(struct vgpu_session *s, struct vgpu_io *io, c
 			return VGPU_HOST_WORKER_DIED;
 		}
 		vgpu_io_poll(io);
+		if (n < 0 || call(&l) < 0) {
+			snprintf(why, size, "%s", s->broken);
+			return VGPU_HOST_PROTOCOL;
+		}
 	}
 	return error;
 }

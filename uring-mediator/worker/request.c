@@ -76,17 +76,21 @@ static void trace(struct vgpu_session *s, const struct vgpu_cmd *cmd, const stru
 	atomic_store_explicit(&st->trace_tail, tail + 1, memory_order_release);
 }
 
+static uint32_t reply_size(const struct vgpu_request *rq)
+{
+	return rq->ret_size < VGPU_REPLY_DATA ? rq->ret_size : VGPU_REPLY_DATA;
+}
+
 static void answer(struct vgpu_session *s, const struct vgpu_cmd *cmd, const struct vgpu_request *rq,
 		   CUresult result)
 {
 	struct vgpu_reply_slot *slot = &s->channel->replies[cmd->slot - 1];
-	uint32_t size = rq->ret_size < VGPU_REPLY_DATA ? rq->ret_size : VGPU_REPLY_DATA;
+	uint32_t size = reply_size(rq);
 
 	memcpy(slot->data, s->reply, size);
 	slot->size = size;
 	slot->result = (int32_t)result;
 	atomic_store_explicit(&slot->done, cmd->seq, memory_order_release);
-	add(&s->stats->replies, 1);
 }
 
 static void defer(struct vgpu_session *s, const struct vgpu_cmd *cmd, CUresult result)
@@ -137,7 +141,8 @@ static void count(struct vgpu_session *s, const struct vgpu_cmd *cmd, CUresult r
 		add(&st->errors, 1);
 }
 
-int vgpu_request_execute(struct vgpu_session *s)
+/* Execute s->command; the answer goes to `outcome`, or to its slot if that is NULL. */
+static int execute(struct vgpu_session *s, struct vgpu_outcome *outcome)
 {
 	const struct vgpu_cmd *cmd = (const struct vgpu_cmd *)s->command;
 	const struct vgpu_op_info *op = vgpu_op_find(cmd->op);
@@ -159,8 +164,12 @@ int vgpu_request_execute(struct vgpu_session *s)
 		return -EPROTO;
 	count(s, cmd, r);
 	vgpu_session_note(s, r);
-	if (cmd->slot)
+	if (outcome)
+		*outcome = (struct vgpu_outcome){ r, cmd->slot ? reply_size(&rq) : 0 };
+	else if (cmd->slot)
 		answer(s, cmd, &rq, r);
+	if (cmd->slot)
+		add(&s->stats->replies, 1);
 	else if (r)
 		defer(s, cmd, r);
 	if (rq.late_fence && !s->sticky)
@@ -168,4 +177,18 @@ int vgpu_request_execute(struct vgpu_session *s)
 	if (tracing)
 		trace(s, cmd, &rq, taken, r);
 	return 0;
+}
+
+int vgpu_request_execute(struct vgpu_session *s)
+{
+	return execute(s, NULL);
+}
+
+int vgpu_request_call(struct vgpu_session *s, struct vgpu_outcome *outcome)
+{
+	int ret = execute(s, outcome);
+
+	if (!ret)
+		add(&s->stats->calls, 1);
+	return ret;
 }

@@ -147,4 +147,11 @@ void vgpu_callbacks_end(struct vgpu_session *s);
  */
 int vgpu_request_execute(struct vgpu_session *s);
 
+/* The same for a command that came in a CALL: what a reply slot would get stays in s->reply, and here. */
+struct vgpu_outcome {
+	CUresult result;
+	uint32_t size;		/* bytes of s->reply; 0 if the caller does not wait for data */
+};
+int vgpu_request_call(struct vgpu_session *s, struct vgpu_outcome *outcome);
+
 #endif

@@ -40,7 +40,35 @@ static void every_type_has_one_length(void **state)
 		assert_int_equal(vgpu_msg_check(p.bytes, n + 1, NULL, 0), -EPROTO);
 	}
 	assert_int_equal(vgpu_msg_length(0), 0);
-	assert_int_equal(vgpu_msg_length(12), 0);
+	assert_int_equal(vgpu_msg_length(14), 0);
+}
+
+/* CALL and RESULT end with data, of which they say how much there is. */
+static void data_has_a_limit(void **state)
+{
+	static const struct {
+		uint16_t type;
+		uint32_t length, data;
+	} calls[] = {
+		{ VGPU_MSG_CALL, sizeof(struct vgpu_msg_call), VGPU_CALL_DATA_MAX },
+		{ VGPU_MSG_RESULT, sizeof(struct vgpu_msg_result), VGPU_RESULT_DATA_MAX },
+	};
+	struct vgpu_msg_call m = { .channel = 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		uint32_t least = calls[i].length, most = least + calls[i].data;
+
+		for (uint32_t n = least - 1; n <= most + 1; n += calls[i].data / 2 + 1) {
+			vgpu_msg_init(&m.h, calls[i].type, n);
+			assert_int_equal(vgpu_msg_check(&m, n, NULL, 0), n >= least && n <= most ? 0 : -EPROTO);
+			assert_int_equal(vgpu_msg_check(&m, n + 1, NULL, 0), -EPROTO);
+		}
+		vgpu_msg_init(&m.h, calls[i].type, most);
+		assert_int_equal(vgpu_msg_check(&m, most, NULL, 0), 0);
+		vgpu_msg_init(&m.h, calls[i].type, most + 1);
+		assert_int_equal(vgpu_msg_check(&m, most + 1, NULL, 0), -EPROTO);
+	}
 }
 
 static void damage_is_named(void **state)
@@ -151,6 +179,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_type_has_one_length),
+		cmocka_unit_test(data_has_a_limit),
 		cmocka_unit_test(damage_is_named),
 		cmocka_unit_test(descriptors_travel),
 		cmocka_unit_test(too_much_is_refused),
