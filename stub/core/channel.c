@@ -48,10 +48,12 @@ static void doorbell_done(struct vgpu_stub *s, struct stub_op *op, int res)
 
 static void doorbell_arm(struct vgpu_stub *s, struct stub_channel *chan)
 {
+	int fd = s->files_registered ? (int)chan->index : chan->doorbell_fd;
 	struct io_uring_sqe *sqe = stub_sqe(s);
 
-	io_uring_prep_read(sqe, chan->doorbell_fd, &chan->doorbell_count,
-			   sizeof(chan->doorbell_count), 0);
+	io_uring_prep_read(sqe, fd, &chan->doorbell_count, sizeof(chan->doorbell_count), 0);
+	if (s->files_registered)
+		sqe->flags |= IOSQE_FIXED_FILE;
 	stub_arm(s, sqe, &chan->doorbell, doorbell_done);
 }
 

@@ -145,6 +145,7 @@ struct vgpu_stub {
 
 	struct io_uring ring;
 	bool ring_ready;
+	bool files_registered;		/* channel i's doorbell is file i of the ring */
 	unsigned int in_flight;
 	bool stopping;
 	pthread_t thread;

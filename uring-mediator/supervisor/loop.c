@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "log.h"
 #include "loop.h"
 
 #define RING_ENTRIES	256u
@@ -37,20 +38,23 @@ uint64_t clock_ms(void)
 static int ring_setup(struct io_uring *ring, bool sqpoll)
 {
 	/* Best first; older kernels answer EINVAL to flags that they do not know. */
-	static const unsigned int tries[] = {
-		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
-		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN,
-		0,
+	static const struct {
+		unsigned int flags;
+		const char *name;
+	} tries[] = {
+		{ IORING_SETUP_SQPOLL | IORING_SETUP_SINGLE_ISSUER, "SQPOLL" },
+		{ IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN, "DEFER_TASKRUN" },
+		{ IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN, "COOP_TASKRUN" },
+		{ 0, NULL },
 	};
-	unsigned int i = 0;
+	unsigned int i = sqpoll ? 0 : 1;
 	int ret;
 
-	if (sqpoll)
-		return io_uring_queue_init(RING_ENTRIES, ring,
-					   IORING_SETUP_SQPOLL | IORING_SETUP_SINGLE_ISSUER);
-	do
-		ret = io_uring_queue_init(RING_ENTRIES, ring, tries[i]);
-	while (ret == -EINVAL && tries[i++]);
+	while ((ret = io_uring_queue_init(RING_ENTRIES, ring, tries[i].flags)) && tries[i].name &&
+	       (ret == -EINVAL || !i)) {
+		vgpu_log(VGPU_LOG_NOTICE, NULL, "[INIT] no io_uring with %s: %s", tries[i].name, strerror(-ret));
+		i++;
+	}
 	return ret;
 }
 
@@ -107,6 +111,8 @@ int loop_init(struct loop *loop, bool sqpoll, char *why, size_t why_size)
 			 " (see the sysctl kernel.io_uring_disabled and the container's seccomp profile)" : "");
 		return ret;
 	}
+	/* Spares the kernel a look-up with each call; nothing depends on it. */
+	io_uring_register_ring_fd(&loop->ring);
 	ret = buffers_setup(loop);
 	if (ret) {
 		snprintf(why, why_size, "io_uring provided buffers: %s (Linux 6.0 or newer is needed)",

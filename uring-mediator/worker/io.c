@@ -9,6 +9,7 @@
 #include "io.h"
 #include "log.h"
 
+#define RING_ENTRIES	8u
 #define TAG_CONTROL	1u
 #define TAG_CANCEL	2u
 #define TAG_ANSWER	3u
@@ -165,6 +166,22 @@ static int rearm(struct vgpu_io *io)
 	return ret < 0 ? ret : 0;
 }
 
+/*
+ * Completions are put off until the worker asks, so that a doorbell never interrupts a call of the driver; the flag in the
+ * ring says whether asking is worth a system call. bench/pipeline.c: 5 to 30 % less for each message.
+ */
+static int setup(struct io_uring *uring)
+{
+	int ret = io_uring_queue_init(RING_ENTRIES, uring, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+				      IORING_SETUP_TASKRUN_FLAG);
+
+	if (ret == -EINVAL) {
+		vgpu_log(VGPU_LOG_DEBUG, NULL, "this kernel has no IORING_SETUP_DEFER_TASKRUN (Linux 6.1)");
+		ret = io_uring_queue_init(RING_ENTRIES, uring, 0);
+	}
+	return ret;
+}
+
 int vgpu_io_init(struct vgpu_io *io, int control, struct vgpu_worker_stats *stats)
 {
 	int ret;
@@ -174,8 +191,12 @@ int vgpu_io_init(struct vgpu_io *io, int control, struct vgpu_worker_stats *stat
 	io->wake = -1;
 	io->wake_tag = TAG_WAKE;
 	io->stats = stats;
-	ret = io_uring_queue_init(8, &io->uring, 0);
-	return ret < 0 ? ret : rearm(io);
+	ret = setup(&io->uring);
+	if (ret < 0)
+		return ret;
+	/* Spares the kernel a look-up with each call; not every kernel has it, and nothing depends on it. */
+	io_uring_register_ring_fd(&io->uring);
+	return rearm(io);
 }
 
 void vgpu_io_exit(struct vgpu_io *io)
