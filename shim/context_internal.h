@@ -18,7 +18,7 @@ void vgpu_thread_at_exit(void);
 CUresult vgpu_stream_setup_legacy(struct vgpu_context *ctx);
 void vgpu_streams_drop(struct vgpu_context *ctx);
 void vgpu_thread_streams_drop(void);
-/* objects.c: modules, functions, events and memory of a context */
+/* objects.c: modules, functions, events, arrays and memory of a context */
 void vgpu_objects_drop(struct vgpu_context *ctx);
 /* context_storage.c */
 void vgpu_context_storage_drop(struct vgpu_context *ctx);

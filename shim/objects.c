@@ -3,6 +3,7 @@
  * What belongs to a context and dies with it, and how large the objects
  * behind the handles are.
  */
+#include "array.h"
 #include "call.h"
 #include "context_internal.h"
 #include "event.h"
@@ -42,6 +43,7 @@ void vgpu_objects_drop(struct vgpu_context *ctx)
 {
 	drop_events(ctx);
 	drop_modules(ctx);
+	vgpu_arrays_drop(ctx);
 	vgpu_memory_drop(ctx);
 }
 
@@ -53,5 +55,7 @@ CUresult vgpu_tables_init(void)
 	vgpu_handle_object_size(VGPU_HANDLE_LIBRARY, sizeof(struct vgpu_module));
 	vgpu_handle_object_size(VGPU_HANDLE_FUNCTION, sizeof(struct vgpu_function));
 	vgpu_handle_object_size(VGPU_HANDLE_KERNEL, sizeof(struct vgpu_function));
+	vgpu_handle_object_size(VGPU_HANDLE_ARRAY, sizeof(struct vgpu_array));
+	vgpu_handle_object_size(VGPU_HANDLE_MIPMAP, sizeof(struct vgpu_array));
 	return vgpu_memory_init();
 }

@@ -123,7 +123,7 @@ static void box_2d(void **state)
 	c.dstPitch = 1ull << 32;
 	fails(INVALID_VALUE, cuMemcpy2D_v2(&c));
 	c.dstMemoryType = CU_MEMORYTYPE_ARRAY;
-	fails(NOT_SUPPORTED, cuMemcpy2D_v2(&c));
+	fails(INVALID_HANDLE, cuMemcpy2D_v2(&c));
 	c.dstMemoryType = 9;
 	fails(INVALID_VALUE, cuMemcpy2D_v2(&c));
 	fails(INVALID_VALUE, cuMemcpy2D_v2(NULL));

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Copies of boxes: the two- and three-dimensional calls, all brought to one form. CUDA arrays are not supported.
+ * Copies of boxes: the two- and three-dimensional calls, all brought to one form. An array is a plane of memory like
+ * any other here, once its handle and the extents have been checked.
  */
+#include "array.h"
 #include "calls.h"
 #include "context.h"
 #include "copy.h"
@@ -13,10 +15,11 @@ struct side {
 	CUmemorytype type;
 	const void *host;
 	CUdeviceptr device;
+	CUarray array;
 	uint64_t x, y, z, pitch, height;
 };
 
-static bool place(const struct side *s, uint64_t width, uint64_t height, uint64_t depth, struct soft_plane *out)
+static bool place_memory(const struct side *s, uint64_t width, uint64_t height, uint64_t depth, struct soft_plane *out)
 {
 	uint64_t end_x, rows, at, skip_y, skip_z;
 
@@ -34,6 +37,27 @@ static bool place(const struct side *s, uint64_t width, uint64_t height, uint64_
 	       !__builtin_add_overflow(at, skip_z, &out->addr);
 }
 
+static bool inside(uint64_t at, uint64_t n, uint64_t extent)
+{
+	return at <= extent && n <= extent - at;
+}
+
+static CUresult place_array(const struct side *s, uint64_t width, uint64_t height, uint64_t depth,
+			    struct soft_plane *out)
+{
+	struct soft_array *a = soft_get((uint64_t)s->array, SOFT_ARRAY);
+	bool fits;
+
+	if (!a)
+		return CUDA_ERROR_INVALID_HANDLE;
+	fits = inside(s->x, width, a->pitch) && inside(s->y, height, a->height) && inside(s->z, depth, a->depth) &&
+	       s->x % a->element == 0 && width % a->element == 0;
+	if (fits)
+		*out = (struct soft_plane){ a->start + s->z * a->slice + s->y * a->pitch + s->x, a->pitch, a->slice };
+	soft_put(&a->obj);
+	return fits ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
 static CUresult side_of(const struct side *s, enum soft_side *out)
 {
 	switch (s->type) {
@@ -41,17 +65,22 @@ static CUresult side_of(const struct side *s, enum soft_side *out)
 		*out = SOFT_SIDE_HOST;
 		return CUDA_SUCCESS;
 	case CU_MEMORYTYPE_DEVICE:
+	case CU_MEMORYTYPE_ARRAY:
 		*out = SOFT_SIDE_DEVICE;
 		return CUDA_SUCCESS;
 	case CU_MEMORYTYPE_UNIFIED:
 		*out = SOFT_SIDE_ANY;
 		return CUDA_SUCCESS;
-	case CU_MEMORYTYPE_ARRAY:
-		soft_log(VGPU_SOFT_WARNING, "copy: CUDA arrays are not supported");
-		return CUDA_ERROR_NOT_SUPPORTED;
 	default:
 		return CUDA_ERROR_INVALID_VALUE;
 	}
+}
+
+static CUresult place(const struct side *s, uint64_t width, uint64_t height, uint64_t depth, struct soft_plane *out)
+{
+	if (s->type == CU_MEMORYTYPE_ARRAY)
+		return place_array(s, width, height, depth, out);
+	return place_memory(s, width, height, depth, out) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
 static CUresult copy_box(const struct side *dst, const struct side *src, uint64_t width, uint64_t height,
@@ -71,9 +100,11 @@ static CUresult copy_box(const struct side *dst, const struct side *src, uint64_
 		return rc;
 	if (!width || !height || !depth)
 		return CUDA_SUCCESS;
-	if (!place(dst, width, height, depth, &box.dst) || !place(src, width, height, depth, &box.src))
-		return CUDA_ERROR_INVALID_VALUE;
-	rc = soft_stream_of(ctx, stream, &s);
+	rc = place(dst, width, height, depth, &box.dst);
+	if (!rc)
+		rc = place(src, width, height, depth, &box.src);
+	if (!rc)
+		rc = soft_stream_of(ctx, stream, &s);
 	if (rc)
 		return rc;
 	rc = soft_copy(s, &box, dst_side, src_side, sync);
@@ -87,8 +118,8 @@ static CUresult copy_2d(const CUDA_MEMCPY2D *c, CUstream stream, bool sync)
 
 	if (!c)
 		return CUDA_ERROR_INVALID_VALUE;
-	dst = (struct side){ c->dstMemoryType, c->dstHost, c->dstDevice, c->dstXInBytes, c->dstY, 0, c->dstPitch, 0 };
-	src = (struct side){ c->srcMemoryType, c->srcHost, c->srcDevice, c->srcXInBytes, c->srcY, 0, c->srcPitch, 0 };
+	dst = (struct side){ c->dstMemoryType, c->dstHost, c->dstDevice, c->dstArray, c->dstXInBytes, c->dstY, 0, c->dstPitch, 0 };
+	src = (struct side){ c->srcMemoryType, c->srcHost, c->srcDevice, c->srcArray, c->srcXInBytes, c->srcY, 0, c->srcPitch, 0 };
 	return copy_box(&dst, &src, c->WidthInBytes, c->Height, 1, stream, sync);
 }
 
@@ -98,9 +129,9 @@ static CUresult copy_3d(const CUDA_MEMCPY3D *c, CUstream stream, bool sync)
 
 	if (!c || c->srcLOD || c->dstLOD)
 		return CUDA_ERROR_INVALID_VALUE;
-	dst = (struct side){ c->dstMemoryType, c->dstHost, c->dstDevice, c->dstXInBytes,
+	dst = (struct side){ c->dstMemoryType, c->dstHost, c->dstDevice, c->dstArray, c->dstXInBytes,
 			     c->dstY, c->dstZ, c->dstPitch, c->dstHeight };
-	src = (struct side){ c->srcMemoryType, c->srcHost, c->srcDevice, c->srcXInBytes,
+	src = (struct side){ c->srcMemoryType, c->srcHost, c->srcDevice, c->srcArray, c->srcXInBytes,
 			     c->srcY, c->srcZ, c->srcPitch, c->srcHeight };
 	return copy_box(&dst, &src, c->WidthInBytes, c->Height, c->Depth, stream, sync);
 }
@@ -117,9 +148,9 @@ static CUresult copy_3d_peer(const CUDA_MEMCPY3D_PEER *c, CUstream stream, bool 
 	if ((c->srcMemoryType == CU_MEMORYTYPE_DEVICE && !soft_context_get(c->srcContext)) ||
 	    (c->dstMemoryType == CU_MEMORYTYPE_DEVICE && !soft_context_get(c->dstContext)))
 		return CUDA_ERROR_INVALID_CONTEXT;
-	dst = (struct side){ c->dstMemoryType, c->dstHost, c->dstDevice, c->dstXInBytes,
+	dst = (struct side){ c->dstMemoryType, c->dstHost, c->dstDevice, c->dstArray, c->dstXInBytes,
 			     c->dstY, c->dstZ, c->dstPitch, c->dstHeight };
-	src = (struct side){ c->srcMemoryType, c->srcHost, c->srcDevice, c->srcXInBytes,
+	src = (struct side){ c->srcMemoryType, c->srcHost, c->srcDevice, c->srcArray, c->srcXInBytes,
 			     c->srcY, c->srcZ, c->srcPitch, c->srcHeight };
 	return copy_box(&dst, &src, c->WidthInBytes, c->Height, c->Depth, stream, sync);
 }

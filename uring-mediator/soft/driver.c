@@ -23,6 +23,8 @@ static void fill(void)
 	soft_fill_space(&table);
 	soft_fill_copy(&table);
 	soft_fill_copy_3d(&table);
+	soft_fill_array(&table);
+	soft_fill_copy_array(&table);
 	soft_fill_fill(&table);
 	soft_fill_stream(&table);
 	soft_fill_event(&table);

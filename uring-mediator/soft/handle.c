@@ -22,7 +22,7 @@ static uint32_t capacity, used, first_free;
 /* Bit 62 keeps handles away from NULL, from the special streams 1 and 2 and from addresses. */
 static uint64_t encode(enum soft_kind kind, uint32_t generation, uint32_t index)
 {
-	return 1ull << 62 | (uint64_t)kind << 52 | (uint64_t)(generation & 0xfffff) << 32 | index;
+	return 1ull << 62 | (uint64_t)__builtin_ctz(kind) << 52 | (uint64_t)(generation & 0xfffff) << 32 | index;
 }
 
 void soft_object_init(struct soft_object *o, enum soft_kind kind, struct soft_context *ctx,

@@ -19,6 +19,10 @@ enum soft_kind {
 	SOFT_KERNEL = 1 << 5,
 	SOFT_POOL = 1 << 6,
 	SOFT_PHYSICAL = 1 << 7,
+	SOFT_ARRAY = 1 << 8,
+	SOFT_MIPMAP = 1 << 9,
+	SOFT_TEXTURE = 1 << 10,
+	SOFT_SURFACE = 1 << 11,
 };
 
 struct soft_context;

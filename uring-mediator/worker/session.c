@@ -40,6 +40,10 @@ static CUresult destroy(const struct vgpu_driver *drv, const struct vgpu_handle_
 		return drv->cuModuleUnload ? drv->cuModuleUnload(e->obj) : CUDA_SUCCESS;
 	case VGPU_HANDLE_LIBRARY:
 		return drv->cuLibraryUnload ? drv->cuLibraryUnload(e->obj) : CUDA_SUCCESS;
+	case VGPU_HANDLE_ARRAY:
+		return drv->cuArrayDestroy ? drv->cuArrayDestroy(e->obj) : CUDA_SUCCESS;
+	case VGPU_HANDLE_MIPMAP:
+		return drv->cuMipmappedArrayDestroy ? drv->cuMipmappedArrayDestroy(e->obj) : CUDA_SUCCESS;
 	default:
 		return CUDA_SUCCESS;	/* dies with its module, graph or context */
 	}
@@ -55,12 +59,15 @@ struct sweep {
 static void sweep_one(void *ctx, const struct vgpu_handle_entry *e)
 {
 	const struct sweep *w = ctx;
+	enum vgpu_handle_kind kind = vgpu_handle_kind_of(e->id);
 
 	if (w->context && e->context != w->context)
 		return;
 	if (w->destroy && !e->owner)
 		destroy(w->s->drv, e);
-	vgpu_handles_unbind(&w->s->handles, vgpu_handle_kind_of(e->id), e->id);
+	if (kind == VGPU_HANDLE_ARRAY || kind == VGPU_HANDLE_MIPMAP)
+		vgpu_array_forget(w->s, e);
+	vgpu_handles_unbind(&w->s->handles, kind, e->id);
 }
 
 static void sweep_handles(struct vgpu_session *s, uint32_t context, bool destroy_them)
@@ -68,7 +75,7 @@ static void sweep_handles(struct vgpu_session *s, uint32_t context, bool destroy
 	/* Users before what they use. Libraries belong to no context. */
 	static const enum vgpu_handle_kind order[] = {
 		VGPU_HANDLE_GRAPHEXEC, VGPU_HANDLE_GRAPH, VGPU_HANDLE_EVENT, VGPU_HANDLE_STREAM,
-		VGPU_HANDLE_FUNCTION, VGPU_HANDLE_MODULE, VGPU_HANDLE_LIBRARY,
+		VGPU_HANDLE_FUNCTION, VGPU_HANDLE_MODULE, VGPU_HANDLE_LIBRARY, VGPU_HANDLE_ARRAY, VGPU_HANDLE_MIPMAP,
 	};
 	struct sweep w = { s, context, destroy_them };
 

@@ -88,6 +88,11 @@ void vgpu_memory_release(struct vgpu_session *s, uint64_t bytes);
 /* Is [addr, addr + size) device memory of this session? INVALID_VALUE if not; size 0 is fine. */
 CUresult vgpu_memory_check(const struct vgpu_session *s, uint64_t addr, uint64_t size);
 
+/* ---- array.c ---- */
+
+/* The array or mipmap of this entry is gone, or about to go: its memory is not charged any more. */
+void vgpu_array_forget(struct vgpu_session *s, const struct vgpu_handle_entry *e);
+
 /* ---- arena.c ---- */
 
 /*
