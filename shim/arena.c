@@ -6,8 +6,8 @@
  *
  * An extent is FREE (not ours), KEPT (ours, unused), HEAD of a run of whole extents, TAIL of one,
  * or BUDDY: split. Extents claimed together are a stretch: registered, and given up, as a whole. A run never leaves its
- * stretch, because the driver does not copy across two registrations. A split extent has one byte for each smallest block:
- * the order of the block that starts there, plus IN_USE, or 0xff inside one.
+ * stretch, because the driver does not copy across two registrations. Split extents are listed by what can still be had
+ * from them, so that a block is found without a look at those that are full.
  */
 #include "arena.h"
 
@@ -16,20 +16,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "buddy.h"
 #include "thread.h"
-
-#define IN_USE	0x80u
-#define INSIDE	0xffu
 
 enum kind { FREE, KEPT, HEAD, TAIL, BUDDY };
 
 struct vgpu_arena_extent {
 	uint8_t kind;
-	uint8_t largest;	/* BUDDY: order of the largest free block plus one, 0: none */
+	uint8_t largest;	/* BUDDY: the list that it is on */
+	uint32_t prev, next;	/* BUDDY: on that list, index + 1 */
 	uint32_t run;		/* HEAD: extents in the run */
 	uint32_t stretch;	/* not FREE: first extent of its stretch */
 	uint32_t length;	/* first of a stretch: extents in it */
-	uint8_t *map;		/* BUDDY: one byte for each smallest block */
+	struct vgpu_buddy *buddy;	/* BUDDY: its blocks */
 };
 
 static uint32_t order_of(uint64_t size)
@@ -61,7 +60,7 @@ void vgpu_arena_destroy(struct vgpu_arena *a)
 	uint32_t i;
 
 	for (i = 0; a->extents && i < a->extent_count; i++)
-		free(a->extents[i].map);
+		vgpu_buddy_delete(a->extents[i].buddy);
 	free(a->extents);
 	a->extents = NULL;
 	pthread_mutex_destroy(&a->lock);
@@ -217,75 +216,71 @@ static void *alloc_run(struct vgpu_arena *a, uint64_t size)
 	return a->base + (uint64_t)first * a->extent_size;
 }
 
-/* Take an extent and make it one free block. NULL without memory. */
+static void list(struct vgpu_arena *a, struct vgpu_arena_extent *e)
+{
+	uint32_t self = (uint32_t)(e - a->extents) + 1, *head;
+
+	e->largest = (uint8_t)vgpu_buddy_largest(e->buddy);
+	head = &a->split[e->largest];
+	e->prev = 0;
+	e->next = *head;
+	if (*head)
+		a->extents[*head - 1].prev = self;
+	*head = self;
+}
+
+static void unlist(struct vgpu_arena *a, struct vgpu_arena_extent *e)
+{
+	if (e->prev)
+		a->extents[e->prev - 1].next = e->next;
+	else
+		a->split[e->largest] = e->next;
+	if (e->next)
+		a->extents[e->next - 1].prev = e->prev;
+}
+
+static void relist(struct vgpu_arena *a, struct vgpu_arena_extent *e)
+{
+	if (e->largest == vgpu_buddy_largest(e->buddy))
+		return;
+	unlist(a, e);
+	list(a, e);
+}
+
+/* Take an extent to be split. NULL without memory. */
 static struct vgpu_arena_extent *split_new(struct vgpu_arena *a)
 {
-	uint32_t blocks = 1u << a->orders;
-	uint8_t *map = malloc(blocks);
-	int64_t at = map ? take(a, 1, a->step) : -1;
+	struct vgpu_buddy *buddy = vgpu_buddy_new(a->orders);
+	int64_t at = buddy ? take(a, 1, a->step) : -1;
 	struct vgpu_arena_extent *e;
 
 	if (at < 0) {
-		free(map);
+		vgpu_buddy_delete(buddy);
 		return NULL;
 	}
 	e = &a->extents[at];
-	e->map = map;
-	memset(e->map, INSIDE, blocks);
-	e->map[0] = (uint8_t)a->orders;
+	e->buddy = buddy;
 	e->kind = BUDDY;
-	e->largest = (uint8_t)(a->orders + 1);
+	list(a, e);
 	return e;
-}
-
-static void find_largest(const struct vgpu_arena *a, struct vgpu_arena_extent *e)
-{
-	uint32_t at = 0, blocks = 1u << a->orders, order;
-
-	e->largest = 0;
-	while (at < blocks) {
-		order = e->map[at] & ~IN_USE;
-		if (!(e->map[at] & IN_USE) && order + 1 > e->largest)
-			e->largest = (uint8_t)(order + 1);
-		at += 1u << order;
-	}
-}
-
-/* The smallest free block of at least `order` in a split extent that has one. */
-static uint32_t best_fit(const struct vgpu_arena *a, const struct vgpu_arena_extent *e, uint32_t order)
-{
-	uint32_t at = 0, blocks = 1u << a->orders, best = 0, best_order = UINT32_MAX, have;
-
-	while (at < blocks) {
-		have = e->map[at] & ~IN_USE;
-		if (!(e->map[at] & IN_USE) && have >= order && have < best_order) {
-			best = at;
-			best_order = have;
-			if (have == order)
-				break;
-		}
-		at += 1u << have;
-	}
-	return best;
 }
 
 static void *alloc_block(struct vgpu_arena *a, uint32_t order)
 {
 	struct vgpu_arena_extent *e = NULL;
-	uint32_t i, at, have;
+	uint32_t i;
+	int64_t at;
 
-	for (i = 0; i < a->extent_count && !e; i++)
-		if (a->extents[i].kind == BUDDY && a->extents[i].largest > order)
-			e = &a->extents[i];
+	/* The fullest of them that will do. */
+	for (i = order + 1; i <= a->orders + 1 && !e; i++)
+		if (a->split[i])
+			e = &a->extents[a->split[i] - 1];
 	if (!e)
 		e = split_new(a);
 	if (!e)
 		return NULL;
-	at = best_fit(a, e, order);
-	for (have = e->map[at]; have > order; have--)
-		e->map[at + (1u << (have - 1))] = (uint8_t)(have - 1);
-	e->map[at] = (uint8_t)(order | IN_USE);
-	find_largest(a, e);
+	at = vgpu_buddy_take(e->buddy, order);
+	relist(a, e);
 	a->used += (uint64_t)VGPU_ARENA_MIN << order;
 	return a->base + (uint64_t)(e - a->extents) * a->extent_size + (uint64_t)at * VGPU_ARENA_MIN;
 }
@@ -308,8 +303,8 @@ static void release(struct vgpu_arena *a, uint32_t first, uint32_t count)
 	uint32_t i;
 
 	for (i = first; i < first + count; i++) {
-		free(a->extents[i].map);
-		a->extents[i].map = NULL;
+		vgpu_buddy_delete(a->extents[i].buddy);
+		a->extents[i].buddy = NULL;
 		a->extents[i].kind = KEPT;
 	}
 	a->kept += count;
@@ -319,24 +314,17 @@ static void release(struct vgpu_arena *a, uint32_t first, uint32_t count)
 static int free_block(struct vgpu_arena *a, uint32_t index, uint64_t offset)
 {
 	struct vgpu_arena_extent *e = &a->extents[index];
-	uint32_t at = (uint32_t)(offset / VGPU_ARENA_MIN), order, buddy;
+	int order = offset % VGPU_ARENA_MIN ? -EINVAL : vgpu_buddy_give(e->buddy, (uint32_t)(offset / VGPU_ARENA_MIN));
 
-	if (offset % VGPU_ARENA_MIN || e->map[at] == INSIDE || !(e->map[at] & IN_USE))
-		return -EINVAL;
-	order = e->map[at] & ~IN_USE;
+	if (order < 0)
+		return order;
 	a->used -= (uint64_t)VGPU_ARENA_MIN << order;
-	for (; order < a->orders; order++) {
-		buddy = at ^ (1u << order);
-		if (e->map[buddy] != order)
-			break;
-		e->map[at > buddy ? at : buddy] = INSIDE;
-		at = at < buddy ? at : buddy;
+	if (vgpu_buddy_largest(e->buddy) <= a->orders) {
+		relist(a, e);
+		return 0;
 	}
-	e->map[at] = (uint8_t)order;
-	if (order == a->orders)
-		release(a, index, 1);
-	else
-		find_largest(a, e);
+	unlist(a, e);
+	release(a, index, 1);
 	return 0;
 }
 

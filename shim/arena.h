@@ -16,6 +16,8 @@
 
 #include <vgpu/shm.h>
 
+#include "buddy.h"
+
 #define VGPU_ARENA_MIN	512u	/* bytes of the smallest block, and alignment of each */
 
 struct vgpu_arena_extent;
@@ -29,6 +31,7 @@ struct vgpu_arena {
 	uint32_t owner;			/* our channel + 1 */
 	uint32_t orders;		/* order o holds blocks of VGPU_ARENA_MIN << o; the last is the extent */
 	struct vgpu_arena_extent *extents;
+	uint32_t split[VGPU_BUDDY_ORDERS_MAX + 2];	/* lists of split extents by their vgpu_buddy_largest(): index + 1 */
 	uint64_t used;			/* bytes handed out, rounded */
 	uint32_t kept;			/* free extents that are still ours and registered */
 	uint32_t keep;			/* of them, this many at most; 0 after init: none */
