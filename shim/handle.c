@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One table for each kind of handle, grown in chunks that never move, so that
- * a lookup needs no lock: load the chunk, load the entry, compare. Making and
+ * One table for each kind of handle, grown in pages that never move, so that
+ * a lookup needs no lock: load the page, load the entry, compare. Making and
  * dropping take the table's mutex.
  */
 #include "handle.h"
@@ -13,10 +13,7 @@
 
 #include "thread.h"
 
-#define CHUNK_BITS	10u
-#define CHUNK		(1u << CHUNK_BITS)
-#define CHUNKS		4096u
-#define INDEX_MAX	(CHUNK * CHUNKS)	/* four million of a kind; fits 28 bits */
+#define INDEX_MAX	(VGPU_HANDLE_PAGE * VGPU_HANDLE_PAGES)	/* fits 28 bits */
 #define LIVE		(1u << 24)
 
 struct entry {
@@ -30,7 +27,7 @@ struct table {
 	size_t object_size;
 	_Atomic uint32_t used;		/* indices below it have been given out at least once */
 	uint32_t free_head, free_tail;	/* FIFO, so that generations last; 0: empty */
-	struct entry *_Atomic chunks[CHUNKS];
+	struct entry *_Atomic pages[VGPU_HANDLE_PAGES];
 };
 
 static struct table tables[VGPU_HANDLE_KINDS] = {
@@ -39,6 +36,8 @@ static struct table tables[VGPU_HANDLE_KINDS] = {
 	[VGPU_HANDLE_STREAM + 1 ... VGPU_HANDLE_KINDS - 1] = { .lock = PTHREAD_MUTEX_INITIALIZER, .used = 1 },
 };
 
+static _Atomic uint32_t page_count;	/* of all tables */
+
 void vgpu_handle_object_size(enum vgpu_handle_kind kind, size_t size)
 {
 	tables[kind].object_size = size;
@@ -46,12 +45,12 @@ void vgpu_handle_object_size(enum vgpu_handle_kind kind, size_t size)
 
 static struct entry *find(const struct table *t, uint32_t index)
 {
-	struct entry *chunk;
+	struct entry *page;
 
 	if (index >= INDEX_MAX)
 		return NULL;
-	chunk = atomic_load_explicit(&t->chunks[index >> CHUNK_BITS], memory_order_acquire);
-	return chunk ? &chunk[index & (CHUNK - 1)] : NULL;
+	page = atomic_load_explicit(&t->pages[index / VGPU_HANDLE_PAGE], memory_order_acquire);
+	return page ? &page[index % VGPU_HANDLE_PAGE] : NULL;
 }
 
 static struct entry *live(enum vgpu_handle_kind kind, uint64_t wire)
@@ -66,20 +65,27 @@ static struct entry *live(enum vgpu_handle_kind kind, uint64_t wire)
 	return e;
 }
 
-/* An entry whose index was never used; NULL without memory or when the kind is full. Locked. */
+/* Beyond the budget the worker would refuse the handle. Locked. */
+static struct entry *add_page(struct table *t, uint32_t at)
+{
+	struct entry *page = NULL;
+
+	if (atomic_fetch_add(&page_count, 1) < VGPU_HANDLE_BUDGET)
+		page = calloc(VGPU_HANDLE_PAGE, sizeof(*page));
+	if (!page)
+		atomic_fetch_sub(&page_count, 1);
+	else
+		atomic_store_explicit(&t->pages[at], page, memory_order_release);
+	return page;
+}
+
+/* An entry whose index was never used; NULL without memory or when there are too many. Locked. */
 static struct entry *fresh(struct table *t, uint32_t *index)
 {
 	uint32_t i = t->used;
-	struct entry *chunk;
 
-	if (i >= INDEX_MAX)
+	if (i >= INDEX_MAX || (!find(t, i) && !add_page(t, i / VGPU_HANDLE_PAGE)))
 		return NULL;
-	if (!atomic_load_explicit(&t->chunks[i >> CHUNK_BITS], memory_order_relaxed)) {
-		chunk = calloc(CHUNK, sizeof(*chunk));
-		if (!chunk)
-			return NULL;
-		atomic_store_explicit(&t->chunks[i >> CHUNK_BITS], chunk, memory_order_release);
-	}
 	t->used++;
 	*index = i;
 	return find(t, i);

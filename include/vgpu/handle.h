@@ -35,6 +35,14 @@ enum vgpu_handle_kind {
 	VGPU_HANDLE_KINDS = 19
 };
 
+/*
+ * Tables on both sides are made of pages. Both count those of all kinds together, so that a guest that stays within them
+ * is never refused by its worker, and a hostile one cannot fill the host.
+ */
+#define VGPU_HANDLE_PAGE	1024u		/* indices */
+#define VGPU_HANDLE_PAGES	4096u		/* of one kind: indices below 2^22 */
+#define VGPU_HANDLE_BUDGET	4096u		/* of all kinds together: four million handles, 160 MiB in the worker */
+
 /* Streams that exist without being created: index of the id, generation 0. */
 #define VGPU_STREAM_INDEX_LEGACY 1u
 /* Other indices below this one are each guest thread's default stream; created ones start here. */

@@ -110,6 +110,22 @@ static void threads_never_share_an_id(void **state)
 	assert_int_equal(vgpu_handle_next(VGPU_HANDLE_GRAPH, 0), 0);
 }
 
+/* The last test: pages stay where they were first used. */
+static void too_many_are_out_of_memory(void **state)
+{
+	static uint64_t wire[VGPU_HANDLE_BUDGET * VGPU_HANDLE_PAGE];
+	uint32_t n = 0;
+
+	(void)state;
+	while (n < VGPU_HANDLE_BUDGET * VGPU_HANDLE_PAGE && !vgpu_handle_new(VGPU_HANDLE_GRAPHNODE, &wire[n]))
+		n++;
+	assert_in_range(n, (VGPU_HANDLE_BUDGET - 16) * VGPU_HANDLE_PAGE, VGPU_HANDLE_BUDGET * VGPU_HANDLE_PAGE - 1);
+	assert_int_equal(vgpu_handle_new(VGPU_HANDLE_GRAPHNODE, &wire[n]), CUDA_ERROR_OUT_OF_MEMORY);
+	assert_int_equal(vgpu_handle_new(VGPU_HANDLE_USEROBJECT, &wire[n]), CUDA_ERROR_OUT_OF_MEMORY);
+	vgpu_handle_drop(VGPU_HANDLE_GRAPHNODE, wire[n / 2]);
+	assert_int_equal(vgpu_handle_new(VGPU_HANDLE_GRAPHNODE, &wire[n / 2]), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -118,6 +134,7 @@ int main(void)
 		cmocka_unit_test(objects_are_zeroed_for_the_next_owner),
 		cmocka_unit_test(streams_leave_room_for_the_default_ones),
 		cmocka_unit_test(threads_never_share_an_id),
+		cmocka_unit_test(too_many_are_out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,10 +11,6 @@
 
 #include <vgpu/handle.h>
 
-#define VGPU_HANDLE_PAGE	1024u		/* entries */
-#define VGPU_HANDLE_PAGES	4096u		/* of one kind: indices below 2^22 */
-#define VGPU_HANDLE_BUDGET	4096u		/* pages of all kinds together, 160 MiB */
-
 struct vgpu_handle_entry {
 	uint64_t id;		/* 0: free */
 	void *obj;
