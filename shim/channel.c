@@ -323,6 +323,16 @@ void vgpu_call_submit(struct vgpu_call *c)
 		vgpu_session.transport.ops->doorbell(&vgpu_session.transport);
 }
 
+void vgpu_channel_lock(void)
+{
+	vgpu_lock(&channel.lock);
+}
+
+void vgpu_channel_unlock(void)
+{
+	vgpu_unlock(&channel.lock);
+}
+
 void vgpu_channel_flush(void)
 {
 	bool ring;

@@ -13,6 +13,9 @@
 
 /* After vgpu_session_open(): take the ring. 0 or -errno (the flusher's thread could not be started). */
 int vgpu_channel_init(uint32_t batch, uint32_t batch_usec);
+/* What the lock that is held between vgpu_call_begin() and vgpu_call_submit() guards beyond the ring: see stream.h. */
+void vgpu_channel_lock(void);
+void vgpu_channel_unlock(void);
 /* Commands held back for a batch go out now; each waiter calls this first. */
 void vgpu_channel_flush(void);
 /* The process ends: have the worker take all that was queued, and tell it. Bounded; called once, last. */

@@ -407,19 +407,22 @@ CUresult cuCtxGetLimit(size_t *value, CUlimit limit)
 static CUresult collect(struct vgpu_context *ctx, vgpu_fence *fences, size_t room, size_t *count)
 {
 	CUresult r = CUDA_SUCCESS;
-	struct vgpu_stream *s;
+	struct vgpu_stream *s, *next;
 	vgpu_fence f;
 
 	*count = 0;
 	vgpu_lock(&ctx->lock);
-	for (s = ctx->streams; s && !r; s = s->next) {
+	for (s = vgpu_stream_working(ctx); s && !r; s = next) {
+		next = s->working_next;
 		/* The streams that the legacy one would wait for are on the list themselves. */
 		r = vgpu_stream_fence_own(s, &f);
-		if (r || vgpu_fence_done(f))
-			continue;
-		if (*count < room)
-			fences[*count] = f;
-		++*count;
+		if (!r && vgpu_fence_done(f)) {
+			vgpu_stream_rest(s);
+		} else if (!r) {
+			if (*count < room)
+				fences[*count] = f;
+			++*count;
+		}
 	}
 	vgpu_unlock(&ctx->lock);
 	return r;

@@ -28,12 +28,63 @@ struct vgpu_thread_streams {
 	uint64_t wire;
 };
 
+/* ---- the working streams ---- */
+
+/* Under the channel's lock. */
+static void begin_working(struct vgpu_stream *s)
+{
+	struct vgpu_context *ctx = s->context;
+
+	if (s->working)
+		return;
+	s->working = true;
+	s->working_prev = NULL;
+	s->working_next = ctx->working;
+	if (s->working_next)
+		s->working_next->working_prev = s;
+	ctx->working = s;
+}
+
+/* Under both locks. */
+static void end_working(struct vgpu_stream *s)
+{
+	if (!s->working)
+		return;
+	s->working = false;
+	if (s->working_prev)
+		s->working_prev->working_next = s->working_next;
+	else
+		s->context->working = s->working_next;
+	if (s->working_next)
+		s->working_next->working_prev = s->working_prev;
+}
+
+struct vgpu_stream *vgpu_stream_working(struct vgpu_context *ctx)
+{
+	struct vgpu_stream *s;
+
+	vgpu_channel_lock();
+	s = ctx->working;
+	vgpu_channel_unlock();
+	return s;
+}
+
+void vgpu_stream_rest(struct vgpu_stream *s)
+{
+	vgpu_channel_lock();
+	if (!atomic_load_explicit(&s->dirty, memory_order_relaxed) &&
+	    vgpu_fence_done(vgpu_fence_make(s->word, atomic_load_explicit(&s->issued, memory_order_relaxed))))
+		end_working(s);
+	vgpu_channel_unlock();
+}
+
 /* ---- fences ---- */
 
 void vgpu_stream_mark(struct vgpu_stream *s)
 {
 	if (s->capture != CU_STREAM_CAPTURE_STATUS_NONE)
 		return;
+	begin_working(s);
 	atomic_store_explicit(&s->dirty, true, memory_order_release);
 	if (!(s->flags & CU_STREAM_NON_BLOCKING))
 		atomic_store_explicit(&s->context->legacy.implied, true, memory_order_release);
@@ -43,6 +94,7 @@ uint64_t vgpu_stream_next_value(struct vgpu_stream *s)
 {
 	uint64_t value = atomic_load_explicit(&s->issued, memory_order_relaxed) + 1;
 
+	begin_working(s);
 	atomic_store_explicit(&s->issued, value, memory_order_relaxed);
 	atomic_store_explicit(&s->dirty, false, memory_order_release);
 	if (s == &s->context->legacy)
@@ -107,7 +159,7 @@ static CUresult setup(struct vgpu_stream *s, struct vgpu_context *ctx, uint32_t 
 	if (!s->word)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	s->issued = issued;
-	s->dirty = s->implied = false;
+	s->dirty = s->implied = s->working = false;
 	s->capture = CU_STREAM_CAPTURE_STATUS_NONE;
 	s->context = ctx;
 	s->flags = flags;
@@ -125,7 +177,7 @@ static CUresult setup(struct vgpu_stream *s, struct vgpu_context *ctx, uint32_t 
 
 CUresult vgpu_stream_setup_legacy(struct vgpu_context *ctx)
 {
-	ctx->streams = NULL;
+	ctx->streams = ctx->working = NULL;
 	ctx->legacy.wire = vgpu_handle_make(VGPU_HANDLE_STREAM, 0, VGPU_STREAM_INDEX_LEGACY);
 	return setup(&ctx->legacy, ctx, CU_STREAM_DEFAULT, 0);
 }
@@ -141,6 +193,9 @@ static void unlink_stream(struct vgpu_stream *s)
 		ctx->streams = s->next;
 	if (s->next)
 		s->next->prev = s->prev;
+	vgpu_channel_lock();
+	end_working(s);
+	vgpu_channel_unlock();
 	vgpu_unlock(&ctx->lock);
 	vgpu_fence_word_put(s->word, s->issued);
 	if (s->call_word)

@@ -3,6 +3,10 @@
  * Streams: which fence word is theirs and whether work was queued that no
  * fence covers yet. `dirty` and `issued` change under the channel's lock only
  * (between vgpu_call_begin() and vgpu_call_submit()); anyone may load them.
+ *
+ * A stream is among its context's working ones from the first command after it was seen idle, so that waiting for the
+ * context costs nothing for thousands of idle streams. It is put there under the channel's lock, and taken out under
+ * that of the context and the channel's, in this order: who holds the context's may follow the list.
  */
 #ifndef VGPU_SHIM_STREAM_H
 #define VGPU_SHIM_STREAM_H
@@ -22,6 +26,8 @@ struct vgpu_stream {
 	uint64_t id;			/* cuStreamGetId */
 	struct vgpu_context *context;
 	struct vgpu_stream *next, *prev;	/* in the context's list, under its lock */
+	struct vgpu_stream *working_next, *working_prev;
+	bool working;
 	uint32_t flags;
 	int32_t priority;
 	uint32_t word;			/* fence word */
@@ -40,6 +46,10 @@ CUstream vgpu_stream_app(const struct vgpu_stream *s);
 void vgpu_stream_mark(struct vgpu_stream *s);
 /* The value for a fence that the command being made will write; covers all before it. Under the channel's lock. */
 uint64_t vgpu_stream_next_value(struct vgpu_stream *s);
+/* The first of a context's working streams. Under the context's lock, the channel's not held. */
+struct vgpu_stream *vgpu_stream_working(struct vgpu_context *ctx);
+/* No longer one of them, unless there is new work. Likewise. */
+void vgpu_stream_rest(struct vgpu_stream *s);
 /* A fence behind all work queued so far; sends a command only if there is work without one. */
 CUresult vgpu_stream_fence(struct vgpu_stream *s, vgpu_fence *f);
 /* The same for the stream's own work: without what the legacy stream waits for elsewhere. */
