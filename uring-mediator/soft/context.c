@@ -188,7 +188,6 @@ void soft_context_open(struct soft_context *ctx, struct soft_device *d, unsigned
 	if (!s->obj.ctx) {
 		soft_object_init(&s->obj, SOFT_STREAM, ctx, keep);
 		s->legacy = true;
-		soft_stream_enlist(s);
 	}
 	atomic_store(&ctx->cancelled, false);
 	atomic_store(&ctx->active, true);
@@ -197,6 +196,7 @@ void soft_context_open(struct soft_context *ctx, struct soft_device *d, unsigned
 void soft_context_close(struct soft_context *ctx)
 {
 	struct soft_object *o;
+	uint32_t at = 0;
 
 	atomic_store(&ctx->active, false);
 	if (!soft_poisoned() && !soft_context_drain(ctx, DESTROY_GRACE_MS)) {
@@ -206,7 +206,7 @@ void soft_context_close(struct soft_context *ctx)
 		soft_sched_kick();
 		soft_context_drain(ctx, -1);
 	}
-	while ((o = soft_take_any(ctx, ~0u)))
+	while ((o = soft_take_next(ctx, &at)))
 		soft_put(o);
 	soft_memory_release(ctx);
 }

@@ -32,7 +32,7 @@ struct soft_context {
 	CUsharedconfig shared_config;
 	uint64_t peers;              /* bit i: peer access to the context at index i is on */
 	struct soft_stream legacy;   /* the default stream */
-	struct soft_stream *streams; /* all streams; under the scheduler's lock */
+	struct soft_stream *busy;    /* streams that are not idle; under the scheduler's lock */
 };
 
 /* What every call that does work begins with: initialised, not poisoned, a current context that is alive. */

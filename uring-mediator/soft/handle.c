@@ -132,15 +132,14 @@ void *soft_take(uint64_t handle, unsigned kinds)
 	return o;
 }
 
-void *soft_take_any(struct soft_context *ctx, unsigned kinds)
+void *soft_take_next(struct soft_context *ctx, uint32_t *at)
 {
 	struct soft_object *o = NULL;
-	uint32_t i;
 
 	pthread_mutex_lock(&lock);
-	for (i = 0; i < used && !o; i++)
-		if (slots[i].object && slots[i].object->ctx == ctx && slots[i].object->kind & kinds)
-			o = take_slot(&slots[i]);
+	for (; *at < used && !o; ++*at)
+		if (slots[*at].object && slots[*at].object->ctx == ctx)
+			o = take_slot(&slots[*at]);
 	pthread_mutex_unlock(&lock);
 	return o;
 }

@@ -47,7 +47,7 @@ int soft_bind(struct soft_object *o);
 void *soft_get(uint64_t handle, unsigned kinds);
 /* As soft_get, and the handle is invalid from now on; the caller gets the table's reference. */
 void *soft_take(uint64_t handle, unsigned kinds);
-/* Takes out any object of @ctx of one of @kinds; NULL when none is left. */
-void *soft_take_any(struct soft_context *ctx, unsigned kinds);
+/* Takes out the next object of @ctx, in slots from *@at on, which is 0 at first; NULL when none is left. */
+void *soft_take_next(struct soft_context *ctx, uint32_t *at);
 
 #endif

@@ -112,29 +112,29 @@ void soft_sched_stop(void)
 		pthread_join(sched.threads[i], NULL);
 }
 
-void soft_stream_enlist(struct soft_stream *s)
+/* Lock held. An idle stream has work: it joins its context's busy ones, and holds itself. */
+static void begin_busy(struct soft_stream *s)
 {
 	struct soft_context *ctx = s->obj.ctx;
 
-	pthread_mutex_lock(&sched.lock);
+	soft_ref(&s->obj);
 	s->prev = NULL;
-	s->next = ctx->streams;
+	s->next = ctx->busy;
 	if (s->next)
 		s->next->prev = s;
-	ctx->streams = s;
-	pthread_mutex_unlock(&sched.lock);
+	ctx->busy = s;
 }
 
-void soft_stream_delist(struct soft_stream *s)
+/* Lock held. The caller puts the reference when it has given the lock back. */
+static void end_busy(struct soft_stream *s)
 {
-	pthread_mutex_lock(&sched.lock);
+	s->state = SOFT_IDLE;
 	if (s->prev)
 		s->prev->next = s->next;
 	else
-		s->obj.ctx->streams = s->next;
+		s->obj.ctx->busy = s->next;
 	if (s->next)
 		s->next->prev = s->prev;
-	pthread_mutex_unlock(&sched.lock);
 }
 
 /* Lock held. */
@@ -343,7 +343,7 @@ static void leave(struct soft_stream *s)
 	if (rest)
 		make_ready(s);
 	else
-		s->state = SOFT_IDLE;
+		end_busy(s);
 	pthread_mutex_unlock(&sched.lock);
 	if (!rest)
 		soft_put(&s->obj);
@@ -449,7 +449,7 @@ int soft_op_depend(struct soft_op *op, struct soft_stream *on, uint64_t seq)
 /* Lock held. A dependency that cannot be noted for want of memory makes the context unusable, never the order wrong. */
 static void depend_on(struct soft_op *op, struct soft_stream *on)
 {
-	if (on->state != SOFT_IDLE && !soft_reached(on, on->submitted) &&
+	if (!soft_reached(on, on->submitted) &&
 	    soft_op_depend(op, on, on->submitted) < 0)
 		soft_poison(CUDA_ERROR_OUT_OF_MEMORY);
 }
@@ -465,7 +465,7 @@ static void order_default(struct soft_stream *s, struct soft_op *op)
 		depend_on(op, &s->obj.ctx->legacy);
 		return;
 	}
-	for (o = s->obj.ctx->streams; o; o = o->next)
+	for (o = s->obj.ctx->busy; o; o = o->next)
 		if (o != s && !(o->flags & CU_STREAM_NON_BLOCKING))
 			depend_on(op, o);
 }
@@ -478,8 +478,8 @@ static bool runs_inline(struct soft_op *op)
 
 static void run_inline(struct soft_stream *s, struct soft_op *op)
 {
+	begin_busy(s);
 	s->state = SOFT_RUNNING;
-	soft_ref(&s->obj);
 	pthread_mutex_unlock(&sched.lock);
 	if (step(s, op))
 		leave(s);
@@ -504,7 +504,7 @@ uint64_t soft_submit(struct soft_stream *s, struct soft_op *op)
 		s->head = op;
 	s->tail = op;
 	if (s->state == SOFT_IDLE) {
-		soft_ref(&s->obj);
+		begin_busy(s);
 		make_ready(s);
 	}
 	pthread_mutex_unlock(&sched.lock);
@@ -557,8 +557,8 @@ static int note_busy(struct soft_op *op, struct soft_context *ctx, bool blocking
 	int rc = 0;
 
 	pthread_mutex_lock(&sched.lock);
-	for (s = ctx->streams; s && !rc; s = s->next)
-		if (s->state != SOFT_IDLE && !(blocking_only && s->flags & CU_STREAM_NON_BLOCKING))
+	for (s = ctx->busy; s && !rc; s = s->next)
+		if (!(blocking_only && s->flags & CU_STREAM_NON_BLOCKING))
 			rc = soft_op_depend(op, s, s->submitted);
 	pthread_mutex_unlock(&sched.lock);
 	return rc;
@@ -605,7 +605,7 @@ bool soft_stream_idle(struct soft_stream *s)
 	pthread_mutex_lock(&sched.lock);
 	idle = soft_reached(s, s->submitted);
 	if (s->legacy)
-		for (o = s->obj.ctx->streams; o && idle; o = o->next)
+		for (o = s->obj.ctx->busy; o && idle; o = o->next)
 			idle = o->flags & CU_STREAM_NON_BLOCKING || soft_reached(o, o->submitted);
 	pthread_mutex_unlock(&sched.lock);
 	return idle;

@@ -55,17 +55,13 @@ struct soft_stream {
 	uint64_t submitted;
 	struct soft_op *head, *tail;
 	struct soft_stream *link;           /* in the ready, parked or polling list */
-	struct soft_stream *prev, *next;    /* in the context's list */
+	struct soft_stream *prev, *next;    /* in the context's list of busy ones */
 };
 
 /* Starts the first executor; more come as they are needed. 0 or -ENOMEM. */
 int soft_sched_start(void);
 /* Ends all threads; queued operations never run. */
 void soft_sched_stop(void);
-
-/* Puts a new stream into its context's list, and out of it again. */
-void soft_stream_enlist(struct soft_stream *s);
-void soft_stream_delist(struct soft_stream *s);
 
 /* Adds a dependency before submission; takes a reference on @on. 0 or -ENOMEM. */
 int soft_op_depend(struct soft_op *op, struct soft_stream *on, uint64_t seq);

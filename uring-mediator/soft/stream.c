@@ -26,7 +26,6 @@ static void release(struct soft_object *o)
 {
 	struct soft_stream *s = (struct soft_stream *)o;
 
-	soft_stream_delist(s);
 	free(s);
 }
 
@@ -60,7 +59,6 @@ static struct soft_stream *new_stream(struct soft_context *ctx, unsigned flags, 
 	s->flags = flags;
 	s->priority = priority > 0 ? 0 : priority < PRIORITY_GREATEST ? PRIORITY_GREATEST : priority;
 	s->id = atomic_fetch_add(&next_id, 1);
-	soft_stream_enlist(s);
 	if (soft_bind(&s->obj) < 0) {
 		soft_put(&s->obj);
 		return NULL;
