@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * In a VM: the PCI device vgpu-stub. BAR2 (sysfs resource2) is the shared
- * memory, BAR0 (resource0) holds registers and doorbells.
+ * memory, BAR0 (resource0) holds registers and doorbells, BAR1 (resource1)
+ * the data of register mode.
  *
  * A process owns a channel by an open-file-description lock on byte `index`
  * of resource2: the kernel drops it when the process dies, however it dies.
@@ -19,11 +20,13 @@
 #include <unistd.h>
 
 #include <vgpu/device.h>
+#include <vgpu/v1.h>
 
 #include "config.h"
 #include "log.h"
 #include "transport.h"
 #include "wait.h"
+#include "window.h"
 
 #define REAP_NS	5000000000ull
 
@@ -90,21 +93,40 @@ static int open_bar(struct vgpu_transport *t, const char *folder, int bar)
 	return fd;
 }
 
-static int map_registers(struct vgpu_transport *t, const char *folder)
+static int map_bar(struct vgpu_transport *t, const char *folder, int bar, size_t size, void **to)
 {
-	int fd = open_bar(t, folder, 0);
+	int fd = open_bar(t, folder, bar);
 	void *p;
 
 	if (fd < 0)
 		return fd;
-	p = mmap(NULL, VGPU_BAR0_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	close(fd);
 	if (p == MAP_FAILED) {
-		snprintf(t->text, sizeof(t->text), "mapping %.150s/resource0: %s", folder, strerror(errno));
+		snprintf(t->text, sizeof(t->text), "mapping %.150s/resource%d: %s", folder, bar, strerror(errno));
 		return -EIO;
 	}
-	t->registers = p;
+	*to = p;
 	return 0;
+}
+
+static int map_registers(struct vgpu_transport *t, const char *folder)
+{
+	void *p = NULL;
+	int r = map_bar(t, folder, 0, VGPU_BAR0_SIZE, &p);
+
+	t->registers = p;
+	return r;
+}
+
+/* Register mode. */
+static int map_window(struct vgpu_transport *t, const char *folder)
+{
+	void *p = NULL;
+	int r = map_bar(t, folder, 1, VGPU_V1_BAR1_SIZE, &p);
+
+	t->window = p;
+	return r;
 }
 
 static int check_identity(struct vgpu_transport *t, const char *folder, const struct vgpu_config *config)
@@ -193,7 +215,8 @@ static void reset_channel(struct vgpu_transport *t, uint8_t *base, uint32_t inde
 		atomic_compare_exchange_strong(&extents[i], &owner, VGPU_EXTENT_FREE);
 	}
 	memset((void *)ch, 0, offsetof(struct vgpu_channel, ring_data));
-	atomic_store(&ch->ctl.generation, generation + 1);
+	t->generation = generation + 1;
+	atomic_store(&ch->ctl.generation, t->generation);
 }
 
 static int claim_channel(struct vgpu_transport *t)
@@ -235,7 +258,10 @@ static void pci_close(struct vgpu_transport *t)
 	t->memory_fd = -1;
 	if (t->registers)
 		munmap((void *)(uintptr_t)t->registers, VGPU_BAR0_SIZE);
+	if (t->window)
+		munmap((void *)(uintptr_t)t->window, VGPU_V1_BAR1_SIZE);
 	t->registers = NULL;
+	t->window = NULL;
 }
 
 static int pci_open(struct vgpu_transport *t, const struct vgpu_config *config)
@@ -251,6 +277,8 @@ static int pci_open(struct vgpu_transport *t, const struct vgpu_config *config)
 	r = map_registers(t, folder);
 	if (!r)
 		r = check_identity(t, folder, config);
+	if (!r && config->batch == VGPU_BATCH_REGISTERS)
+		r = map_window(t, folder);
 	if (!r) {
 		t->memory_fd = open_bar(t, folder, 2);
 		r = t->memory_fd < 0 ? t->memory_fd : claim_channel(t);
@@ -295,6 +323,7 @@ const struct vgpu_transport_ops vgpu_transport_pci = {
 	.open = pci_open,
 	.start = pci_start,
 	.doorbell = pci_doorbell,
+	.call = vgpu_window_call,
 	.alive = pci_alive,
 	.close = pci_end,
 	.exit = pci_exit,

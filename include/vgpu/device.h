@@ -44,6 +44,9 @@
 /* A page with the registers of version 1 (vgpu/v1.h), for register mode. */
 #define VGPU_REG_WINDOW		0x2000
 
+/* Guests: the byte of BAR2's file that is locked for a call through the window; those below are the channels'. */
+#define VGPU_WINDOW_LOCK	64
+
 #define VGPU_DEVICE_ID_VALUE	0x32475556u
 #define VGPU_CAP_RING		(1u << 0)	/* channels and rings in BAR2 */
 #define VGPU_CAP_MSIX		(1u << 1)	/* interrupt vectors are declared */

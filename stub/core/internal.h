@@ -111,6 +111,23 @@ struct stub_counters {			/* any */
 	_Atomic uint64_t stray;		/* accesses that no register answers */
 };
 
+/* window.c: a call as the doorbell found it in the registers. */
+struct stub_request {
+	uint32_t id;			/* of this stub, counted by doorbells */
+	struct vgpu_v1_call call;
+	uint8_t data[VGPU_V1_INLINE];
+};
+
+struct stub_window {
+	pthread_mutex_t lock;		/* for all but memfd and data */
+	uint32_t page[VGPU_V1_PAGE / 4];	/* the registers, as the guest sees them */
+	struct stub_request request;	/* the newest */
+	bool posted;			/* the stub's thread has not sent it */
+	bool busy;			/* it has no result */
+	int memfd;			/* behind BAR1 */
+	uint8_t *data;			/* all of it */
+};
+
 #define STUB_LATCHES	8
 
 struct stub_log {
@@ -155,6 +172,7 @@ struct vgpu_stub {
 	bool start_done;
 	int start_result;
 
+	struct stub_window window;	/* any */
 	struct stub_link link;
 	struct stub_log log;
 	uint64_t random;
@@ -170,6 +188,17 @@ void stub_memory_destroy(struct vgpu_stub *s);
 void stub_memory_format(struct vgpu_stub *s);
 void stub_memory_link(struct vgpu_stub *s, bool up);
 struct vgpu_channel_ctl *stub_memory_ctl(struct vgpu_stub *s, const struct stub_channel *chan);
+
+/* window.c: the registers of version 1 */
+int stub_window_create(struct vgpu_stub *s, char *err, size_t err_size);
+void stub_window_destroy(struct vgpu_stub *s);
+void stub_window_reset(struct vgpu_stub *s);
+/* False: no register answers. */
+bool stub_window_read(struct vgpu_stub *s, uint32_t offset, uint32_t *value);
+bool stub_window_write(struct vgpu_stub *s, uint32_t offset, uint32_t value);
+void stub_window_pump(struct vgpu_stub *s);
+bool stub_window_result(struct vgpu_stub *s, const struct stub_channel *chan, const struct vgpu_msg_result *m, size_t size);
+void stub_window_lost(struct vgpu_stub *s, const struct stub_channel *chan);
 
 /* loop.c: the ring */
 int stub_loop_init(struct vgpu_stub *s);
@@ -200,6 +229,11 @@ void stub_channel_worker_gone(struct vgpu_stub *s, struct stub_channel *chan);
 int stub_wake_attach(struct vgpu_stub *s, struct stub_channel *chan, int fd);
 void stub_wake_drop(struct vgpu_stub *s, struct stub_channel *chan);
 void stub_wake_flush(struct vgpu_stub *s, struct stub_channel *chan);
+/*
+ * Send the request as a CALL, with data_len bytes of `data` (copied). 0; -ENOTCONN: there is no worker; -EBUSY: it has
+ * not taken the last CALL; -ENOMEM.
+ */
+int stub_wake_call(struct vgpu_stub *s, struct stub_channel *chan, const struct stub_request *r, const void *data);
 
 /* link.c: the connection to the mediator */
 int stub_link_create(struct vgpu_stub *s, const char *path, char *err, size_t err_size);

@@ -53,6 +53,7 @@ static void control_done(struct vgpu_stub *s, struct stub_op *op, int res)
 	if (atomic_exchange(&s->reset, 0))
 		stub_memory_format(s);
 	stub_channels_requests(s);
+	stub_window_pump(s);
 }
 
 static void control_arm(struct vgpu_stub *s)

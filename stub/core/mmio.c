@@ -2,7 +2,7 @@
 /*
  * BAR0: the registers of include/vgpu/device.h.  Runs on whatever thread the
  * guest's access arrives on (a vCPU inside QEMU), so that it only touches
- * atomics and eventfds.  docs/device-spec.md is the table for people.
+ * atomics, eventfds, and the page of window.c.  docs/device-spec.md is the table for people.
  */
 #include <unistd.h>
 
@@ -64,19 +64,27 @@ static uint32_t mmio_read_counter(struct vgpu_stub *s, _Atomic uint64_t *counter
 	return (uint32_t)value;
 }
 
+static bool mmio_in_window(uint64_t offset)
+{
+	return offset >= VGPU_REG_WINDOW && offset < VGPU_REG_WINDOW + VGPU_V1_PAGE;
+}
+
 static uint32_t mmio_read_word(struct vgpu_stub *s, uint64_t offset, unsigned int size)
 {
 	_Atomic uint64_t *counter = mmio_counter(s, offset);
+	uint32_t value;
 
 	if (counter)
 		return mmio_read_counter(s, counter, offset);
+	if (mmio_in_window(offset) && stub_window_read(s, (uint32_t)offset - VGPU_REG_WINDOW, &value))
+		return value;
 	switch (offset) {
 	case VGPU_REG_ID:
 		return VGPU_DEVICE_ID_VALUE;
 	case VGPU_REG_VERSION:
 		return VGPU_PROTOCOL_VERSION;
 	case VGPU_REG_CAPS:
-		return VGPU_CAP_RING | s->config.caps;
+		return VGPU_CAP_RING | VGPU_CAP_WINDOW | s->config.caps;
 	case VGPU_REG_VM_ID:
 		return s->config.vm_id;
 	case VGPU_REG_SHM_SIZE_LO:
@@ -142,6 +150,8 @@ static bool mmio_write_word(struct vgpu_stub *s, uint64_t offset, uint32_t value
 		mmio_doorbell(&s->channels[bell]);
 		return true;
 	}
+	if (mmio_in_window(offset))
+		return stub_window_write(s, (uint32_t)offset - VGPU_REG_WINDOW, value);
 	switch (offset) {
 	case VGPU_REG_SCRATCH:
 		atomic_store(&s->scratch, value);

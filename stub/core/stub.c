@@ -41,6 +41,8 @@ static int stub_build(struct vgpu_stub *s, const char *path, char *err, size_t e
 	int rc = stub_memory_create(s, err, err_size);
 
 	if (!rc)
+		rc = stub_window_create(s, err, err_size);
+	if (!rc)
 		rc = stub_link_create(s, path ? path : VGPU_DEFAULT_SOCKET, err, err_size);
 	if (!rc)
 		rc = stub_channels_create(s, err, err_size);
@@ -63,7 +65,8 @@ static struct vgpu_stub *stub_alloc(const struct vgpu_stub_config *config,
 		return NULL;
 	if (ops)
 		s->ops = *ops;
-	s->memfd = s->control_fd = s->link.fd = -1;
+	s->memfd = s->window.memfd = s->control_fd = s->link.fd = -1;
+	pthread_mutex_init(&s->window.lock, NULL);
 	pthread_mutex_init(&s->start_lock, NULL);
 	pthread_cond_init(&s->start_cond, NULL);
 	stub_configure(s, config);
@@ -112,11 +115,13 @@ void vgpu_stub_destroy(struct vgpu_stub *s)
 		return;
 	stub_loop_stop(s);
 	stub_channels_destroy(s);
+	stub_window_destroy(s);
 	stub_memory_destroy(s);
 	if (s->control_fd >= 0)
 		close(s->control_fd);
 	pthread_cond_destroy(&s->start_cond);
 	pthread_mutex_destroy(&s->start_lock);
+	pthread_mutex_destroy(&s->window.lock);
 	free(s);
 }
 
@@ -127,6 +132,7 @@ void vgpu_stub_reset(struct vgpu_stub *s)
 	for (i = 0; i < s->channel_count; i++)
 		atomic_store(&s->channels[i].request, STUB_REQ_CLOSE);
 	atomic_store(&s->scratch, 0);
+	stub_window_reset(s);
 	atomic_store(&s->reset, 1);
 	atomic_fetch_or(&s->requests, ~0ull);
 	stub_loop_kick(s);
@@ -150,4 +156,9 @@ uint64_t vgpu_stub_memory_size(const struct vgpu_stub *s)
 uint32_t vgpu_stub_channels(const struct vgpu_stub *s)
 {
 	return s->channel_count;
+}
+
+int vgpu_stub_window_memfd(const struct vgpu_stub *s)
+{
+	return s->window.memfd;
 }

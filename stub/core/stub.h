@@ -2,7 +2,7 @@
 /*
  * The device logic of `vgpu-stub`, free of QEMU.
  *
- * A stub owns one memfd (the memory behind BAR2), one eventfd for each
+ * A stub owns two memfds (the memory behind BAR2 and BAR1), one eventfd for each
  * channel (the doorbells), one connection to the mediator and one thread
  * with one io_uring that serves them all.  The caller, a QEMU device or a
  * test, only reads and writes registers; these calls touch atomics and
@@ -41,7 +41,7 @@ struct vgpu_stub_config {
 	uint64_t memory;		/* bytes of BAR2; 0: VGPU_SHM_DEFAULT_SIZE */
 	uint32_t vm_id;
 	uint32_t channels;		/* 0: vgpu_shm_default_channels() */
-	uint32_t caps;			/* VGPU_CAP_* besides VGPU_CAP_RING */
+	uint32_t caps;			/* VGPU_CAP_* besides VGPU_CAP_RING and VGPU_CAP_WINDOW */
 	uint32_t backoff_min_ms;	/* between attempts to connect; 0: 50 */
 	uint32_t backoff_max_ms;	/* 0: 2000 */
 	uint32_t handshake_ms;		/* for the mediator's WELCOME; 0: 5000 */
@@ -74,5 +74,7 @@ int vgpu_stub_doorbell_fd(const struct vgpu_stub *s, uint32_t channel);
 int vgpu_stub_memfd(const struct vgpu_stub *s);
 uint64_t vgpu_stub_memory_size(const struct vgpu_stub *s);
 uint32_t vgpu_stub_channels(const struct vgpu_stub *s);
+/* The memory behind BAR1, VGPU_V1_BAR1_SIZE bytes. */
+int vgpu_stub_window_memfd(const struct vgpu_stub *s);
 
 #endif

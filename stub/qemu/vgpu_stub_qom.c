@@ -7,8 +7,9 @@
  *
  * BAR0 traps, except for the doorbells: they are connected to eventfds, so
  * that under KVM a vCPU does not leave the kernel for them.  BAR2 is RAM from
- * a duplicate of the core's memfd: QEMU maps it and closes it in its own
- * time (RCU), whatever happens to the core.  MSI-X (BAR4) is declared, and
+ * a duplicate of the core's memfd, as is BAR1, the data window of register
+ * mode: QEMU maps them and closes them in its own time (RCU), whatever
+ * happens to the core.  MSI-X (BAR4) is declared, and
  * raised by nothing yet: one vector for the device, one for each channel.
  */
 #include "qemu/osdep.h"
@@ -33,6 +34,7 @@
 #include <vgpu/device.h>
 #include <vgpu/shm.h>
 #include <vgpu/socket.h>
+#include <vgpu/v1.h>
 
 #include "stub.h"
 
@@ -40,6 +42,7 @@
 OBJECT_DECLARE_SIMPLE_TYPE(VgpuStubState, VGPU_STUB)
 
 #define VGPU_BAR_REGISTERS	0
+#define VGPU_BAR_WINDOW		1
 #define VGPU_BAR_MEMORY		2	/* 64 bits wide: takes BAR3 too */
 #define VGPU_BAR_MSIX		4
 
@@ -47,6 +50,7 @@ struct VgpuStubState {
 	PCIDevice parent;
 	MemoryRegion registers;
 	MemoryRegion memory;
+	MemoryRegion window;
 	EventNotifier doorbell[VGPU_MAX_CHANNELS];
 	uint32_t doorbells;		/* connected to `registers` */
 	struct vgpu_stub *core;
@@ -147,18 +151,18 @@ static void vgpu_stub_disconnect_doorbells(VgpuStubState *d)
 	d->doorbells = 0;
 }
 
-static bool vgpu_stub_map_memory(VgpuStubState *d, Error **errp)
+/* `memfd` stays the core's. */
+static bool vgpu_stub_map(VgpuStubState *d, MemoryRegion *region, const char *name, uint64_t size, int memfd,
+			  Error **errp)
 {
 	Error *err = NULL;
-	int fd = fcntl(vgpu_stub_memfd(d->core), F_DUPFD_CLOEXEC, 3);
+	int fd = fcntl(memfd, F_DUPFD_CLOEXEC, 3);
 
 	if (fd < 0) {
 		error_setg_errno(errp, errno, TYPE_VGPU_STUB ": cannot duplicate the memfd");
 		return false;
 	}
-	memory_region_init_ram_from_fd(&d->memory, OBJECT(d), "vgpu-stub-memory",
-				       vgpu_stub_memory_size(d->core), RAM_SHARED | RAM_NORESERVE,
-				       fd, 0, &err);
+	memory_region_init_ram_from_fd(region, OBJECT(d), name, size, RAM_SHARED | RAM_NORESERVE, fd, 0, &err);
 	if (err) {
 		close(fd);
 		error_propagate(errp, err);
@@ -218,7 +222,10 @@ static void vgpu_stub_realize(PCIDevice *pci, Error **errp)
 		return;
 	if (!vgpu_stub_create_core(d, msix, errp))
 		goto no_core;
-	if (!vgpu_stub_map_memory(d, errp))
+	if (!vgpu_stub_map(d, &d->memory, "vgpu-stub-memory", vgpu_stub_memory_size(d->core),
+			   vgpu_stub_memfd(d->core), errp) ||
+	    !vgpu_stub_map(d, &d->window, "vgpu-stub-window", VGPU_V1_BAR1_SIZE, vgpu_stub_window_memfd(d->core),
+			   errp))
 		goto no_memory;
 	pci_set_word(pci->config + PCI_VENDOR_ID, d->vendor_id);
 	pci_set_word(pci->config + PCI_DEVICE_ID, d->device_id);
@@ -226,6 +233,7 @@ static void vgpu_stub_realize(PCIDevice *pci, Error **errp)
 			      "vgpu-stub-registers", VGPU_BAR0_SIZE);
 	vgpu_stub_connect_doorbells(d);
 	pci_register_bar(pci, VGPU_BAR_REGISTERS, PCI_BASE_ADDRESS_SPACE_MEMORY, &d->registers);
+	pci_register_bar(pci, VGPU_BAR_WINDOW, PCI_BASE_ADDRESS_SPACE_MEMORY, &d->window);
 	pci_register_bar(pci, VGPU_BAR_MEMORY,
 			 PCI_BASE_ADDRESS_SPACE_MEMORY | PCI_BASE_ADDRESS_MEM_PREFETCH |
 				 PCI_BASE_ADDRESS_MEM_TYPE_64, &d->memory);

@@ -145,6 +145,29 @@ static void step_message(struct world *w, struct input *in)
 		close(pair[1]);
 }
 
+/* A worker's RESULT, right or nearly so. */
+static void send_result(struct world *w, struct input *in, uint32_t channel)
+{
+	static const uint16_t sizes[] = { 0, 1, 8, VGPU_V1_INLINE, VGPU_V1_INLINE + 1, VGPU_RESULT_DATA_MAX,
+					  VGPU_RESULT_DATA_MAX + 1, 5000 };
+	static struct {
+		struct vgpu_msg_result m;
+		uint8_t data[8192];
+	} r;
+	uint32_t size = sizes[take(in, 1) % 8];
+	uint8_t spoil = (uint8_t)take(in, 1);
+
+	memset(&r.m, 0, sizeof(r.m));
+	r.m.h = (struct vgpu_msg){ VGPU_MSG_MAGIC, VGPU_MSG_RESULT, 0, (uint32_t)sizeof(r.m) + size,
+				   VGPU_PROTOCOL_VERSION };
+	r.m.channel = channel + (spoil % 16 == 1);
+	r.m.request = w->stub->window.request.id - (spoil % 16 == 2);
+	r.m.result.status = spoil % 16 == 3;
+	r.m.result.num_results = spoil % 16 == 4 ? spoil : 1;
+	r.m.result.data_len = size + (spoil % 16 == 5);
+	send_with(w->worker[channel], &r, sizeof(r.m) + size, listener, spoil % 16 == 6);
+}
+
 static void step_worker(struct world *w, struct input *in)
 {
 	uint32_t i = (uint32_t)(take(in, 1) % CHANNELS);
@@ -152,7 +175,11 @@ static void step_worker(struct world *w, struct input *in)
 
 	if (w->worker[i] < 0)
 		return;
-	switch (take(in, 1) % 3) {
+	switch (take(in, 1) % 5) {
+	case 3:
+	case 4:
+		send_result(w, in, i);
+		break;
 	case 0:
 		replace_fd(&w->worker[i], -1);
 		break;
@@ -174,6 +201,27 @@ static void step_guest_memory(struct world *w, struct input *in)
 	atomic_store(&ctl->host_state, (uint32_t)take(in, 1) % 8);
 	atomic_store(&ctl->generation, (uint32_t)take(in, 1) % 4);
 	memset(w->stub->base, (int)take(in, 1), 256);
+}
+
+/* A call through the registers of version 1, as a guest would make it; some with nonsense. */
+static void step_call(struct world *w, struct input *in)
+{
+	static const uint32_t lengths[] = { 0, 64, VGPU_V1_INLINE, VGPU_V1_INLINE + 1, VGPU_CALL_DATA_MAX,
+					    VGPU_CALL_DATA_MAX + 1, UINT32_MAX, 40 };
+	uint32_t channel = (uint32_t)(take(in, 1) % (CHANNELS + 1));
+	uint8_t spoil = (uint8_t)take(in, 1);
+	uint32_t words[] = { spoil % 8 == 7 ? spoil : VGPU_V1_COMMAND, spoil, spoil % 16 == 8 ? UINT32_MAX : 2,
+			     lengths[take(in, 1) % 8] };
+	uint32_t generation = channel < CHANNELS ? w->stub->channels[channel].generation : 0;
+	uint32_t i;
+
+	for (i = 0; i < 4; i++)
+		vgpu_stub_mmio_write(w->stub, VGPU_REG_WINDOW + VGPU_V1_OP + 4 * i, words[i], 4);
+	vgpu_stub_mmio_write(w->stub, VGPU_REG_WINDOW + VGPU_V1_ARG, channel, 4);
+	vgpu_stub_mmio_write(w->stub, VGPU_REG_WINDOW + VGPU_V1_ARG + 4, generation + (spoil % 16 == 9), 4);
+	vgpu_stub_mmio_write(w->stub, VGPU_REG_WINDOW + VGPU_V1_DOORBELL, 1, 4);
+	if (spoil % 4 == 2)	/* replaced before it is seen */
+		vgpu_stub_mmio_write(w->stub, VGPU_REG_WINDOW + VGPU_V1_DOORBELL, 1, 4);
 }
 
 static void step_register(struct world *w, struct input *in)
@@ -208,7 +256,11 @@ static void step(struct world *w, struct input *in)
 {
 	uint64_t bells;
 
-	switch (take(in, 1) % 9) {
+	switch (take(in, 1) % 11) {
+	case 9:
+	case 10:
+		step_call(w, in);
+		break;
 	case 0:
 		step_raw(w, in);
 		break;

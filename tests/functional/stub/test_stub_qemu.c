@@ -179,6 +179,9 @@ static void test_pci(void **state)
 	/* BAR0: 32 bits; BAR2: 64 bits, prefetchable. */
 	assert_int_equal(config_read(m, PCI_BAR(0)) & 0xf, 0);
 	assert_int_equal(config_read(m, PCI_BAR(2)) & 0xf, 0xc);
+	/* BAR1: 32 bits, the data window of version 1. */
+	config_write(m, PCI_BAR(1), ~0u);
+	assert_int_equal(config_read(m, PCI_BAR(1)), ~(VGPU_V1_BAR1_SIZE - 1));
 	config_write(m, PCI_BAR(0), ~0u);
 	assert_int_equal(config_read(m, PCI_BAR(0)), ~(VGPU_BAR0_SIZE - 1));
 	/* The capability list holds MSI-X (11h). */
@@ -191,7 +194,7 @@ static void test_registers(void **state)
 
 	assert_int_equal(reg_read(m, VGPU_REG_ID), VGPU_DEVICE_ID_VALUE);
 	assert_int_equal(reg_read(m, VGPU_REG_CHANNELS), 4);
-	assert_int_equal(reg_read(m, VGPU_REG_CAPS), VGPU_CAP_RING | VGPU_CAP_MSIX);
+	assert_int_equal(reg_read(m, VGPU_REG_CAPS), VGPU_CAP_RING | VGPU_CAP_WINDOW | VGPU_CAP_MSIX);
 	reg_write(m, VGPU_REG_SCRATCH, 0x600df00d);
 	assert_int_equal(reg_read(m, VGPU_REG_SCRATCH), 0x600df00d);
 	assert_int_equal(qtest(m, "readb 0x%llx\n", BAR0), 0);

@@ -16,7 +16,7 @@ static void test_identity(void **state)
 	fix_create(f);
 	assert_int_equal(fix_read(f, VGPU_REG_ID), VGPU_DEVICE_ID_VALUE);
 	assert_int_equal(fix_read(f, VGPU_REG_VERSION), VGPU_PROTOCOL_VERSION);
-	assert_int_equal(fix_read(f, VGPU_REG_CAPS), VGPU_CAP_RING | VGPU_CAP_MSIX);
+	assert_int_equal(fix_read(f, VGPU_REG_CAPS), VGPU_CAP_RING | VGPU_CAP_WINDOW | VGPU_CAP_MSIX);
 	assert_int_equal(fix_read(f, VGPU_REG_VM_ID), 7);
 	assert_int_equal(fix_read(f, VGPU_REG_SHM_SIZE_LO), FIX_MEMORY);
 	assert_int_equal(fix_read(f, VGPU_REG_SHM_SIZE_HI), 0);
