@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The main loop: take, execute, and when the ring is empty look at it for a while before sleeping.  How long depends
- * on what the last sleeps were worth: a command that came soon after falling asleep lengthens the next look, a long
- * sleep shortens it.  While fences are outstanding a sleep lasts at most VGPU_WATCHDOG_MS.  The worker's only thread.
+ * on how long the commands before it let us wait: one that came soon after falling asleep lengthens the next look, one for
+ * which no look would have been long enough shortens it, so that a slow guest costs no more than POLL_LEAST_NS for each
+ * of its commands.  While fences are outstanding a sleep lasts at most VGPU_WATCHDOG_MS.  The worker's only thread.
  */
 #include <sched.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@ struct loop {
 	enum vgpu_consumer_state announced;
 	uint64_t window_ns;	/* present length of a look */
 	uint64_t most_ns;
+	uint64_t idle_since;	/* when the present look began, ns */
 	uint32_t idles;		/* times the ring was found empty */
 	bool settled;		/* a limited sleep has passed since the last command */
 	uint32_t trace;		/* what the guest has been told */
@@ -120,8 +122,10 @@ static bool glance(const struct loop *l)
 /* Look at an empty ring for window_ns. True: a command or an event came. */
 static bool look(struct loop *l)
 {
-	uint64_t until = now_ns() + l->window_ns;
+	uint64_t until;
 
+	l->idle_since = now_ns();
+	until = l->idle_since + l->window_ns;
 	announce(l, VGPU_CONSUMER_POLLING);
 	do {
 		if (glance(l))
@@ -134,12 +138,19 @@ static bool look(struct loop *l)
 	return false;
 }
 
-static void adapt(struct loop *l, uint64_t slept_ns)
+/*
+ * After a sleep: was it worth while?  A guest that shares our core can write only after we have left it, so that its command
+ * comes at once when we sleep: the looks must become long then, too, for each of them yields the core without a doorbell.
+ */
+static void adapt(struct loop *l, uint64_t waited_ns)
 {
-	if (slept_ns < l->most_ns)
-		l->window_ns = slept_ns * 2 < l->most_ns ? slept_ns * 2 : l->most_ns;
-	else
+	if (waited_ns < l->most_ns) {
+		l->window_ns = 2 * (waited_ns > l->window_ns ? waited_ns : l->window_ns);
+		if (l->window_ns > l->most_ns)
+			l->window_ns = l->most_ns;
+	} else {
 		l->window_ns /= 2;
+	}
 	if (l->window_ns < POLL_LEAST_NS)
 		l->window_ns = POLL_LEAST_NS;
 }
@@ -158,7 +169,6 @@ static int64_t sleep_limit(const struct loop *l)
 static int sleep_now(struct loop *l)
 {
 	struct vgpu_session *s = l->s;
-	uint64_t start;
 	int ret;
 
 	if (!vgpu_consumer_may_sleep(&s->consumer)) {
@@ -168,11 +178,10 @@ static int sleep_now(struct loop *l)
 	l->announced = VGPU_CONSUMER_ASLEEP;
 	atomic_store_explicit(&s->stats->state, VGPU_CONSUMER_ASLEEP, memory_order_relaxed);
 	add(&s->stats->sleeps, 1);
-	start = now_ns();
 	ret = vgpu_io_wait(l->io, sleep_limit(l));
 	l->settled = true;
 	announce(l, VGPU_CONSUMER_RUNNING);
-	adapt(l, now_ns() - start);
+	adapt(l, now_ns() - l->idle_since);
 	return ret;
 }
 
