@@ -9,7 +9,8 @@
 #include <time.h>
 
 #define SPINS_FREE	64u		/* pauses before the first look at the clock */
-#define SPIN_NS		20000ull	/* keep the core this long */
+#define SPIN_NS		20000ull	/* keep the core this long, but */
+#define YIELD_NS	4000ull		/* so often let those run who would end the wait, if they share it */
 #define ALIVE_NS	5000000ull	/* between two questions whether the other side lives */
 #define NAP_MAX_NS	5000000ull
 #define SLACK_NS	60000ull	/* a sleep ends this much late by default (timer slack) */
@@ -45,10 +46,15 @@ bool vgpu_wait_step(struct vgpu_wait *w)
 	}
 	now = vgpu_clock_ns();
 	if (!w->start)
-		w->start = w->checked = now;
+		w->start = w->checked = w->yielded = now;
 	waited = now - w->start;
-	if (waited < SPIN_NS)
+	if (waited < SPIN_NS) {
+		if (now - w->yielded < YIELD_NS)
+			return false;
+		w->yielded = now;
+		sched_yield();
 		return false;
+	}
 	w->yields = true;
 	share = waited / 100;
 	if (share <= SLACK_NS + 10000)

@@ -17,12 +17,13 @@
 
 struct vgpu_wait {
 	uint64_t start;		/* CLOCK_MONOTONIC, ns; 0 before the first look at the clock */
+	uint64_t yielded;	/* when the core was last given away while spinning */
 	uint64_t checked;	/* when vgpu_wait_step() last returned true */
 	uint32_t spins;
 	bool yields;		/* the spinning phase is over */
 };
 
-#define VGPU_WAIT_INIT { 0, 0, 0, false }
+#define VGPU_WAIT_INIT { 0, 0, 0, 0, false }
 
 /* One step. True now and then (each 5 ms or so): time to ask whether the other side lives. */
 bool vgpu_wait_step(struct vgpu_wait *w);
