@@ -13,7 +13,8 @@
 
 #include "link.h"
 
-#define BASE	 0x6a0000000000ull
+#define BASE	 0x6a0000000000ull	/* of the first session of the process; others follow behind it */
+#define BASES	 4096
 #define PATIENCE 100000
 
 static void nap(void)
@@ -63,6 +64,19 @@ static bool welcome(struct link *l)
 	return !vgpu_shm_geometry(&l->geo, w.shm_size, 1);
 }
 
+/* The first of our places that is free. */
+static uint8_t *map_memory(const struct link *l)
+{
+	for (uint64_t i = 0; i < BASES; i++) {
+		void *at = (void *)(BASE + i * l->geo.total_size);
+
+		if (mmap(at, l->geo.total_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, l->memfd,
+			 0) == at)
+			return at;
+	}
+	return NULL;
+}
+
 static bool shake_hands(struct link *l)
 {
 	struct vgpu_channel_ctl *ctl = &l->channel->ctl;
@@ -70,7 +84,7 @@ static bool shake_hands(struct link *l)
 
 	for (int i = 0; i < PATIENCE && !(epoch = atomic_load(&ctl->offer_epoch)); i++)
 		nap();
-	ctl->arena_base = BASE;
+	ctl->arena_base = (uintptr_t)l->base;
 	atomic_store(&ctl->guest_answer, VGPU_ANSWER_ACCEPT);
 	atomic_store(&ctl->answer_epoch, epoch);
 	for (int i = 0; i < PATIENCE && atomic_load(&ctl->host_state) == VGPU_HOST_OFFER; i++)
@@ -86,9 +100,8 @@ const char *link_open(struct link *l, bool registers)
 		return "no mediator at VGPU_SOCKET_PATH";
 	if (!welcome(l))
 		return "the mediator did not welcome us";
-	l->base = mmap((void *)BASE, l->geo.total_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE,
-		       l->memfd, 0);
-	if (l->base != (void *)BASE)
+	l->base = map_memory(l);
+	if (!l->base)
 		return "no addresses for the shared memory";
 	l->channel = vgpu_shm_channel(l->base, &l->geo, 0);
 	l->channel->ctl.guest_version = VGPU_PROTOCOL_VERSION;
