@@ -86,24 +86,13 @@ static void client_error(struct client *c, const char *text)
 
 /* ---- requests ---- */
 
-static bool stats_outstanding(struct supervisor *sup)
-{
-	list_each(at, &sup->vms) {
-		const struct vm *vm = container_of(at, struct vm, link);
-
-		if (vm->conn && vm->stats_answered != vm->stats_cookie)
-			return true;
-	}
-	return false;
-}
-
 static void client_status(struct client *c)
 {
 	struct supervisor *sup = c->sup;
 
 	list_each(at, &sup->vms)
 		vm_request_stats(container_of(at, struct vm, link));
-	if (!stats_outstanding(sup)) {
+	if (!sup->stats_due) {
 		client_answer(c, report_status(sup));
 		return;
 	}
@@ -125,8 +114,6 @@ static void client_late(struct timer *timer)
 
 void clients_stats(struct supervisor *sup)
 {
-	if (stats_outstanding(sup))
-		return;
 	list_each(at, &sup->clients) {
 		struct client *c = container_of(at, struct client, link);
 

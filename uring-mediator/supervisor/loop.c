@@ -100,7 +100,8 @@ int loop_init(struct loop *loop, bool sqpoll, char *why, size_t why_size)
 	int ret;
 
 	memset(loop, 0, sizeof(*loop));
-	list_init(&loop->timers);
+	for (unsigned int i = 0; i < TIMER_QUEUES; i++)
+		list_init(&loop->timers[i].timers);
 	loop->timeout.done = timeout_done;
 	loop->receive.msg_controllen = CONTROL_BYTES;
 	loop->now_ms = clock_ms();
@@ -243,13 +244,30 @@ int loop_packet(struct loop *loop, int res, unsigned int flags, struct vgpu_pack
 
 /* ---- timers ---- */
 
+static struct timer *queue_first(const struct timer_queue *q)
+{
+	return list_empty(&q->timers) ? NULL : container_of(q->timers.next, struct timer, link);
+}
+
+static struct timer *first_timer(struct loop *loop)
+{
+	struct timer *first = NULL;
+
+	for (unsigned int i = 0; i < TIMER_QUEUES; i++) {
+		struct timer *t = queue_first(&loop->timers[i]);
+
+		if (t && (!first || t->when_ms < first->when_ms))
+			first = t;
+	}
+	return first;
+}
+
 static void timeout_arm(struct loop *loop)
 {
-	struct timer *first = container_of(loop->timers.next, struct timer, link);
+	const struct timer *first = first_timer(loop);
 	struct io_uring_sqe *sqe;
 
-	if (list_empty(&loop->timers) ||
-	    (loop->timeout_ms && loop->timeout_ms <= first->when_ms))
+	if (!first || (loop->timeout_ms && loop->timeout_ms <= first->when_ms))
 		return;
 	loop->timeout_at.tv_sec = (int64_t)(first->when_ms / 1000);
 	loop->timeout_at.tv_nsec = (long long)(first->when_ms % 1000) * 1000000;
@@ -277,11 +295,9 @@ static void timeout_done(struct io_op *op, int res, unsigned int flags, bool mor
 
 static void timers_fire(struct loop *loop)
 {
-	while (!list_empty(&loop->timers)) {
-		struct timer *t = container_of(loop->timers.next, struct timer, link);
+	struct timer *t;
 
-		if (t->when_ms > loop->now_ms)
-			break;
+	while ((t = first_timer(loop)) && t->when_ms <= loop->now_ms) {
 		list_del(&t->link);
 		t->fire(t);
 	}
@@ -298,15 +314,29 @@ void timer_clear(struct timer *timer)
 	list_del(&timer->link);
 }
 
+static struct timer_queue *queue_of(struct loop *loop, uint64_t delay_ms)
+{
+	struct timer_queue *last = &loop->timers[TIMER_QUEUES - 1], *unused = last;
+
+	for (struct timer_queue *q = loop->timers; q < last; q++) {
+		if (list_empty(&q->timers))
+			unused = q;
+		else if (q->delay_ms == delay_ms)
+			return q;
+	}
+	unused->delay_ms = delay_ms;
+	return unused;
+}
+
 void timer_set(struct loop *loop, struct timer *timer, uint64_t delay_ms)
 {
-	struct list *at = &loop->timers;
+	struct list *all, *at;
 
 	list_del(&timer->link);
 	timer->when_ms = loop->now_ms + delay_ms;
-	/* Most are later than all others: look from the end. */
-	while (at->prev != &loop->timers &&
-	       container_of(at->prev, struct timer, link)->when_ms > timer->when_ms)
+	at = all = &queue_of(loop, delay_ms)->timers;
+	/* Only in the last queue can one that is there be later than this. */
+	while (at->prev != all && container_of(at->prev, struct timer, link)->when_ms > timer->when_ms)
 		at = at->prev;
 	list_add_before(&timer->link, at);
 }

@@ -31,12 +31,24 @@ struct timer {
 	void (*fire)(struct timer *timer);
 };
 
+#define TIMER_QUEUES	16u
+
+/*
+ * Timers with the same delay expire in the order in which they were set: one
+ * queue for each delay in use makes setting, clearing and finding the next
+ * independent of their number.  The last queue takes further delays, sorted.
+ */
+struct timer_queue {
+	uint64_t delay_ms;
+	struct list timers;		/* by when_ms */
+};
+
 struct loop {
 	struct io_uring ring;
 	struct io_uring_buf_ring *buffers;
 	uint8_t *buffer_memory;
 	struct msghdr receive;		/* shape of every multishot receive */
-	struct list timers;		/* by when_ms */
+	struct timer_queue timers[TIMER_QUEUES];
 	struct io_op timeout;
 	struct __kernel_timespec timeout_at;
 	uint64_t timeout_ms;		/* what the kernel is armed for, 0: not armed */

@@ -135,14 +135,24 @@ static int watch_signals(struct supervisor *sup)
 
 /* ---- start and end ---- */
 
-static void raise_limits(void)
+/*
+ * Descriptors: of a session its connection, its memory and its worker's socket
+ * and pidfd; of a ready worker the last two; and some for everything else.
+ */
+static void raise_limits(const struct config *c)
 {
+	uint64_t needed = 4ull * c->max_sessions + 2ull * c->pool + 64;
 	struct rlimit r;
 
-	if (getrlimit(RLIMIT_NOFILE, &r) || r.rlim_cur == r.rlim_max)
+	if (getrlimit(RLIMIT_NOFILE, &r))
 		return;
 	r.rlim_cur = r.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &r);
+	if (r.rlim_max < needed)
+		vgpu_log(VGPU_LOG_ERROR, NULL,
+			 "[INIT] max-sessions %u needs %llu descriptors, this process may have %llu: raise the limit "
+			 "(LimitNOFILE= of the service, ulimit -Hn) or lower max-sessions",
+			 c->max_sessions, (unsigned long long)needed, (unsigned long long)r.rlim_max);
 }
 
 static int start(struct supervisor *sup)
@@ -153,6 +163,8 @@ static int start(struct supervisor *sup)
 	list_init(&sup->conns);
 	list_init(&sup->vms);
 	list_init(&sup->sessions);
+	for (unsigned int i = 0; i < SESSION_BUCKETS; i++)
+		list_init(&sup->sessions_by_id[i]);
 	list_init(&sup->records);
 	list_init(&sup->clients);
 	sup->data.fd = sup->control.fd = -1;
@@ -227,7 +239,7 @@ int main(int argc, char **argv)
 	main_signals.argc = argc;
 	main_signals.argv = argv;
 	vgpu_log_set_level(sup->config.log_level);
-	raise_limits();
+	raise_limits(&sup->config);
 	ret = start(sup);
 	if (!ret)
 		ret = run(sup);

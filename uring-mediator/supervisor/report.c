@@ -10,19 +10,28 @@
 #include "alloc.h"
 #include "supervisor.h"
 
+/*
+ * Keys are literals and each comes once in its object: nothing is copied or
+ * looked up, which with many sessions is most of the work.
+ */
+static void add(struct json_object *o, const char *key, struct json_object *value)
+{
+	json_object_object_add_ex(o, key, value, JSON_C_OBJECT_ADD_KEY_IS_NEW | JSON_C_OBJECT_KEY_IS_CONSTANT);
+}
+
 static void add_number(struct json_object *o, const char *key, uint64_t n)
 {
-	json_object_object_add(o, key, json_object_new_uint64(n));
+	add(o, key, json_object_new_uint64(n));
 }
 
 static void add_text(struct json_object *o, const char *key, const char *text)
 {
-	json_object_object_add(o, key, json_object_new_string(text));
+	add(o, key, json_object_new_string(text));
 }
 
 static void add_flag(struct json_object *o, const char *key, bool flag)
 {
-	json_object_object_add(o, key, json_object_new_boolean(flag));
+	add(o, key, json_object_new_boolean(flag));
 }
 
 static struct json_object *hops_json(const struct hops *h)
@@ -83,7 +92,7 @@ static struct json_object *session_json(const struct session *s)
 	add_number(o, "last_seq", w ? atomic_load(&w->last_seq) : 0);
 	add_number(o, "last_op", w ? atomic_load(&w->last_op) : 0);
 	add_flag(o, "ran", s->ran);
-	json_object_object_add(o, "hops", hops_json(&hops));
+	add(o, "hops", hops_json(&hops));
 	return o;
 }
 
@@ -103,7 +112,7 @@ static struct json_object *ended_json(const struct ended *e)
 	add_text(o, "text", e->text);
 	add_number(o, "last_seq", e->last_seq);
 	add_number(o, "last_op", e->last_op);
-	json_object_object_add(o, "hops", hops_json(&e->hops));
+	add(o, "hops", hops_json(&e->hops));
 	return o;
 }
 
@@ -117,58 +126,76 @@ static struct json_object *record_ended_json(const struct record *r)
 	return a;
 }
 
-/* The live part of a VM: sessions, memory, the stub. Returns the device memory in use, bytes. */
-static uint64_t add_live(struct supervisor *sup, struct json_object *sessions,
-			 const struct record *r)
+static void vm_begin(struct record *r)
 {
-	uint64_t used = 0;
-
-	list_each(at, &sup->sessions) {
-		const struct session *s = container_of(at, struct session, link);
-
-		if (s->vm->record != r)
-			continue;
-		if (s->worker)
-			used += atomic_load(&s->worker->stats->memory_used);
-		json_object_array_add(sessions, session_json(s));
-	}
-	return used;
+	r->shown = json_object_new_object();
+	r->shown_sessions = json_object_new_array();
+	r->shown_memory = 0;
+	add_number(r->shown, "vm_id", r->vm_id);
+	add_text(r->shown, "transport", r->unix_transport ? "unix" : "pci");
+	add_text(r->shown, "name", r->name);
 }
 
-static void add_vm(struct supervisor *sup, struct json_object *o, const struct record *r)
+/* A key may be there from another VM with the same id: the last one is shown. */
+static void set(struct json_object *o, const char *key, uint64_t n)
 {
-	list_each(at, &sup->vms) {
-		const struct vm *vm = container_of(at, struct vm, link);
-
-		if (vm->record != r || vm->unix_transport || !vm->conn)
-			continue;
-		add_flag(o, "connected", true);
-		add_number(o, "pid", (uint64_t)vm->pid);
-		add_number(o, "shm_size", vm->geometry.total_size);
-		add_number(o, "channels", vm->geometry.channel_count);
-		add_number(o, "stub_reconnects", vm->stats.reconnects);
-		add_number(o, "stub_mmio_reads", vm->stats.mmio_reads);
-		add_number(o, "stub_mmio_writes", vm->stats.mmio_writes);
-		add_flag(o, "stub_answers", vm->stats_answered == vm->stats_cookie);
-	}
+	json_object_object_add(o, key, json_object_new_uint64(n));
 }
 
-static struct json_object *vm_json(struct supervisor *sup, const struct record *r)
+static void vm_connected(const struct vm *vm)
 {
-	struct json_object *o = json_object_new_object();
-	struct json_object *sessions = json_object_new_array();
+	struct json_object *o = vm->record->shown;
 
-	add_number(o, "vm_id", r->vm_id);
-	add_text(o, "transport", r->unix_transport ? "unix" : "pci");
-	add_text(o, "name", r->name);
-	add_flag(o, "connected", false);
-	add_vm(sup, o, r);
-	add_number(o, "memory_used", add_live(sup, sessions, r));
-	json_object_object_add(o, "sessions", sessions);
+	if (vm->unix_transport || !vm->conn)
+		return;
+	json_object_object_add(o, "connected", json_object_new_boolean(true));
+	set(o, "pid", (uint64_t)vm->pid);
+	set(o, "shm_size", vm->geometry.total_size);
+	set(o, "channels", vm->geometry.channel_count);
+	set(o, "stub_reconnects", vm->stats.reconnects);
+	set(o, "stub_mmio_reads", vm->stats.mmio_reads);
+	set(o, "stub_mmio_writes", vm->stats.mmio_writes);
+	json_object_object_add(o, "stub_answers", json_object_new_boolean(!vm_stats_due(vm)));
+}
+
+static void vm_session(const struct session *s)
+{
+	struct record *r = s->vm->record;
+
+	json_object_array_add(r->shown_sessions, session_json(s));
+	if (s->worker)
+		r->shown_memory += atomic_load(&s->worker->stats->memory_used);
+}
+
+static struct json_object *vm_end(struct record *r)
+{
+	struct json_object *o = r->shown;
+
+	if (!json_object_object_get_ex(o, "connected", NULL))
+		add_flag(o, "connected", false);
+	add_number(o, "memory_used", r->shown_memory);
+	add(o, "sessions", r->shown_sessions);
 	add_number(o, "ended_count", r->ended_count);
-	json_object_object_add(o, "ended_total", hops_json(&r->total));
-	json_object_object_add(o, "ended", record_ended_json(r));
+	add(o, "ended_total", hops_json(&r->total));
+	add(o, "ended", record_ended_json(r));
+	r->shown = r->shown_sessions = NULL;
 	return o;
+}
+
+/* One pass over each list, whatever their lengths. */
+static struct json_object *vms_json(struct supervisor *sup)
+{
+	struct json_object *vms = json_object_new_array();
+
+	list_each(at, &sup->records)
+		vm_begin(container_of(at, struct record, link));
+	list_each(at, &sup->vms)
+		vm_connected(container_of(at, struct vm, link));
+	list_each(at, &sup->sessions)
+		vm_session(container_of(at, struct session, link));
+	list_each(at, &sup->records)
+		json_object_array_add(vms, vm_end(container_of(at, struct record, link)));
+	return vms;
 }
 
 static struct json_object *device_json(const struct pool *pool, const struct config *c)
@@ -220,7 +247,6 @@ static struct json_object *pool_json(const struct pool *pool, const struct confi
 struct json_object *report_status(struct supervisor *sup)
 {
 	struct json_object *o = json_object_new_object();
-	struct json_object *vms = json_object_new_array();
 
 	add_text(o, "version", VGPU_VERSION);
 	add_number(o, "protocol_major", VGPU_PROTOCOL_MAJOR);
@@ -228,8 +254,8 @@ struct json_object *report_status(struct supervisor *sup)
 	add_number(o, "pid", (uint64_t)getpid());
 	add_number(o, "uptime_ms", sup->loop.now_ms - sup->started_ms);
 	add_text(o, "socket", sup->config.socket);
-	json_object_object_add(o, "device", device_json(&sup->pool, &sup->config));
-	json_object_object_add(o, "pool", pool_json(&sup->pool, &sup->config));
+	add(o, "device", device_json(&sup->pool, &sup->config));
+	add(o, "pool", pool_json(&sup->pool, &sup->config));
 	add_number(o, "connections", sup->conn_count);
 	add_number(o, "session_count", sup->session_count);
 	add_number(o, "max_sessions", sup->config.max_sessions);
@@ -237,8 +263,6 @@ struct json_object *report_status(struct supervisor *sup)
 	add_number(o, "sessions_refused", sup->sessions_refused);
 	add_number(o, "violations", sup->violations);
 	add_number(o, "heap_bytes", vgpu_alloc_in_use());
-	list_each(at, &sup->records)
-		json_object_array_add(vms, vm_json(sup, container_of(at, struct record, link)));
-	json_object_object_add(o, "vms", vms);
+	add(o, "vms", vms_json(sup));
 	return o;
 }

@@ -80,10 +80,15 @@ const char *session_state_name(const struct session *s)
 	return names[s->state];
 }
 
+static struct list *sessions_with(struct supervisor *sup, uint32_t id)
+{
+	return &sup->sessions_by_id[id % SESSION_BUCKETS];
+}
+
 struct session *session_find(struct supervisor *sup, uint32_t id)
 {
-	list_each(at, &sup->sessions) {
-		struct session *s = container_of(at, struct session, link);
+	list_each(at, sessions_with(sup, id)) {
+		struct session *s = container_of(at, struct session, by_id);
 
 		if (s->id == id)
 			return s;
@@ -152,6 +157,7 @@ static struct session *session_new(struct vm *vm)
 	list_init(&s->wait);
 	timer_init(&s->deadline, session_late);
 	list_add_before(&s->link, &sup->sessions);
+	list_add_before(&s->by_id, sessions_with(sup, s->id));
 	sup->session_count++;
 	sup->sessions_total++;
 	vm->session_count++;
@@ -557,6 +563,7 @@ static void session_finish(struct session *s)
 	log_end(s);
 	tell_peer(s);
 	list_del(&s->link);
+	list_del(&s->by_id);
 	sup->session_count--;
 	vm->session_count--;
 	close_fd(s->memfd);

@@ -28,6 +28,7 @@
 #include "log.h"
 #include "loop.h"
 
+#define SESSION_BUCKETS	1024u
 #define SESSION_TRIES	4u	/* workers tried before an address conflict is final */
 #define RECORD_ENDED	8u	/* ended sessions remembered of each VM */
 #define TEXT_BYTES	160u	/* one line for people, as in the messages */
@@ -126,6 +127,8 @@ void vm_free_if_unused(struct vm *vm);
 /* The VM that all shims belong to. */
 struct vm *vm_unix(struct supervisor *sup);
 void vm_request_stats(struct vm *vm);
+/* Has it not answered the newest request? */
+bool vm_stats_due(const struct vm *vm);
 /* Tell the stub: CHANNEL_OPENED, CHANNEL_CLOSED. */
 void vm_send_channel(struct vm *vm, uint16_t type, const struct session *s, const int *fd);
 void vm_send_failed(struct vm *vm, uint32_t channel, enum vgpu_host_error error, const char *text);
@@ -142,6 +145,7 @@ enum session_state {
 
 struct session {
 	struct list link;		/* all of the supervisor */
+	struct list by_id;		/* in its bucket */
 	struct list wait;		/* in pool.waiting while WAITING */
 	struct supervisor *sup;
 	struct vm *vm;
@@ -274,6 +278,9 @@ struct record {
 	uint32_t live;			/* VMs that use it now */
 	uint64_t ended_count;
 	struct hops total;		/* of all ended sessions */
+	/* report.c's, while it makes the status document */
+	struct json_object *shown, *shown_sessions;
+	uint64_t shown_memory;
 	struct ended ended[RECORD_ENDED];	/* newest at (ended_count - 1) % RECORD_ENDED */
 };
 
@@ -320,7 +327,7 @@ struct client {
 
 void client_new(struct supervisor *sup, int fd);
 void clients_exit(struct supervisor *sup);
-/* STATS came: clients that wait for them may go on. */
+/* The last STATS came: clients that wait for them may go on. */
 void clients_stats(struct supervisor *sup);
 
 struct json_object *report_status(struct supervisor *sup);
@@ -333,6 +340,9 @@ struct supervisor {
 	struct listener data, control;
 	struct pool pool;
 	struct list conns, vms, sessions, records, clients;
+	struct list sessions_by_id[SESSION_BUCKETS];
+	struct vm *unix_vm;		/* NULL until the first shim connects */
+	uint32_t stats_due;		/* VMs that have not answered the newest STATS_REQUEST */
 	uint32_t conn_count, session_count, client_count, record_count;
 	uint32_t next_session;
 	uint64_t sessions_total, sessions_refused, violations;

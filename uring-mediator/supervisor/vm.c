@@ -63,13 +63,9 @@ static struct vm *vm_new(struct supervisor *sup, uint32_t vm_id, bool unix_trans
 
 struct vm *vm_unix(struct supervisor *sup)
 {
-	list_each(at, &sup->vms) {
-		struct vm *vm = container_of(at, struct vm, link);
-
-		if (vm->unix_transport)
-			return vm;
-	}
-	return vm_new(sup, 0, true, "unix");
+	if (!sup->unix_vm)
+		sup->unix_vm = vm_new(sup, 0, true, "unix");
+	return sup->unix_vm;
 }
 
 /* Whatever served this channel is gone: say so, unless the channel says it already. */
@@ -171,8 +167,21 @@ static void channel_close(struct vm *vm, uint32_t i)
 		channel_declare_dead(vm, i, "nothing served this channel any more");
 }
 
+bool vm_stats_due(const struct vm *vm)
+{
+	return vm->conn && vm->stats_answered != vm->stats_cookie;
+}
+
+/* One VM less is to answer. */
+static void stats_settled(struct supervisor *sup)
+{
+	if (!--sup->stats_due)
+		clients_stats(sup);
+}
+
 static void vm_stats(struct vm *vm, const struct vgpu_packet *packet)
 {
+	bool was_due = vm_stats_due(vm);
 	struct vgpu_msg_stats m;
 
 	memcpy(&m, packet->bytes, sizeof(m));
@@ -185,7 +194,8 @@ static void vm_stats(struct vm *vm, const struct vgpu_packet *packet)
 	if (m.cookie > vm->stats_answered && m.cookie <= vm->stats_cookie)
 		vm->stats_answered = m.cookie;
 	record_stats(vm->record, &m);
-	clients_stats(vm->sup);
+	if (was_due && !vm_stats_due(vm))
+		stats_settled(vm->sup);
 }
 
 void vm_message(struct vm *vm, const struct vgpu_packet *packet)
@@ -221,6 +231,8 @@ void vm_request_stats(struct vm *vm)
 	/* One question at a time is enough: a stub that is silent gets no more of them. */
 	if (vm->stats_cookie > vm->stats_answered + 16)
 		return;
+	if (!vm_stats_due(vm))
+		vm->sup->stats_due++;
 	vm->stats_cookie++;
 	vgpu_msg_init(&m.h, VGPU_MSG_STATS_REQUEST, sizeof(m));
 	conn_send(vm->conn, &m.h, NULL, 0);
@@ -273,8 +285,11 @@ void vm_free_if_unused(struct vm *vm)
 void vm_gone(struct vm *vm)
 {
 	struct vgpu_log_ids ids = vm_ids(vm);
+	bool due = vm_stats_due(vm);
 
 	vm->conn = NULL;
+	if (due)
+		stats_settled(vm->sup);
 	vgpu_log(VGPU_LOG_INFO, &ids, "[CONNECTION] VM '%s' is gone, %u sessions end",
 		 vm->record->name, vm->session_count);
 	vm->session_count++;	/* keeps *vm while its sessions end */
