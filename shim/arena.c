@@ -6,8 +6,9 @@
  *
  * An extent is FREE (not ours), KEPT (ours, unused), HEAD of a run of whole extents, TAIL of one,
  * or BUDDY: split. Extents claimed together are a stretch: registered, and given up, as a whole. A run never leaves its
- * stretch, because the driver does not copy across two registrations. Split extents are listed by what can still be had
- * from them, so that a block is found without a look at those that are full.
+ * stretch, because the driver does not copy across two registrations. One stretch may be claimed ahead: KEPT like others,
+ * and the worker is asked for its answer when it comes into use. Split extents are listed by what can still be had from
+ * them, so that a block is found without a look at those that are full.
  */
 #include "arena.h"
 
@@ -29,6 +30,7 @@ struct vgpu_arena_extent {
 	uint32_t stretch;	/* not FREE: first extent of its stretch */
 	uint32_t length;	/* first of a stretch: extents in it */
 	struct vgpu_buddy *buddy;	/* BUDDY: its blocks */
+	bool ahead;		/* first of a stretch: the worker has not said yet that it is registered */
 };
 
 static uint32_t order_of(uint64_t size)
@@ -86,10 +88,6 @@ static bool claim_run(struct vgpu_arena *a, uint32_t first, uint32_t count)
 			return false;
 		}
 	}
-	if (a->claimed && a->claimed(first, count)) {
-		give_back(a, first, count);
-		return false;
-	}
 	return true;
 }
 
@@ -112,19 +110,53 @@ static int64_t claim(struct vgpu_arena *a, uint32_t count)
 	return -1;
 }
 
+static void keep_stretch(struct vgpu_arena *a, uint32_t first, uint32_t count)
+{
+	uint32_t i;
+
+	for (i = first; i < first + count; i++)
+		a->extents[i] = (struct vgpu_arena_extent){ .kind = KEPT, .stretch = first };
+	a->extents[first].length = count;
+	a->kept += count;
+}
+
+static void forget_stretch(struct vgpu_arena *a, uint32_t first)
+{
+	uint32_t count = a->extents[first].length;
+
+	if (a->extents[first].ahead)
+		a->ahead = 0;
+	memset(&a->extents[first], 0, count * sizeof(*a->extents));
+	a->kept -= count;
+	give_back(a, first, count);
+}
+
+/* The worker registers the stretch, or has already. False: it will not, and the stretch is given up. */
+static bool settle(struct vgpu_arena *a, uint32_t first)
+{
+	uint32_t count = a->extents[first].length;
+
+	if (a->claimed && a->claimed(first, count)) {
+		a->refused = true;
+		forget_stretch(a, first);
+		return false;
+	}
+	if (a->extents[first].ahead)
+		a->ahead = 0;
+	a->extents[first].ahead = false;
+	a->used_up = count;
+	return true;
+}
+
 /* Claim a stretch of `count`: all KEPT. False: none to be had. */
 static bool claim_stretch(struct vgpu_arena *a, uint32_t count)
 {
 	int64_t first = claim(a, count);
-	uint32_t i;
 
 	if (first < 0)
 		return false;
-	for (i = 0; i < count; i++)
-		a->extents[first + i] = (struct vgpu_arena_extent){ .kind = KEPT, .stretch = (uint32_t)first };
-	a->extents[first].length = count;
-	a->kept += count;
-	return true;
+	keep_stretch(a, (uint32_t)first, count);
+	return settle(a, (uint32_t)first);
 }
 
 /* Give up the stretch if all of it is KEPT. */
@@ -137,9 +169,7 @@ static void drop_stretch(struct vgpu_arena *a, uint32_t first)
 			return;
 	if (a->released)
 		a->released(first, count);
-	memset(&a->extents[first], 0, count * sizeof(*a->extents));
-	a->kept -= count;
-	give_back(a, first, count);
+	forget_stretch(a, first);
 }
 
 /* Give up unused stretches until at most `keep` extents are kept, or none can be. */
@@ -185,6 +215,8 @@ static int64_t take(struct vgpu_arena *a, uint32_t count, uint32_t step)
 {
 	int64_t at = find_kept(a, count);
 
+	if (at >= 0 && a->extents[a->extents[at].stretch].ahead && !settle(a, a->extents[at].stretch))
+		at = -1;
 	if (at < 0 && !(step > count && claim_stretch(a, step)) && !claim_stretch(a, count)) {
 		shed(a, 0);
 		if (!claim_stretch(a, count))
@@ -285,6 +317,24 @@ static void *alloc_block(struct vgpu_arena *a, uint32_t order)
 	return a->base + (uint64_t)(e - a->extents) * a->extent_size + (uint64_t)at * VGPU_ARENA_MIN;
 }
 
+void vgpu_arena_prepare(struct vgpu_arena *a)
+{
+	uint32_t count;
+	int64_t first;
+
+	vgpu_lock(&a->lock);
+	count = a->used_up < a->step ? a->step : a->used_up;
+	count = count < a->ahead_most ? count : a->ahead_most;
+	first = count && !a->ahead ? claim(a, count) : -1;
+	if (first >= 0) {
+		keep_stretch(a, (uint32_t)first, count);
+		a->extents[first].ahead = true;
+		a->ahead = count;
+		a->claimed_ahead((uint32_t)first, count);
+	}
+	vgpu_unlock(&a->lock);
+}
+
 void *vgpu_arena_alloc(struct vgpu_arena *a, uint64_t size)
 {
 	void *p;
@@ -292,6 +342,7 @@ void *vgpu_arena_alloc(struct vgpu_arena *a, uint64_t size)
 	if (!size)
 		return NULL;
 	vgpu_lock(&a->lock);
+	a->refused = false;
 	p = size > a->extent_size / 2 ? alloc_run(a, size) : alloc_block(a, order_of(size));
 	vgpu_unlock(&a->lock);
 	return p;

@@ -12,6 +12,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <vgpu/shm.h>
@@ -36,17 +37,24 @@ struct vgpu_arena {
 	uint32_t kept;			/* free extents that are still ours and registered */
 	uint32_t keep;			/* of them, this many at most; 0 after init: none */
 	uint32_t step;			/* extents claimed at once for small blocks; 1 after init */
+	uint32_t ahead_most;		/* extents claimed ahead of use, at most; 0 after init: none */
+	uint32_t ahead;			/* of the stretch that is claimed ahead now, 0: there is none */
+	uint32_t used_up;		/* length of the stretch that was last put to use: so long is the next one ahead */
+	_Atomic bool refused;		/* the worker would not take extents: the last failure was not for want of them */
 	/*
-	 * Told of extents claimed and about to be released, under the lock; may be NULL.
-	 * `claimed` false means that the worker would not take them.
+	 * Told of extents that come into use, are claimed for later and are about to be released, under the lock; may be
+	 * NULL.  `claimed` other than 0 means that the worker would not take them.
 	 */
 	int (*claimed)(uint32_t first, uint32_t count);
+	void (*claimed_ahead)(uint32_t first, uint32_t count);
 	void (*released)(uint32_t first, uint32_t count);
 };
 
 /* `memory` is the whole shared memory, `channel` ours. 0 or -ENOMEM. */
 int vgpu_arena_init(struct vgpu_arena *a, void *memory, const struct vgpu_shm_geometry *g, uint32_t channel);
 void vgpu_arena_destroy(struct vgpu_arena *a);
+/* Claim extents that are likely to be needed next, if none are. Costs a command, and waits for nothing. */
+void vgpu_arena_prepare(struct vgpu_arena *a);
 /* `size` bytes (above 0), aligned to VGPU_ARENA_MIN, pages of 4 KiB and more to their size. NULL: exhausted. */
 void *vgpu_arena_alloc(struct vgpu_arena *a, uint64_t size);
 /* What vgpu_arena_alloc() returned. -EINVAL if it did not, or twice. */

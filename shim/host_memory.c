@@ -24,6 +24,8 @@ static CUresult alloc(enum vgpu_range_kind kind, size_t bytes, uint32_t flags, v
 	void *p = vgpu_arena_alloc(&vgpu_arena, bytes);
 	CUresult r;
 
+	if (!p && vgpu_arena.refused)	/* said already, with the reason */
+		return CUDA_ERROR_OUT_OF_MEMORY;
 	if (!p) {
 		vgpu_warn("%zu bytes of pinned memory: the arena of %llu MiB is exhausted; a larger shared memory is needed",
 			  bytes, (unsigned long long)((uint64_t)vgpu_arena.extent_count * vgpu_arena.extent_size >> 20));
@@ -34,6 +36,7 @@ static CUresult alloc(enum vgpu_range_kind kind, size_t bytes, uint32_t flags, v
 		vgpu_arena_free(&vgpu_arena, p);
 	else
 		*out = p;
+	vgpu_arena_prepare(&vgpu_arena);
 	return r;
 }
 

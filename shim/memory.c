@@ -29,6 +29,8 @@
 #define TOUCH_BYTES	(1ull << 20)	/* at a time; extents are whole multiples of it */
 #define STEP_BYTES	(8ull << 20)	/* registered at once for small blocks of pinned memory */
 #define STEP_SHARE	16u		/* and no larger part of the arena */
+#define AHEAD_BYTES	(64ull << 20)	/* claimed ahead of use; the mediator may register less */
+#define AHEAD_SHARE	8u		/* and no larger part of the arena */
 
 struct vgpu_arena vgpu_arena;
 
@@ -194,6 +196,7 @@ static int send_extents(uint16_t op, uint32_t first, uint32_t count, struct vgpu
 }
 
 _Static_assert(sizeof(struct vgpu_args_arena_register) == sizeof(struct vgpu_args_arena_unregister), "one shape");
+_Static_assert(sizeof(struct vgpu_args_arena_register) == sizeof(struct vgpu_args_arena_ahead), "one shape");
 
 /* Pages of new extents, made by several threads from the end on while the driver registers them from the start. */
 struct touch {
@@ -234,11 +237,19 @@ static int claimed(uint32_t first, uint32_t count)
 	r = vgpu_call_wait(&c);
 	vgpu_call_end(&c);
 	if (r) {
-		vgpu_warn("the host's driver does not register %llu MiB of pinned memory (CUDA error %d): is its lockable memory limited?",
+		vgpu_warn("the host does not let the device use %llu MiB more of pinned memory (CUDA error %d): use less, or have the mediator's lockable memory raised (ulimit -l, LimitMEMLOCK=)",
 			  (unsigned long long)count * vgpu_arena.extent_size >> 20, (int)r);
 		return -1;
 	}
 	return 0;
+}
+
+static void claimed_ahead(uint32_t first, uint32_t count)
+{
+	struct vgpu_call c;
+
+	if (send_extents(VGPU_OP_arena_ahead, first, count, &c, 0))
+		vgpu_debug("extents %u..%u are not announced: the session is over", first, first + count);
 }
 
 static void released(uint32_t first, uint32_t count)
@@ -257,12 +268,16 @@ CUresult vgpu_memory_init(void)
 	if (vgpu_arena_init(&vgpu_arena, s->base, &s->geometry, s->transport.channel))
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	vgpu_arena.claimed = claimed;
+	vgpu_arena.claimed_ahead = claimed_ahead;
 	vgpu_arena.released = released;
 	/* Alone in the memory, there is nobody to keep it from. */
 	vgpu_arena.keep = vgpu_arena.extent_count / (s->geometry.channel_count > 1 ? KEEP_SHARED : 1);
 	vgpu_arena.step = (uint32_t)(STEP_BYTES / vgpu_arena.extent_size);
 	if (vgpu_arena.step > vgpu_arena.extent_count / STEP_SHARE)
 		vgpu_arena.step = vgpu_arena.extent_count / STEP_SHARE;
+	vgpu_arena.ahead_most = (uint32_t)(AHEAD_BYTES / vgpu_arena.extent_size);
+	if (vgpu_arena.ahead_most > vgpu_arena.extent_count / AHEAD_SHARE)
+		vgpu_arena.ahead_most = vgpu_arena.extent_count / AHEAD_SHARE;
 	madvise(vgpu_arena.base, (size_t)vgpu_arena.extent_count * vgpu_arena.extent_size, MADV_HUGEPAGE);
 	return CUDA_SUCCESS;
 }

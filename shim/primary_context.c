@@ -13,6 +13,7 @@
 #include "context_internal.h"
 #include "device.h"
 #include "handle.h"
+#include "memory.h"
 #include "staging.h"
 #include "thread.h"
 
@@ -79,6 +80,7 @@ static CUresult activate(struct vgpu_context *ctx)
 	if (!r) {
 		ctx->alive = true;
 		vgpu_staging_ahead();
+		vgpu_arena_prepare(&vgpu_arena);
 	}
 	return r;
 }

@@ -9,6 +9,7 @@
  *	devices N	as many devices; 0: none
  *	context CODE	cuDevicePrimaryCtxRetain returns it
  *	alloc CODE	cuMemAlloc returns it
+ *	pin MIB		cuMemHostRegister refuses more than so much in all with CUDA_ERROR_OUT_OF_MEMORY
  *	write CODE	cuStreamWriteValue64 returns it
  *	lost N		after N calls of those counted below, all of them return CUDA_ERROR_DEVICE_UNAVAILABLE
  *	missing NAME	there is no such function
@@ -29,9 +30,10 @@ CUresult cuGetProcAddress_v2(const char *symbol, void **fn, int version, cuuint6
 static struct {
 	int init, version, context, alloc, write;
 	unsigned int devices;
+	long pin;		/* bytes that can be registered, -1: all */
 	long lost;		/* calls that still work, -1: all */
 	char missing[64];
-} fault = { .devices = 1, .lost = -1 };
+} fault = { .devices = 1, .pin = -1, .lost = -1 };
 
 static struct vgpu_driver table;
 static const struct vgpu_driver *soft;
@@ -55,6 +57,8 @@ static void read_line(const char *line)
 		fault.context = (int)n;
 	else if (!strcmp(key, "alloc"))
 		fault.alloc = (int)n;
+	else if (!strcmp(key, "pin"))
+		fault.pin = n << 20;
 	else if (!strcmp(key, "write"))
 		fault.write = (int)n;
 	else if (!strcmp(key, "lost"))
@@ -116,6 +120,19 @@ static CUresult f_cuMemAlloc_v2(CUdeviceptr *p, size_t bytes)
 	return fault.alloc ? (CUresult)fault.alloc : ALIVE(cuMemAlloc_v2(p, bytes));
 }
 
+/* As where memory may be locked only up to a limit. One thread registers; what it gives back is not counted. */
+static CUresult f_cuMemHostRegister_v2(void *p, size_t bytes, unsigned int flags)
+{
+	static long pinned;
+	CUresult r;
+
+	if (fault.pin >= 0 && pinned + (long)bytes > fault.pin)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	r = soft->cuMemHostRegister_v2(p, bytes, flags);
+	pinned += r ? 0 : (long)bytes;
+	return r;
+}
+
 static CUresult f_cuStreamWriteValue64_v2(CUstream stream, CUdeviceptr at, cuuint64_t value, unsigned int flags)
 {
 	return fault.write ? (CUresult)fault.write : ALIVE(cuStreamWriteValue64_v2(stream, at, value, flags));
@@ -152,6 +169,7 @@ static void prepare(void)
 	WRAP(cuDeviceGetCount);
 	WRAP(cuDevicePrimaryCtxRetain);
 	WRAP(cuMemAlloc_v2);
+	WRAP(cuMemHostRegister_v2);
 	WRAP(cuStreamWriteValue64_v2);
 	WRAP(cuStreamQuery);
 	WRAP(cuMemcpyHtoDAsync_v2);

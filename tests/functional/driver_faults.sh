@@ -80,6 +80,22 @@ expect "exit status when fences fail" 2 $?
 says out 'CUDA_ERROR_NOT_SUPPORTED' || fail "fences fail with another error"
 mediator_down
 
+# Less memory can be locked than the arena has: the native error, the reason in guest and log, the rest goes on.
+fault 'pin 48'
+mediator_tries --device cuda
+start steady "$programs/churn" 16 0
+steady=$started
+soon 20 says steady ready || fail "the bystander did not start"
+VGPU_LOG=warn timeout 20 "$programs/pinned" 16 >"$work/out.log" 2>&1
+expect "exit status when pinned memory ends" 0 $?
+says out '^[12] blocks, then CUDA_ERROR_OUT_OF_MEMORY' || fail "pinned memory ends with another error"
+says out 'LimitMEMLOCK=' || fail "the guest does not say what to do"
+expect "lines about memory that is not registered" 1 \
+	"$(grep -c 'the driver does not register .* raise LimitMEMLOCK= of the service' "$work/mediator.log")"
+kill -0 "$steady" || fail "the bystander was disturbed"
+kill -KILL "$steady"
+mediator_down
+
 # The GPU is lost in mid-run, for one worker; another one's goes on; the next is well.
 : >"$VGPU_FAULT_FILE"
 mediator_tries --device cuda

@@ -221,6 +221,69 @@ static void a_refused_claim_leaves_nothing(void **state)
 	vgpu_arena_destroy(&a);
 }
 
+static uint32_t announced, asked;
+static bool unwilling;
+
+static void note_ahead(uint32_t first, uint32_t count)
+{
+	(void)first;
+	announced += count;
+}
+
+static int note_claimed(uint32_t first, uint32_t count)
+{
+	(void)first;
+	asked += count;
+	return unwilling ? -1 : 0;
+}
+
+/* One stretch is claimed ahead, as long as the one last used; the worker is asked when it comes into use. */
+static void claimed_ahead(void **state)
+{
+	struct vgpu_arena a;
+	void *p, *q;
+
+	(void)state;
+	assert_int_equal(vgpu_arena_init(&a, memory, &geometry, 0), 0);
+	a.keep = geometry.extent_count;
+	a.ahead_most = 4;
+	a.claimed = note_claimed;
+	a.claimed_ahead = note_ahead;
+	vgpu_arena_prepare(&a);
+	vgpu_arena_prepare(&a);
+	assert_int_equal(announced, 1);
+	assert_int_equal(owned_by(1), 1);
+	assert_int_equal(asked, 0);
+	p = vgpu_arena_alloc(&a, 3 * geometry.extent_size);
+	assert_non_null(p);
+	assert_int_equal(asked, 3);
+	q = vgpu_arena_alloc(&a, 1000);
+	assert_int_equal(asked, 4);
+	assert_int_equal(owned_by(1), 4);
+	vgpu_arena_free(&a, p);
+	p = vgpu_arena_alloc(&a, 6 * geometry.extent_size);
+	assert_int_equal(asked, 10);
+	vgpu_arena_prepare(&a);
+	assert_int_equal(announced, 1 + 4);	/* not more than ahead_most */
+	/* The worker will not take it after all: nothing of it stays. */
+	unwilling = true;
+	assert_null(vgpu_arena_alloc(&a, 4 * geometry.extent_size));
+	assert_true(a.refused);
+	assert_int_equal(a.ahead, 0);
+	unwilling = false;
+	vgpu_arena_free(&a, p);
+	p = vgpu_arena_alloc(&a, 6 * geometry.extent_size);
+	assert_non_null(p);
+	assert_false(a.refused);
+	vgpu_arena_free(&a, q);
+	vgpu_arena_free(&a, p);
+	a.keep = 0;
+	p = vgpu_arena_alloc(&a, 1);
+	vgpu_arena_free(&a, p);
+	assert_int_equal(owned_by(1), 0);
+	vgpu_arena_destroy(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -230,6 +293,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(random_use_keeps_contents, setup, teardown),
 		cmocka_unit_test_setup_teardown(freed_memory_is_kept_until_it_is_needed, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_refused_claim_leaves_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(claimed_ahead, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -441,6 +441,37 @@ static void test_arena_register(void **state)
 	assert_int_equal(atomic_load(&s->stats->arena_registered), 0);
 }
 
+static void test_arena_ahead(void **state)
+{
+	uint64_t arena = s->geo.arena_at, size = 1 << 20;
+
+	(void)state;
+	s->ahead_most = 4 * size;
+	assert_false(vgpu_arena_step_ahead(s));
+	assert_int_equal(RUN(arena_ahead, .offset = arena, .bytes = size), 0);
+	assert_int_equal(atomic_load(&s->stats->arena_registered), 0);
+	while (vgpu_arena_step_ahead(s))
+		;
+	assert_int_equal(atomic_load(&s->stats->arena_registered), size);
+	assert_int_equal(CALL(arena_register, .offset = arena, .bytes = size), 0);
+	assert_int_equal(atomic_load(&s->stats->arena_ahead), 1);
+	/* Needed before there was time; given up before there was need; more than is allowed. */
+	assert_int_equal(RUN(arena_ahead, .offset = arena + size, .bytes = size), 0);
+	assert_int_equal(CALL(arena_register, .offset = arena + size, .bytes = size), 0);
+	assert_false(vgpu_arena_step_ahead(s));
+	assert_int_equal(RUN(arena_ahead, .offset = arena + 2 * size, .bytes = size), 0);
+	assert_int_equal(CALL(arena_unregister, .offset = arena + 2 * size, .bytes = size), 0);
+	assert_false(vgpu_arena_step_ahead(s));
+	assert_int_equal(RUN(arena_ahead, .offset = arena + 2 * size, .bytes = 5 * size), 0);
+	assert_false(vgpu_arena_step_ahead(s));
+	assert_int_equal(CALL(arena_unregister, .offset = arena + 2 * size, .bytes = 5 * size), 0);
+	assert_int_equal(atomic_load(&s->stats->arena_ahead), 1);
+	assert_int_equal(RUN(arena_ahead, .offset = arena + 1, .bytes = size), -EPROTO);
+	assert_int_equal(CALL(arena_unregister, .offset = arena, .bytes = size), 0);
+	assert_int_equal(CALL(arena_unregister, .offset = arena + size, .bytes = size), 0);
+	assert_int_equal(atomic_load(&s->stats->arena_registered), 0);
+}
+
 static void test_ranges(void **state)
 {
 	struct vgpu_ranges r = { 0 };
@@ -509,6 +540,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_launch_attributes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_context_dies, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_arena_register, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_arena_ahead, setup, teardown),
 		cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_ranges_random),
 	};

@@ -60,6 +60,7 @@ struct vgpu_ctl_attach {
 	uint32_t channel;
 	uint32_t session;
 	uint32_t vm_id;
+	uint64_t register_ahead;	/* bytes of the arena to register before they are needed, at most */
 	uint32_t wake_kind;	/* enum vgpu_wake_kind */
 	uint32_t trace;		/* 1: record traces from the start */
 };
@@ -114,6 +115,8 @@ struct vgpu_worker_stats {
 	_Atomic uint64_t memory_used;	/* device memory of the session, bytes */
 	_Atomic uint64_t memory_peak;
 	_Atomic uint64_t arena_registered;	/* bytes of the arena registered with the driver */
+	_Atomic uint64_t arena_ahead;	/* registrations that were there when they were asked for */
+	_Atomic uint64_t arena_late;	/* registrations that a command waited for */
 	_Atomic uint64_t sleeps;	/* times the consumer went to sleep */
 	_Atomic uint64_t polls;		/* empty looks at the ring */
 	_Atomic uint64_t wake_gaps;	/* holes in the serial numbers of WAKE messages */

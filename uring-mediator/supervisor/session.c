@@ -334,6 +334,7 @@ void session_give_worker(struct session *s, struct worker *w)
 {
 	struct vgpu_ctl_attach m = {
 		.shm_size = s->geometry.total_size, .memory_limit = s->memory_limit,
+		.register_ahead = s->sup->config.register_ahead,
 		.channels = s->geometry.channel_count, .channel = s->channel, .session = s->id,
 		.vm_id = s->vm->vm_id, .trace = s->sup->traced > 0,
 		.wake_kind = s->wake_socket ? VGPU_WAKE_SOCKET : VGPU_WAKE_EVENTFD,

@@ -206,7 +206,7 @@ static int idle(struct loop *l)
 	l->trace = trace;
 	vgpu_watchdog_run(l->s, now_ns());
 	vgpu_timeline_collect(l->s);
-	if (!look(l))
+	if (!look(l) && !(l->settled && vgpu_arena_step_ahead(l->s)))
 		ret = sleep_now(l);
 	announce(l, VGPU_CONSUMER_RUNNING);
 	return ret;

@@ -24,6 +24,13 @@
 #include "timeout.h"
 #include "watchdog.h"
 
+/* A stretch of the arena that the guest has claimed for later; bytes 0: none. */
+struct vgpu_arena_wish {
+	uint64_t offset, bytes;
+	uint64_t populated;		/* so far */
+	enum { VGPU_WISH_OPEN, VGPU_WISH_DONE, VGPU_WISH_REFUSED } state;
+};
+
 struct vgpu_session {
 	const struct vgpu_driver *drv;
 	struct vgpu_device *device;
@@ -38,6 +45,9 @@ struct vgpu_session {
 	struct vgpu_handles handles;
 	struct vgpu_ranges ranges;
 	struct vgpu_pinned *pinned;	/* arena.c: stretches of the arena registered with the driver */
+	struct vgpu_arena_wish ahead;	/* arena.c: the stretch that will be wanted next */
+	uint64_t ahead_most;		/* bytes that may be registered before they are wanted */
+	bool pin_refused;		/* said in the log */
 	struct vgpu_thread_stream *thread_streams;	/* stream.c */
 	uint32_t thread_stream_count;
 	struct vgpu_physical *physical;	/* physical.c: memory that has a handle or a mapping */
@@ -106,6 +116,12 @@ void *vgpu_arena_at(const struct vgpu_session *s, uint64_t offset, uint64_t size
 
 /* Register the fences and what was registered of the arena (again, after a context reset). */
 CUresult vgpu_arena_restore(struct vgpu_session *s);
+
+/*
+ * With nothing else to do: a step towards the registration of what the guest has claimed for later, short enough for a
+ * command that comes meanwhile. False: nothing is left to do.
+ */
+bool vgpu_arena_step_ahead(struct vgpu_session *s);
 
 /* Undo all registrations. */
 void vgpu_arena_release(struct vgpu_session *s);
