@@ -14,6 +14,7 @@
 #include <gen/wire.h>
 
 #include "call.h"
+#include "capture.h"
 #include "channel.h"
 #include "context_internal.h"
 #include "device.h"
@@ -470,10 +471,11 @@ static CUresult synchronize(struct vgpu_context *ctx)
 {
 	CUresult r = vgpu_error_sticky();
 
-	if (!r && ctx->capturing)
-		return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
 	if (!r)
-		r = vgpu_context_synchronize(ctx);
+		r = vgpu_capture_invalidate_all(ctx, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+	if (r)
+		return r;
+	r = vgpu_context_synchronize(ctx);
 	return r ? r : vgpu_error_take();
 }
 

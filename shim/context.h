@@ -30,7 +30,7 @@ struct vgpu_context {
 	struct vgpu_stream *streams;	/* created in this context, the legacy one first */
 	struct vgpu_stream *working;	/* those with work since they were last seen idle; see stream.h */
 	struct vgpu_stream legacy;
-	_Atomic uint32_t capturing;	/* streams of it that are being captured */
+	_Atomic uint32_t capturing;	/* blocking streams of it that are being captured */
 	struct vgpu_storage *storage;	/* context_storage.c */
 };
 

@@ -18,7 +18,9 @@
 
 #include "bulk.h"
 #include "call.h"
+#include "capture.h"
 #include "channel.h"
+#include "graph.h"
 #include "memory.h"
 #include "session.h"
 #include "stream.h"
@@ -139,6 +141,17 @@ static CUresult host_to_host(uint64_t dst, uint64_t src, uint64_t bytes, struct 
 	return r;
 }
 
+static CUresult capture_pageable(uint64_t dst, uint64_t src, uint64_t bytes, struct vgpu_stream *s)
+{
+	const CUDA_MEMCPY3D c = {
+		.srcMemoryType = CU_MEMORYTYPE_UNIFIED, .srcDevice = src, .srcPitch = bytes, .srcHeight = 1,
+		.dstMemoryType = CU_MEMORYTYPE_UNIFIED, .dstDevice = dst, .dstPitch = bytes, .dstHeight = 1,
+		.WidthInBytes = bytes, .Height = 1, .Depth = 1,
+	};
+
+	return vgpu_graph_copy_capture(s, &c);
+}
+
 CUresult vgpu_copy(uint64_t dst, uint64_t src, uint64_t bytes, struct vgpu_stream *s, bool wait)
 {
 	enum vgpu_place to = vgpu_memory_place(dst), from = vgpu_memory_place(src);
@@ -151,8 +164,12 @@ CUresult vgpu_copy(uint64_t dst, uint64_t src, uint64_t bytes, struct vgpu_strea
 		r = vgpu_memory_check(src, bytes);
 	if (r)
 		return r;
-	if (capturing(s) && (wait || to == VGPU_PLACE_HOST || from == VGPU_PLACE_HOST))
-		return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+	if (wait)
+		r = capturing(s) ? vgpu_capture_invalidate(s, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED) : vgpu_capture_unsafe();
+	if (r)
+		return r;
+	if (capturing(s) && (to == VGPU_PLACE_HOST || from == VGPU_PLACE_HOST))
+		return capture_pageable(dst, src, bytes, s);
 	if (to == VGPU_PLACE_DEVICE && from == VGPU_PLACE_DEVICE)
 		return device_to_device(dst, src, bytes, s);
 	if (to == VGPU_PLACE_DEVICE && from == VGPU_PLACE_ARENA)

@@ -12,10 +12,12 @@
 #include <gen/wire.h>
 
 #include "call.h"
+#include "capture.h"
 #include "channel.h"
 #include "context.h"
 #include "copy.h"
 #include "copy_shape.h"
+#include "graph.h"
 #include "memory.h"
 #include "session.h"
 #include "staging.h"
@@ -206,9 +208,28 @@ static CUresult slices(const struct vgpu_shape *c, struct vgpu_stream *s, bool s
 	return r;
 }
 
+/* A node of the graph copies whenever that runs. */
+static CUresult capture_staged(const struct vgpu_shape *c, struct vgpu_stream *s)
+{
+	const struct vgpu_side *src = &c->src, *dst = &c->dst;
+	const CUDA_MEMCPY3D whole = {
+		.srcMemoryType = src->array ? CU_MEMORYTYPE_ARRAY : CU_MEMORYTYPE_UNIFIED, .srcDevice = src->at,
+		.srcArray = src->array ? vgpu_handle_app(VGPU_HANDLE_ARRAY, src->array) : NULL,
+		.srcXInBytes = src->x, .srcY = src->y, .srcZ = src->z, .srcPitch = src->pitch,
+		.srcHeight = src->pitch ? src->slice / src->pitch : 0,
+		.dstMemoryType = dst->array ? CU_MEMORYTYPE_ARRAY : CU_MEMORYTYPE_UNIFIED, .dstDevice = dst->at,
+		.dstArray = dst->array ? vgpu_handle_app(VGPU_HANDLE_ARRAY, dst->array) : NULL,
+		.dstXInBytes = dst->x, .dstY = dst->y, .dstZ = dst->z, .dstPitch = dst->pitch,
+		.dstHeight = dst->pitch ? dst->slice / dst->pitch : 0,
+		.WidthInBytes = c->width, .Height = c->height, .Depth = c->depth,
+	};
+
+	return vgpu_graph_copy_capture(s, &whole);
+}
+
 CUresult vgpu_shape_copy(const struct vgpu_shape *c, CUstream stream, bool wait)
 {
-	bool staged = c->dst.place == VGPU_PLACE_HOST || c->src.place == VGPU_PLACE_HOST;
+	bool staged = c->dst.place == VGPU_PLACE_HOST || c->src.place == VGPU_PLACE_HOST, captured;
 	struct vgpu_stream *s;
 	CUresult r;
 
@@ -219,8 +240,13 @@ CUresult vgpu_shape_copy(const struct vgpu_shape *c, CUstream stream, bool wait)
 		r = vgpu_stream_get(stream, &s);
 	if (r)
 		return r;
-	if (s->capture != CU_STREAM_CAPTURE_STATUS_NONE && (staged || wait))
-		return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+	captured = s->capture != CU_STREAM_CAPTURE_STATUS_NONE;
+	if (wait)
+		r = captured ? vgpu_capture_invalidate(s, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED) : vgpu_capture_unsafe();
+	if (r)
+		return r;
+	if (captured && staged)
+		return capture_staged(c, s);
 	r = !staged && (c->dst.array || c->src.array) ? send_box(c, s) : slices(c, s, staged);
 	if (!r && wait && (c->dst.place != VGPU_PLACE_DEVICE || c->src.place == VGPU_PLACE_ARENA)) {
 		r = vgpu_stream_wait(s);

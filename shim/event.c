@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Events. Completion is the stream's fence word, read in this process; time
- * comes from the worker's real events. Recording is fire-and-forget.
+ * comes from the worker's real events. Recording is fire-and-forget. An event that
+ * a graph records has no fence: the worker is asked for it.
  */
 #include "event.h"
 
@@ -9,11 +10,13 @@
 #include <gen/wire.h>
 
 #include "call.h"
+#include "capture.h"
 #include "channel.h"
 #include "context.h"
 #include "handle.h"
 #include "stream.h"
 #include "thread.h"
+#include "wait.h"
 
 #define EVENT_FLAGS	(CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING | CU_EVENT_INTERPROCESS)
 
@@ -88,6 +91,7 @@ CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned int fla
 	struct vgpu_event *e;
 	struct vgpu_stream *s;
 	struct vgpu_call c;
+	uint64_t capture;
 	CUresult r;
 
 	r = vgpu_call_ready(VGPU_CALL_CONTEXT);
@@ -102,6 +106,7 @@ CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned int fla
 		return r;
 	if (s->context != e->context)
 		return CUDA_ERROR_INVALID_HANDLE;
+	capture = s->capture == CU_STREAM_CAPTURE_STATUS_NONE ? 0 : vgpu_capture_serial(s);
 	r = vgpu_call_begin(&c, VGPU_OP_event_record, sizeof(*a), 0, VGPU_CALL_CONTEXT | VGPU_CALL_CHECKED);
 	if (r)
 		return r;
@@ -109,13 +114,16 @@ CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned int fla
 	a->event = e->wire;
 	a->stream = s->wire;
 	a->flags = flags;
-	if (s->capture == CU_STREAM_CAPTURE_STATUS_NONE) {
+	if (!capture) {
 		a->value = vgpu_stream_next_value(s);
 		a->fence = s->word;
 		atomic_store_explicit(&e->fence, vgpu_fence_make(a->fence, a->value), memory_order_release);
 		e->recorded = IN_STREAM;
+	} else if (flags & CU_EVENT_RECORD_EXTERNAL) {
+		e->in_graph = true;	/* a node of the graph */
 	} else {
-		e->recorded = IN_CAPTURE;	/* a fence would become part of the graph */
+		e->capture = capture;	/* a fence would become part of the graph */
+		e->recorded = IN_CAPTURE;
 	}
 	vgpu_call_submit(&c);
 	return CUDA_SUCCESS;
@@ -126,17 +134,47 @@ CUresult cuEventRecord(CUevent event, CUstream stream)
 	return cuEventRecordWithFlags(event, stream, 0);
 }
 
-CUresult cuEventQuery(CUevent event)
+/* Ask the worker: 0, NOT_READY, an error. */
+static CUresult ask(const struct vgpu_event *e)
 {
-	struct vgpu_event *e;
+	struct vgpu_args_event_query *a;
+	struct vgpu_call c;
+	CUresult r;
+
+	r = vgpu_call_begin(&c, VGPU_OP_event_query, sizeof(*a), 0, VGPU_CALL_REPLY);
+	if (r)
+		return r;
+	a = c.args;
+	a->event = e->wire;
+	vgpu_call_submit(&c);
+	r = vgpu_call_wait(&c);
+	vgpu_call_end(&c);
+	return r;
+}
+
+/* The event of a call that looks at whether it is reached. */
+static CUresult look(CUevent event, struct vgpu_event **e)
+{
 	CUresult r = vgpu_ready();
 
 	if (!r)
-		r = get(event, &e);
+		r = get(event, e);
 	if (r)
 		return r;
-	if (e->recorded == IN_CAPTURE)
-		return CUDA_ERROR_CAPTURED_EVENT;
+	return (*e)->recorded == IN_CAPTURE ? CUDA_ERROR_CAPTURED_EVENT : CUDA_SUCCESS;
+}
+
+CUresult cuEventQuery(CUevent event)
+{
+	struct vgpu_event *e;
+	CUresult r = look(event, &e);
+
+	if (!r)
+		r = vgpu_capture_unsafe();
+	if (r)
+		return r;
+	if (e->in_graph)
+		return ask(e);
 	if (vgpu_fence_done(atomic_load_explicit(&e->fence, memory_order_acquire)))
 		return vgpu_error_sticky();
 	vgpu_channel_flush();
@@ -144,19 +182,44 @@ CUresult cuEventQuery(CUevent event)
 	return r ? r : CUDA_ERROR_NOT_READY;
 }
 
+/* Each question is answered later than the one before took, so the worker is not kept from its work. */
+static CUresult wait_in_graph(const struct vgpu_event *e)
+{
+	struct vgpu_wait w = VGPU_WAIT_INIT;
+	uint64_t asked;
+	CUresult r;
+
+	for (;;) {
+		asked = vgpu_wait_elapsed(&w);
+		r = ask(e);
+		if (r != CUDA_ERROR_NOT_READY)
+			return r;
+		do
+			vgpu_wait_step(&w);
+		while (vgpu_wait_elapsed(&w) < asked + asked / 50 + 20000);
+	}
+}
+
 CUresult cuEventSynchronize(CUevent event)
 {
 	struct vgpu_event *e;
-	CUresult r = vgpu_ready();
+	CUresult r = look(event, &e);
 
-	if (!r)
-		r = get(event, &e);
 	if (r)
 		return r;
-	if (e->recorded == IN_CAPTURE)
-		return CUDA_ERROR_CAPTURED_EVENT;
-	r = vgpu_fence_wait(atomic_load_explicit(&e->fence, memory_order_acquire));
+	r = e->in_graph ? wait_in_graph(e) : vgpu_fence_wait(atomic_load_explicit(&e->fence, memory_order_acquire));
 	return r ? r : vgpu_error_take();
+}
+
+/* Whether the worker may be asked for the time between two events. */
+static CUresult timed(const struct vgpu_event *e)
+{
+	if (e->flags & CU_EVENT_DISABLE_TIMING || (!e->in_graph && e->recorded != IN_STREAM))
+		return CUDA_ERROR_INVALID_HANDLE;
+	if (e->in_graph || vgpu_fence_done(e->fence))
+		return CUDA_SUCCESS;
+	vgpu_channel_flush();
+	return CUDA_ERROR_NOT_READY;
 }
 
 CUresult cuEventElapsedTime_v2(float *milliseconds, CUevent start, CUevent end)
@@ -177,14 +240,11 @@ CUresult cuEventElapsedTime_v2(float *milliseconds, CUevent start, CUevent end)
 		r = get(end, &to);
 	if (r)
 		return r;
-	if ((from->flags | to->flags) & CU_EVENT_DISABLE_TIMING || from->recorded != IN_STREAM ||
-	    to->recorded != IN_STREAM)
-		return CUDA_ERROR_INVALID_HANDLE;
-	if (!vgpu_fence_done(from->fence) || !vgpu_fence_done(to->fence)) {
-		vgpu_channel_flush();
-		return CUDA_ERROR_NOT_READY;
-	}
-	r = vgpu_call_begin(&c, VGPU_OP_elapsed_time, sizeof(*a), 0, VGPU_CALL_REPLY | VGPU_CALL_CONTEXT);
+	r = timed(to);
+	if (!r || r == CUDA_ERROR_NOT_READY)
+		r = timed(from) == CUDA_SUCCESS ? r : timed(from);
+	if (!r)
+		r = vgpu_call_begin(&c, VGPU_OP_elapsed_time, sizeof(*a), 0, VGPU_CALL_REPLY | VGPU_CALL_CONTEXT);
 	if (r)
 		return r;
 	a = c.args;
@@ -207,12 +267,33 @@ CUresult cuEventElapsedTime(float *milliseconds, CUevent start, CUevent end)
 	return cuEventElapsedTime_v2(milliseconds, start, end);
 }
 
+/*
+ * What a capture makes of a wait: 0 and *send whether there is anything to say to the worker. A captured event draws the
+ * stream into its capture; another one may not be waited for from inside, unless by a node of its own.
+ */
+static CUresult check_wait(struct vgpu_stream *s, const struct vgpu_event *e, unsigned int flags, bool *send)
+{
+	*send = true;
+	if (e->recorded == IN_CAPTURE && !(flags & CU_EVENT_WAIT_EXTERNAL))
+		return vgpu_capture_join(s, e->capture);
+	if (s->capture != CU_STREAM_CAPTURE_STATUS_NONE) {
+		if (flags & CU_EVENT_WAIT_EXTERNAL)
+			return CUDA_SUCCESS;
+		*send = false;
+		return e->recorded == NEVER ? CUDA_SUCCESS :
+					      vgpu_capture_invalidate(s, CUDA_ERROR_STREAM_CAPTURE_ISOLATION);
+	}
+	*send = e->in_graph || !vgpu_fence_done(atomic_load_explicit(&e->fence, memory_order_acquire));
+	return CUDA_SUCCESS;
+}
+
 CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned int flags)
 {
 	struct vgpu_args_stream_wait *a;
 	struct vgpu_event *e;
 	struct vgpu_stream *s;
 	struct vgpu_call c;
+	bool send;
 	CUresult r;
 
 	r = vgpu_call_ready(VGPU_CALL_CONTEXT);
@@ -225,10 +306,9 @@ CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned int flags)
 		r = get(event, &e);
 	if (r)
 		return r;
-	/* Nothing to wait for: no command. Inside a capture the edge of the graph counts, so it is sent. */
-	if (s->capture == CU_STREAM_CAPTURE_STATUS_NONE && e->recorded != IN_CAPTURE &&
-	    vgpu_fence_done(atomic_load_explicit(&e->fence, memory_order_acquire)))
-		return CUDA_SUCCESS;
+	r = check_wait(s, e, flags, &send);
+	if (r || !send)
+		return r;
 	r = vgpu_call_begin(&c, VGPU_OP_stream_wait, sizeof(*a), 0, VGPU_CALL_CONTEXT);
 	if (r)
 		return r;

@@ -4,6 +4,7 @@
 #define VGPU_SHIM_EVENT_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "fence.h"
@@ -15,6 +16,8 @@ struct vgpu_event {
 	struct vgpu_context *context;
 	uint32_t flags;
 	_Atomic uint32_t recorded;	/* 0 never, 1 in a stream, 2 in a capture */
+	_Atomic bool in_graph;		/* a graph records it: only the worker knows whether it is reached */
+	_Atomic uint64_t capture;	/* number of the capture that it was last recorded in */
 	_Atomic vgpu_fence fence;	/* of the last record */
 };
 

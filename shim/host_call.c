@@ -5,8 +5,13 @@
  * fence word that the stream waits for. Each stream has a word of its own for
  * this, since functions of different streams end in any order.
  *
- * The thread starts with the first function. It sleeps while none is queued
- * and otherwise waits as everybody does (wait.h). Inside a function CUDA calls are
+ * Functions in graphs are the worker's to name: it sends function and data, and
+ * waits for one word of the process (vgpu/reverse.h). How many such calls are to
+ * come is counted here, from launches of graphs and from user objects, whose
+ * destructors are called the same way.
+ *
+ * The thread starts with the first function. It sleeps while none is queued or
+ * expected and otherwise waits as everybody does (wait.h). Inside a function CUDA calls are
  * CUDA_ERROR_NOT_PERMITTED, as natively.
  */
 #include <pthread.h>
@@ -16,10 +21,14 @@
 
 #include <gen/cuda_api.h>
 #include <gen/wire.h>
+#include <vgpu/reverse.h>
 
 #include "call.h"
 #include "channel.h"
+#include "capture.h"
 #include "context.h"
+#include "graph.h"
+#include "handle.h"
 #include "log.h"
 #include "session.h"
 #include "stream.h"
@@ -43,6 +52,8 @@ static struct {
 	bool started;
 	uint64_t cookies;
 	struct record queued;		/* head of a ring: functions not called yet */
+	int64_t expected;		/* calls that the worker will ask for by itself */
+	uint32_t word;			/* for answers to those, 0: none yet */
 	struct vgpu_consumer consumer;	/* the thread's */
 } calls = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -52,7 +63,7 @@ static struct {
 
 static bool idle(void)
 {
-	return calls.queued.next == &calls.queued;
+	return calls.queued.next == &calls.queued && calls.expected <= 0;
 }
 
 static void unlink_record(struct record *r)
@@ -76,14 +87,44 @@ static struct record *take(uint64_t cookie)
 	return r;
 }
 
+static void expect(int64_t count)
+{
+	vgpu_lock(&calls.lock);
+	calls.expected += count;
+	vgpu_unlock(&calls.lock);
+}
+
+/* A function that the worker names. */
+static void run_named(const struct vgpu_host_run *h)
+{
+	if (h->flags & VGPU_HOST_RUN_LOST) {
+		expect(-(int64_t)h->data);
+		return;
+	}
+	vgpu_thread.busy++;
+	((CUhostFn)(uintptr_t)h->fn)((void *)(uintptr_t)h->data);
+	vgpu_thread.busy--;
+	expect(-1);
+	if (h->flags & VGPU_HOST_RUN_ANSWER && h->word < VGPU_FENCES)
+		atomic_store_explicit(&vgpu_session.channel->fences[h->word], h->value, memory_order_release);
+	else	/* a destructor: the user object is gone */
+		vgpu_handle_drop(VGPU_HANDLE_USEROBJECT, h->value);
+}
+
 static void run(const struct vgpu_cmd *cmd)
 {
+	struct vgpu_host_run named;
 	struct record *r;
 	uint64_t cookie;
 
 	if (cmd->op != VGPU_OP_host_call || cmd->args_size < sizeof(cookie))
 		return;
 	memcpy(&cookie, cmd + 1, sizeof(cookie));
+	if (!cookie && cmd->args_size == sizeof(named)) {
+		memcpy(&named, cmd + 1, sizeof(named));
+		run_named(&named);
+		return;
+	}
 	r = take(cookie);
 	if (!r)
 		return;
@@ -102,11 +143,11 @@ static void forget_all(void)
 	struct record *r;
 
 	vgpu_lock(&calls.lock);
-	while (!idle()) {
-		r = calls.queued.next;
+	while ((r = calls.queued.next) != &calls.queued) {
 		unlink_record(r);
 		free(r);
 	}
+	calls.expected = 0;
 	vgpu_unlock(&calls.lock);
 }
 
@@ -198,6 +239,33 @@ static CUresult announce(struct record *rec)
 	return r;
 }
 
+CUresult vgpu_host_expect(int64_t count)
+{
+	CUresult r = CUDA_SUCCESS;
+
+	vgpu_lock(&calls.lock);
+	if (!calls.started)
+		r = start();
+	if (!r) {
+		calls.expected += count;
+		pthread_cond_signal(&calls.work);
+	}
+	vgpu_unlock(&calls.lock);
+	return r;
+}
+
+CUresult vgpu_host_word(uint64_t *word)
+{
+	uint64_t issued;
+
+	vgpu_lock(&calls.lock);
+	if (!calls.word)
+		calls.word = vgpu_fence_word_get(&issued);
+	*word = calls.word;
+	vgpu_unlock(&calls.lock);
+	return *word ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
 /* The stream's word for host functions, made with its first one. */
 static CUresult word_of(struct vgpu_stream *s)
 {
@@ -235,6 +303,30 @@ static CUresult send(struct vgpu_stream *s, struct record *rec)
 	return CUDA_SUCCESS;
 }
 
+/* In a capture: a node, which the worker calls by function and data whenever its graph runs. */
+static CUresult capture(struct vgpu_stream *s, const struct record *wanted)
+{
+	struct vgpu_args_capture_host_call *a;
+	struct vgpu_call c;
+	uint64_t word;
+	CUresult r;
+
+	if (!wanted->fn)	/* as natively: callbacks are told of errors, which a graph has not */
+		return vgpu_capture_invalidate(s, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+	r = vgpu_host_word(&word);
+	if (!r)
+		r = vgpu_call_begin(&c, VGPU_OP_capture_host_call, sizeof(*a), 0, VGPU_CALL_CONTEXT);
+	if (r)
+		return r;
+	a = c.args;
+	a->stream = s->wire;
+	a->fn = (uint64_t)(uintptr_t)wanted->fn;
+	a->data = (uint64_t)(uintptr_t)wanted->data;
+	a->word = (uint32_t)word;
+	vgpu_call_submit(&c);
+	return CUDA_SUCCESS;
+}
+
 static CUresult queue(CUstream stream, const struct record *wanted)
 {
 	struct vgpu_stream *s;
@@ -245,7 +337,7 @@ static CUresult queue(CUstream stream, const struct record *wanted)
 	if (r)
 		return r;
 	if (s->capture != CU_STREAM_CAPTURE_STATUS_NONE)
-		return vgpu_unsupported("host functions in a stream that is being captured");
+		return capture(s, wanted);
 	r = word_of(s);
 	if (r)
 		return r;

@@ -4,6 +4,7 @@
  * same code: handles, geometry, parameters. The parameter block is written straight into
  * the ring from what came with the function; nothing is allocated or asked.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include <gen/cuda_api.h>
@@ -21,7 +22,7 @@
 
 #define COOPERATIVE	1u
 
-static CUresult check_geometry(const struct vgpu_launch *l, const struct vgpu_function *f)
+CUresult vgpu_launch_check(const struct vgpu_launch *l, const struct vgpu_function *f)
 {
 	const int *a = vgpu_device(vgpu_thread.current->device)->attributes;
 	uint64_t threads = (uint64_t)l->block[0] * l->block[1] * l->block[2];
@@ -72,6 +73,29 @@ static void pack(uint8_t *to, const struct vgpu_function *f, void **params)
 		else
 			memcpy(to + p->offset, *params, p->size);
 	}
+}
+
+CUresult vgpu_launch_block(const struct vgpu_launch *l, const struct vgpu_function *f, void **block, uint32_t *bytes)
+{
+	size_t size = f->param_bytes;
+	const void *given = NULL;
+	CUresult r = CUDA_SUCCESS;
+
+	if (l->extra)
+		r = l->params ? CUDA_ERROR_INVALID_VALUE : parse_extra(l->extra, &given, &size);
+	else if (f->param_count && !l->params)
+		r = CUDA_ERROR_INVALID_VALUE;
+	if (!r && size > VGPU_LAUNCH_PARAM_BYTES)
+		r = CUDA_ERROR_INVALID_VALUE;
+	*block = r ? NULL : calloc(1, size + 1);
+	if (r || !*block)
+		return r ? r : CUDA_ERROR_OUT_OF_MEMORY;
+	if (given)
+		memcpy(*block, given, size);
+	else if (!l->extra)
+		pack(*block, f, l->params);
+	*bytes = (uint32_t)size;
+	return CUDA_SUCCESS;
 }
 
 /* Handles inside attributes become wire ids. Everything else travels as it is. */
@@ -127,7 +151,7 @@ static CUresult launch(const struct vgpu_launch *l)
 		return CUDA_ERROR_INVALID_HANDLE;
 	r = vgpu_stream_get(l->stream, &s);
 	if (!r)
-		r = check_geometry(l, f);
+		r = vgpu_launch_check(l, f);
 	if (r)
 		return r;
 	bytes = f->param_bytes;

@@ -22,4 +22,11 @@ struct vgpu_launch {
 	void **params, **extra;
 };
 
+struct vgpu_function;
+
+/* What the driver says at once of a shape: 0, INVALID_VALUE, LAUNCH_OUT_OF_RESOURCES. There is a current context. */
+CUresult vgpu_launch_check(const struct vgpu_launch *l, const struct vgpu_function *f);
+/* The parameter block, from malloc(). */
+CUresult vgpu_launch_block(const struct vgpu_launch *l, const struct vgpu_function *f, void **block, uint32_t *bytes);
+
 #endif

@@ -65,6 +65,19 @@ static void unlock(void)
 	vgpu_thread.busy--;
 }
 
+/* The driver has put something new there: memory of a graph goes without a word. Locked. */
+static void evict(uint64_t start, uint64_t size)
+{
+	struct vgpu_range_info old;
+
+	while ((vgpu_range_find(&table.map, start, &old) ||
+		(vgpu_range_next(&table.map, start, &old) && old.start - start < size)) &&
+	       old.kind == VGPU_RANGE_DEVICE) {
+		vgpu_range_remove(&table.map, old.start, NULL);
+		atomic_fetch_add_explicit(&table.removals, 1, memory_order_release);
+	}
+}
+
 CUresult vgpu_memory_add(enum vgpu_range_kind kind, uint64_t start, uint64_t size, uint32_t flags)
 {
 	struct vgpu_context *ctx = vgpu_thread.current;
@@ -75,6 +88,8 @@ CUresult vgpu_memory_add(enum vgpu_range_kind kind, uint64_t start, uint64_t siz
 	info.device = (int16_t)(ctx ? ctx->device : 0);
 	lock_write();
 	info.id = table.next_id++;
+	if (kind == VGPU_RANGE_DEVICE)
+		evict(start, size);
 	r = vgpu_range_insert(&table.map, &info);
 	if (!r && 1u << kind & DEVICE_KINDS && vgpu_stray_note(start, size))
 		atomic_store_explicit(&table.strays, true, memory_order_release);

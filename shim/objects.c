@@ -8,6 +8,7 @@
 #include "context_internal.h"
 #include "event.h"
 #include "function.h"
+#include "graph.h"
 #include "handle.h"
 #include "init.h"
 #include "memory.h"
@@ -57,5 +58,6 @@ CUresult vgpu_tables_init(void)
 	vgpu_handle_object_size(VGPU_HANDLE_KERNEL, sizeof(struct vgpu_function));
 	vgpu_handle_object_size(VGPU_HANDLE_ARRAY, sizeof(struct vgpu_array));
 	vgpu_handle_object_size(VGPU_HANDLE_MIPMAP, sizeof(struct vgpu_array));
+	vgpu_handle_object_size(VGPU_HANDLE_GRAPHEXEC, sizeof(struct vgpu_graph_exec));
 	return vgpu_memory_init();
 }

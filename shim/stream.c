@@ -12,6 +12,7 @@
 #include <gen/wire.h>
 
 #include "call.h"
+#include "capture.h"
 #include "channel.h"
 #include "context.h"
 #include "context_internal.h"
@@ -122,10 +123,18 @@ static CUresult issue(struct vgpu_stream *s, vgpu_fence *f)
 	return CUDA_SUCCESS;
 }
 
+/* Nothing of ours goes into a stream that is captured, or that may not be used for now. */
+static bool closed(const struct vgpu_stream *s)
+{
+	return s->capture != CU_STREAM_CAPTURE_STATUS_NONE || (s == &s->context->legacy && s->context->capturing);
+}
+
 static CUresult fence(struct vgpu_stream *s, bool implied, vgpu_fence *f)
 {
-	if (atomic_load_explicit(&s->dirty, memory_order_acquire) ||
-	    (implied && atomic_load_explicit(&s->implied, memory_order_acquire)))
+	if (closed(s))
+		implied = false;
+	else if (atomic_load_explicit(&s->dirty, memory_order_acquire) ||
+		 (implied && atomic_load_explicit(&s->implied, memory_order_acquire)))
 		return issue(s, f);
 	*f = vgpu_fence_make(s->word, atomic_load_explicit(&s->issued, memory_order_acquire));
 	return CUDA_SUCCESS;
@@ -161,6 +170,7 @@ static CUresult setup(struct vgpu_stream *s, struct vgpu_context *ctx, uint32_t 
 	s->issued = issued;
 	s->dirty = s->implied = s->working = false;
 	s->capture = CU_STREAM_CAPTURE_STATUS_NONE;
+	s->captured = NULL;
 	s->context = ctx;
 	s->flags = flags;
 	s->priority = priority;
@@ -186,6 +196,7 @@ static void unlink_stream(struct vgpu_stream *s)
 {
 	struct vgpu_context *ctx = s->context;
 
+	vgpu_capture_leave(s);
 	vgpu_lock(&ctx->lock);
 	if (s->prev)
 		s->prev->next = s->next;
@@ -315,7 +326,7 @@ void vgpu_thread_streams_drop(void)
 	vgpu_thread.streams = NULL;
 }
 
-CUresult vgpu_stream_get(CUstream app, struct vgpu_stream **s)
+CUresult vgpu_stream_find(CUstream app, struct vgpu_stream **s)
 {
 	struct vgpu_context *ctx = vgpu_thread.current;
 
@@ -331,6 +342,13 @@ CUresult vgpu_stream_get(CUstream app, struct vgpu_stream **s)
 		return thread_stream(s);
 	*s = &ctx->legacy;
 	return CUDA_SUCCESS;
+}
+
+CUresult vgpu_stream_get(CUstream app, struct vgpu_stream **s)
+{
+	CUresult r = vgpu_stream_find(app, s);
+
+	return r ? r : vgpu_capture_use(*s);
 }
 
 CUstream vgpu_stream_app(const struct vgpu_stream *s)
@@ -377,7 +395,7 @@ CUresult cuStreamDestroy_v2(CUstream stream)
 		return r;
 	if ((uintptr_t)stream <= 2)
 		return CUDA_ERROR_INVALID_HANDLE;
-	r = vgpu_stream_get(stream, &s);
+	r = vgpu_stream_find(stream, &s);
 	return r ? r : destroy(s);
 }
 
@@ -390,18 +408,28 @@ static CUresult look(CUstream stream, const void *out, struct vgpu_stream **s)
 		return r;
 	if (!out)
 		return CUDA_ERROR_INVALID_VALUE;
-	return vgpu_stream_get(stream, s);
+	return vgpu_stream_find(stream, s);
+}
+
+/* The same for a call that asks how far it is: a captured stream is nowhere. */
+static CUresult look_progress(CUstream stream, struct vgpu_stream **s)
+{
+	CUresult r = look(stream, s, s);
+
+	if (!r)
+		r = vgpu_capture_use(*s);
+	if (!r && (*s)->capture != CU_STREAM_CAPTURE_STATUS_NONE)
+		r = vgpu_capture_invalidate(*s, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+	return r;
 }
 
 CUresult cuStreamSynchronize(CUstream stream)
 {
 	struct vgpu_stream *s;
-	CUresult r = look(stream, &s, &s);
+	CUresult r = look_progress(stream, &s);
 
 	if (r)
 		return r;
-	if (s->capture != CU_STREAM_CAPTURE_STATUS_NONE)
-		return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
 	r = vgpu_stream_wait(s);
 	return r ? r : vgpu_error_take();
 }
@@ -410,12 +438,10 @@ CUresult cuStreamQuery(CUstream stream)
 {
 	struct vgpu_stream *s;
 	vgpu_fence f;
-	CUresult r = look(stream, &s, &s);
+	CUresult r = look_progress(stream, &s);
 
 	if (r)
 		return r;
-	if (s->capture != CU_STREAM_CAPTURE_STATUS_NONE)
-		return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
 	r = vgpu_stream_fence(s, &f);
 	if (r)
 		return r;

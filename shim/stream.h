@@ -19,6 +19,7 @@
 
 #include "fence.h"
 
+struct vgpu_capture;
 struct vgpu_context;
 
 struct vgpu_stream {
@@ -37,9 +38,13 @@ struct vgpu_stream {
 	uint32_t call_word;		/* host_call.c: its word for host functions, 0: none yet */
 	uint64_t call_issued;		/* last value on it; under the channel's lock */
 	_Atomic uint32_t capture;	/* enum CUstreamCaptureStatus */
+	struct vgpu_capture *captured;	/* capture.c: what it takes part in, and the next that does; under its lock */
+	struct vgpu_stream *capture_next;
 };
 
 /* The stream that a handle means now, for the calling thread: NULL and CU_STREAM_LEGACY, CU_STREAM_PER_THREAD, others. */
+CUresult vgpu_stream_find(CUstream app, struct vgpu_stream **s);
+/* The same for a call that does something to it: refused where a capture forbids that. */
 CUresult vgpu_stream_get(CUstream app, struct vgpu_stream **s);
 CUstream vgpu_stream_app(const struct vgpu_stream *s);
 /* Work of this stream was published. Under the channel's lock. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Application handles to wire ids, for the generated calls. Two kinds are
+ * Application handles to wire ids, for the generated calls. Three kinds are
  * special: a stream may be one of the default streams, and is noted as used;
- * a function may be a kernel.
+ * a function may be a kernel; a graph node's id is the worker's, which alone
+ * knows whether it is live.
  */
 #include "call.h"
 #include "handle.h"
@@ -21,6 +22,10 @@ CUresult vgpu_handle_wire(enum vgpu_handle_kind kind, const void *app, uint64_t 
 		vgpu_touch(s);
 		*wire = s->wire;
 		return CUDA_SUCCESS;
+	}
+	if (kind == VGPU_HANDLE_GRAPHNODE) {
+		*wire = vgpu_handle_to_wire(app);
+		return (uintptr_t)app & 15 || vgpu_handle_kind_of(*wire) != kind ? vgpu_handle_error(kind) : CUDA_SUCCESS;
 	}
 	if (!vgpu_handle_live(kind, app) &&
 	    !(kind == VGPU_HANDLE_FUNCTION && vgpu_handle_live(VGPU_HANDLE_KERNEL, app)))

@@ -4,6 +4,9 @@
  * the reverse ring (a command with operation host_call whose args are the cookie); the stream then waits until the
  * guest has set the fence word that says the function has returned.  Driver threads produce, under a lock; the guest
  * consumes.  A guest that does not consume holds up its own streams only.
+ *
+ * A function in a graph is called at each launch, so there is no value that a stream could wait for: there the driver's
+ * thread itself waits until the guest has answered (vgpu_callback_post).
  */
 #include <pthread.h>
 #include <sched.h>
@@ -15,14 +18,20 @@
 #include <gen/wire.h>
 #include <gen/worker_hand.h>
 
+#include "graph.h"
 #include "session.h"
 
 #define FLAG_GO_ON	1u
+#define POLLS		200u		/* looks for an answer before the first nap */
+#define NAP_MAX_NS	100000
 
 struct vgpu_callbacks {
 	pthread_mutex_t lock;
 	struct vgpu_producer producer;
 	uint64_t seq;
+	uint32_t word;			/* fence word of answers, 0: none yet */
+	uint64_t asked;			/* last value asked for on it */
+	_Atomic uint64_t *answers;	/* the word */
 	_Atomic bool ending;		/* the session ends: deliver nothing more */
 };
 
@@ -31,20 +40,21 @@ struct call {
 	uint64_t cookie;
 };
 
-static void deliver(struct vgpu_callbacks *c, uint64_t cookie)
+/* Lock held. */
+static void deliver(struct vgpu_callbacks *c, const void *args, uint32_t size)
 {
+	uint32_t bytes = ((uint32_t)sizeof(struct vgpu_cmd) + size + VGPU_CMD_ALIGN - 1) & ~(VGPU_CMD_ALIGN - 1);
 	const struct timespec nap = { .tv_nsec = 200000 };
 	struct vgpu_cmd *cmd;
 
-	while (!(cmd = vgpu_producer_reserve(&c->producer, VGPU_CMD_ALIGN))) {
+	while (!(cmd = vgpu_producer_reserve(&c->producer, bytes))) {
 		if (atomic_load(&c->ending))
 			return;
 		nanosleep(&nap, NULL);
 	}
-	*cmd = (struct vgpu_cmd){ .size = VGPU_CMD_ALIGN, .op = VGPU_OP_host_call, .args_size = sizeof(cookie),
-				  .seq = ++c->seq };
-	memcpy(cmd + 1, &cookie, sizeof(cookie));
-	vgpu_producer_publish(&c->producer, VGPU_CMD_ALIGN);
+	*cmd = (struct vgpu_cmd){ .size = bytes, .op = VGPU_OP_host_call, .args_size = size, .seq = ++c->seq };
+	memcpy(cmd + 1, args, size);
+	vgpu_producer_publish(&c->producer, bytes);
 }
 
 /* Runs on a thread of the driver, which may not call the driver. */
@@ -54,12 +64,12 @@ static void arrived(void *data)
 	struct vgpu_callbacks *c = call->callbacks;
 
 	pthread_mutex_lock(&c->lock);
-	deliver(c, call->cookie);
+	deliver(c, &call->cookie, sizeof(call->cookie));
 	pthread_mutex_unlock(&c->lock);
 	free(call);
 }
 
-static struct vgpu_callbacks *callbacks_of(struct vgpu_session *s)
+struct vgpu_callbacks *vgpu_callbacks_of(struct vgpu_session *s)
 {
 	struct vgpu_callbacks *c = s->callbacks;
 
@@ -75,9 +85,57 @@ static struct vgpu_callbacks *callbacks_of(struct vgpu_session *s)
 	return c;
 }
 
+CUresult vgpu_callback_word(struct vgpu_session *s, uint64_t word)
+{
+	struct vgpu_callbacks *c = vgpu_callbacks_of(s);
+
+	if (!c)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	if (!word || word >= VGPU_FENCES || (c->word && c->word != word))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (c->word)
+		return CUDA_SUCCESS;
+	/* Values only grow, across the owners of a word: go on from what an earlier one left. */
+	c->answers = &s->channel->fences[word];
+	c->asked = atomic_load_explicit(c->answers, memory_order_acquire);
+	c->word = (uint32_t)word;
+	return CUDA_SUCCESS;
+}
+
+/* The guest answers in the order of the ring, so a later answer is an answer, too. */
+static void await(struct vgpu_callbacks *c, uint64_t value)
+{
+	struct timespec nap = { .tv_nsec = 2000 };
+
+	for (uint32_t i = 0; (int64_t)(atomic_load_explicit(c->answers, memory_order_acquire) - value) < 0; i++) {
+		if (atomic_load(&c->ending))
+			return;
+		if (i < POLLS) {
+			sched_yield();
+			continue;
+		}
+		nanosleep(&nap, NULL);
+		if (nap.tv_nsec < NAP_MAX_NS)
+			nap.tv_nsec += nap.tv_nsec / 8;
+	}
+}
+
+void vgpu_callback_post(struct vgpu_callbacks *c, struct vgpu_host_run *run)
+{
+	pthread_mutex_lock(&c->lock);
+	if (run->flags & VGPU_HOST_RUN_ANSWER) {
+		run->word = c->word;
+		run->value = ++c->asked;
+	}
+	deliver(c, run, sizeof(*run));
+	pthread_mutex_unlock(&c->lock);
+	if (run->flags & VGPU_HOST_RUN_ANSWER)
+		await(c, run->value);
+}
+
 static CUresult enqueue(struct vgpu_session *s, CUstream stream, uint64_t cookie)
 {
-	struct vgpu_callbacks *c = callbacks_of(s);
+	struct vgpu_callbacks *c = vgpu_callbacks_of(s);
 	struct call *call = c ? malloc(sizeof(*call)) : NULL;
 	CUresult r;
 

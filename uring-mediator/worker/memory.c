@@ -49,15 +49,31 @@ CUresult vgpu_memory_check(const struct vgpu_session *s, uint64_t addr, uint64_t
 	return CUDA_ERROR_INVALID_VALUE;
 }
 
-/* Enter a fresh allocation, or give it back when it cannot be entered. */
-static CUresult keep(struct vgpu_session *s, CUdeviceptr dptr, uint64_t bytes, enum vgpu_range_kind kind)
+/* Forget memory from pools that is noted where the driver has put something else. */
+static void evict(struct vgpu_session *s, uint64_t start, uint64_t bytes)
+{
+	const struct vgpu_mem_range *r;
+
+	while ((r = vgpu_ranges_overlap(&s->ranges, start, bytes)) && r->kind == VGPU_RANGE_POOL)
+		vgpu_memory_release(s, vgpu_ranges_remove(&s->ranges, r->start));
+}
+
+CUresult vgpu_memory_enter(struct vgpu_session *s, CUdeviceptr dptr, uint64_t bytes, enum vgpu_range_kind kind)
 {
 	uint32_t context = kind == VGPU_RANGE_POOL ? 0 : s->context;
 
-	if (!vgpu_ranges_add(&s->ranges, dptr, bytes, kind, 0, context))
-		return CUDA_SUCCESS;
-	s->drv->cuMemFree_v2(dptr);
-	return CUDA_ERROR_OUT_OF_MEMORY;
+	evict(s, dptr, bytes);
+	return vgpu_ranges_add(&s->ranges, dptr, bytes, kind, 0, context) ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_SUCCESS;
+}
+
+/* Enter a fresh allocation, or give it back when it cannot be entered. */
+static CUresult keep(struct vgpu_session *s, CUdeviceptr dptr, uint64_t bytes, enum vgpu_range_kind kind)
+{
+	CUresult r = vgpu_memory_enter(s, dptr, bytes, kind);
+
+	if (r)
+		s->drv->cuMemFree_v2(dptr);
+	return r;
 }
 
 CUresult vgpu_handle_cuMemAlloc_v2(struct vgpu_session *s, struct vgpu_request *rq)

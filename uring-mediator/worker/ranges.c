@@ -75,6 +75,13 @@ const struct vgpu_mem_range *vgpu_ranges_find(const struct vgpu_ranges *r, uint6
 	return t && addr - t->start < t->size ? t : NULL;
 }
 
+const struct vgpu_mem_range *vgpu_ranges_overlap(const struct vgpu_ranges *r, uint64_t addr, uint64_t size)
+{
+	struct vgpu_mem_range *last = size ? floor_of(r, addr + size - 1) : NULL;
+
+	return last && last->start + last->size > addr ? last : NULL;
+}
+
 bool vgpu_ranges_cover(const struct vgpu_ranges *r, uint64_t addr, uint64_t size)
 {
 	const struct vgpu_mem_range *t = vgpu_ranges_find(r, addr);

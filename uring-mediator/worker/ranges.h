@@ -39,6 +39,9 @@ int vgpu_ranges_add(struct vgpu_ranges *r, uint64_t start, uint64_t size, enum v
 /* The range that contains addr, or NULL. Valid until it is removed. */
 const struct vgpu_mem_range *vgpu_ranges_find(const struct vgpu_ranges *r, uint64_t addr);
 
+/* Some range that shares an address with [addr, addr + size), or NULL. */
+const struct vgpu_mem_range *vgpu_ranges_overlap(const struct vgpu_ranges *r, uint64_t addr, uint64_t size);
+
 /* Does [addr, addr + size) lie inside one range, or in adjoining MAPPED ones? Size 0 never does. */
 bool vgpu_ranges_cover(const struct vgpu_ranges *r, uint64_t addr, uint64_t size);
 

@@ -10,6 +10,7 @@
 
 #include "alloc.h"
 #include "log.h"
+#include "graph.h"
 #include "session.h"
 
 struct vgpu_session *vgpu_session_new(struct vgpu_device *device, struct vgpu_worker_stats *stats)
@@ -126,8 +127,10 @@ void vgpu_session_free(struct vgpu_session *s)
 	vgpu_physical_release(s);
 	vgpu_arena_release(s);
 	vgpu_ranges_free(&s->ranges);
+	vgpu_nodes_release(s);
 	vgpu_handles_free(&s->handles);
 	free(s->thread_streams);
+	free(s->conditionals);
 	if (s->base)
 		munmap(s->base, s->geo.total_size);
 	free(s);

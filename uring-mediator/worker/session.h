@@ -54,6 +54,10 @@ struct vgpu_session {
 	struct vgpu_image *images;	/* image.c: code that is being sent */
 	uint64_t image_bytes;
 	struct vgpu_callbacks *callbacks;	/* callback.c */
+	struct vgpu_nodes *nodes;	/* graph_ids.c */
+	struct vgpu_host_records *host_records;	/* graph_host.c */
+	uint64_t *conditionals;		/* graph.c: handles of conditions */
+	uint32_t conditional_count;
 	struct vgpu_watchdog watchdog;
 	struct vgpu_timeline *timeline;	/* NULL until something is traced */
 	struct vgpu_timeout *timeout;	/* NULL: kernels have no time limit */
@@ -125,6 +129,12 @@ bool vgpu_arena_step_ahead(struct vgpu_session *s);
 
 /* Undo all registrations. */
 void vgpu_arena_release(struct vgpu_session *s);
+
+/*
+ * Enter memory that the driver has just handed out. Whatever is noted at these addresses is gone: memory of a graph
+ * leaves no other trace when it goes. Not charged here. OUT_OF_MEMORY.
+ */
+CUresult vgpu_memory_enter(struct vgpu_session *s, CUdeviceptr dptr, uint64_t bytes, enum vgpu_range_kind kind);
 
 /* ---- image.c ---- */
 

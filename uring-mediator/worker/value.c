@@ -7,6 +7,7 @@
 #include <gen/wire.h>
 #include <gen/worker_hand.h>
 
+#include "graph.h"
 #include "session.h"
 
 #define BATCH_MOST	256u
@@ -44,7 +45,7 @@ CUresult vgpu_handle_cuStreamWriteValue64_v2(struct vgpu_session *s, struct vgpu
 }
 
 /* What has no address may pass; what is not known is not passed on. */
-static CUresult check_operation(const struct vgpu_session *s, const CUstreamBatchMemOpParams *p)
+CUresult vgpu_memory_operation_check(const struct vgpu_session *s, const CUstreamBatchMemOpParams *p)
 {
 	switch (p->operation) {
 	case CU_STREAM_MEM_OP_WAIT_VALUE_32:
@@ -78,6 +79,6 @@ CUresult vgpu_handle_cuStreamBatchMemOp_v2(struct vgpu_session *s, struct vgpu_r
 	if (!p)
 		return vgpu_session_broken(s, "cuStreamBatchMemOp: operations do not fit their payload");
 	for (uint32_t i = 0; i < a->count && !r; i++)
-		r = check_operation(s, &p[i]);
+		r = vgpu_memory_operation_check(s, &p[i]);
 	return r ? r : vgpu_default_cuStreamBatchMemOp_v2(s, rq);
 }
