@@ -1,29 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Large copies through libcuda.so.1 (the shim's with LD_LIBRARY_PATH set to it, else the native one), 8 GiB in each run,
- * compared with memcpy of the same buffers' sizes in the same run.
+ * Synchronous copies through libcuda.so.1, pinned and pageable memory, both directions, 8 bytes to 1 GiB; compared with
+ * memcpy of the same sizes in the same run.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include <gen/cuda_api.h>
+#include "device.h"
 
-#include "gbench.h"
+#define LEAST	8ll
+#define MOST	(1ll << 30)
+#define SAMPLED	4096	/* bytes: for less, a look at the clock would be most of the time */
 
-#define TOTAL	(8ll << 30)
+enum memory { PAGEABLE, PINNED };
 
-static bool context(struct gbench *b)
-{
-	static CUcontext ctx;
+struct copy {
+	const char *name;
+	enum memory memory;
+	bool up;
+};
 
-	if (ctx)
-		return true;
-	if (cuInit(0) || cuDevicePrimaryCtxRetain(&ctx, 0) || cuCtxSetCurrent(ctx)) {
-		gbench_fail(b, "no device");
-		return false;
-	}
-	return true;
-}
+static const struct copy copies[] = {
+	{ "copy/pageable_h2d", PAGEABLE, true },
+	{ "copy/pageable_d2h", PAGEABLE, false },
+	{ "copy/pinned_h2d", PINNED, true },
+	{ "copy/pinned_d2h", PINNED, false },
+};
 
 static void memory_copy(struct gbench *b)
 {
@@ -46,51 +48,79 @@ static void memory_copy(struct gbench *b)
 	free(to);
 }
 
-static void copy(struct gbench *b, bool to_device)
+static void *host_take(enum memory memory, size_t bytes)
+{
+	void *p = NULL;
+
+	if (memory == PAGEABLE)
+		return malloc(bytes);
+	return cuMemHostAlloc(&p, bytes, 0) ? NULL : p;
+}
+
+static CUresult host_give(enum memory memory, void *p)
+{
+	if (memory == PINNED)
+		return p ? cuMemFreeHost(p) : CUDA_SUCCESS;
+	free(p);
+	return CUDA_SUCCESS;
+}
+
+static CUresult once(const struct copy *c, CUdeviceptr device, void *host, size_t bytes)
+{
+	return c->up ? cuMemcpyHtoD_v2(device, host, bytes) : cuMemcpyDtoH_v2(host, device, bytes);
+}
+
+static CUresult run(struct gbench *b, const struct copy *c, CUdeviceptr device, void *host, size_t bytes)
+{
+	CUresult r = cuMemcpyHtoD_v2(device, host, bytes);
+	uint64_t start;
+
+	r |= cuCtxSynchronize();
+	while (gbench_next(b)) {
+		if (bytes < SAMPLED && c->up) {
+			r |= once(c, device, host, bytes);
+			continue;
+		}
+		start = gbench_clock();
+		r |= once(c, device, host, bytes);
+		gbench_sample(b, gbench_clock() - start);
+	}
+	return r | cuCtxSynchronize();
+}
+
+static void copy(struct gbench *b)
 {
 	size_t bytes = (size_t)gbench_argument(b);
+	const struct copy *c = gbench_data(b);
 	CUdeviceptr device = 0;
-	char *host;
+	void *host;
 
-	if (!context(b))
+	if (!device_open(b))
 		return;
-	host = malloc(bytes);
+	host = host_take(c->memory, bytes);
 	if (!host || cuMemAlloc_v2(&device, bytes)) {
-		gbench_fail(b, "no memory");
-		free(host);
-		return;
+		gbench_fail(b, "no memory: the mediator's --shm-size limits what can be pinned");
+	} else {
+		memset(host, 1, bytes);
+		if (run(b, c, device, host, bytes))
+			gbench_fail(b, "a copy failed");
 	}
-	memset(host, 1, bytes);
-	cuMemcpyHtoD_v2(device, host, bytes);
-	while (gbench_next(b))
-		if (to_device ? cuMemcpyHtoD_v2(device, host, bytes) : cuMemcpyDtoH_v2(host, device, bytes))
-			gbench_fail(b, "the copy failed");
-	cuCtxSynchronize();
 	gbench_bytes(b, gbench_iterations(b) * (int64_t)bytes);
-	cuMemFree_v2(device);
-	free(host);
-}
-
-static void h2d(struct gbench *b)
-{
-	copy(b, true);
-}
-
-static void d2h(struct gbench *b)
-{
-	copy(b, false);
+	if (device)
+		cuMemFree_v2(device);
+	host_give(c->memory, host);
 }
 
 int main(int argc, char **argv)
 {
-	static const int64_t sizes[] = { 64ll << 10, 16ll << 20, 256ll << 20 };
+	for (int64_t bytes = LEAST; bytes <= MOST; bytes *= 8) {
+		struct gbench_case c = { .args = { { "bytes", bytes } } };
 
-	for (unsigned int i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-		int64_t n = TOTAL / sizes[i];
-
-		gbench_add_times("copy/memcpy", memory_copy, sizes[i], n);
-		gbench_add_times("copy/pageable_h2d", h2d, sizes[i], n);
-		gbench_add_times("copy/pageable_d2h", d2h, sizes[i], n);
+		gbench_add_case("copy/memcpy", memory_copy, &c);
+		for (size_t i = 0; i < sizeof(copies) / sizeof(copies[0]); i++) {
+			c.data = &copies[i];
+			gbench_add_case(copies[i].name, copy, &c);
+		}
 	}
 	return gbench_main(argc, argv);
 }

@@ -4,13 +4,8 @@
 
 #include "device.h"
 
-const char device_ptx[] =
-	".version 7.0\n.target sm_50\n.address_size 64\n"
-	".visible .entry empty()\n{\n	ret;\n}\n"
-	".visible .entry ten(.param .u64 a, .param .u64 b, .param .u64 c, .param .u32 d, .param .u32 e,\n"
-	"	.param .u64 f, .param .u64 g, .param .u32 h, .param .u32 i, .param .u64 j)\n"
-	"{\n	ret;\n}\n"
-	".visible .entry wide(.param .align 8 .b8 a[4096])\n{\n	ret;\n}\n";
+/* driver_kernels.c */
+extern const char bench_ptx[];
 
 static struct device device;
 static bool made;
@@ -21,8 +16,9 @@ static void make(void)
 	struct device *d = &device;
 
 	made = !cuInit(0) && !cuDevicePrimaryCtxRetain(&d->context, 0) && !cuCtxSetCurrent(d->context) &&
-	       !cuModuleLoadData(&d->module, device_ptx) && !cuModuleGetFunction(&d->empty, d->module, "empty") &&
-	       !cuModuleGetFunction(&d->ten, d->module, "ten") && !cuModuleGetFunction(&d->wide, d->module, "wide");
+	       !cuModuleLoadData(&d->module, bench_ptx) && !cuModuleGetFunction(&d->empty, d->module, "empty") &&
+	       !cuModuleGetFunction(&d->ten, d->module, "ten") && !cuModuleGetFunction(&d->wide, d->module, "wide") &&
+	       !cuModuleGetFunction(&d->mix, d->module, "mix");
 }
 
 const struct device *device_find(void)

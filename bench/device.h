@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What benchmarks of libcuda.so.1 begin with: the primary context of device 0, current in the calling thread, and a module
- * of kernels that do nothing.  The loader's search path says whose library it is: the shim's with LD_LIBRARY_PATH set to
+ * of kernels.  The loader's search path says whose library it is: the shim's with LD_LIBRARY_PATH set to
  * it, else the driver's.
  */
 #ifndef VGPU_BENCH_DEVICE_H
@@ -19,12 +19,11 @@
 struct device {
 	CUcontext context;
 	CUmodule module;
-	CUfunction empty;	/* no parameters */
-	CUfunction ten;		/* ten of 4 or 8 bytes */
+	CUfunction empty;	/* one parameter of 8 bytes */
+	CUfunction ten;		/* ten of them */
 	CUfunction wide;	/* one of DEVICE_WIDE bytes */
+	CUfunction mix;		/* buffer, count, rounds: computes on each 32-bit element */
 };
-
-extern const char device_ptx[];
 
 /* Made on first use, the same for all threads. NULL after gbench_fail() when there is no device. */
 const struct device *device_open(struct gbench *b);

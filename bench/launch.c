@@ -1,164 +1,173 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What calls cost their caller through libcuda.so.1 (the shim's with LD_LIBRARY_PATH set to it, else the native one):
- * a launch with ten parameters, recording and asking events, synchronising an idle stream.  Commands are sent in bursts
- * that fit the ring, and the clock stands while they are executed.
+ * Kernel launches through libcuda.so.1: with one parameter, with ten, and with 4 KiB of them; from one to eight streams,
+ * threads and processes.  "caller" is the time until the calls have returned, with room in the ring; "sustained" the time
+ * until they are done.  Threads and processes are compared with one, launches with bench_path's commands that do nothing;
+ * on a machine with a GPU bench_driver compares with the driver.
  */
-#include <stdlib.h>
+#include <stddef.h>
 
-#include <gen/cuda_api.h>
+#include "child.h"
+#include "device.h"
 
-#include "gbench.h"
+#define BURST		200	/* of the largest commands: fits the ring */
+#define ROUND		20000	/* sustained launches in a round */
+#define STREAMS_MAX	8
 
-#define BURST		1000
-#define PARAMETERS	10
+static const struct shape {
+	const char *caller, *sustained;
+	size_t function;	/* offset in struct device */
+} shapes[] = {
+	{ "launch/empty_caller", "launch/empty_sustained", offsetof(struct device, empty) },
+	{ "launch/ten_caller", "launch/ten_sustained", offsetof(struct device, ten) },
+	{ "launch/4k_caller", "launch/4k_sustained", offsetof(struct device, wide) },
+};
 
-static const char ptx[] =
-	".version 7.0\n.target sm_50\n.address_size 64\n"
-	".visible .entry ten(.param .u64 a, .param .u64 b, .param .u64 c, .param .u32 d, .param .u32 e,\n"
-	"	.param .u64 f, .param .u64 g, .param .u32 h, .param .u32 i, .param .u64 j)\n"
-	"{\n	ret;\n}\n";
+static CUstream streams[STREAMS_MAX];
 
-static CUfunction function;
-static CUstream stream;
-static CUevent event;
-
-static bool prepare(struct gbench *b)
+static bool make_streams(void)
 {
-	static CUcontext ctx;
-	CUmodule module;
-
-	if (ctx)
-		return true;
-	if (cuInit(0) || cuDevicePrimaryCtxRetain(&ctx, 0) || cuCtxSetCurrent(ctx) ||
-	    cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING) || cuEventCreate(&event, CU_EVENT_DISABLE_TIMING) ||
-	    cuModuleLoadData(&module, ptx) || cuModuleGetFunction(&function, module, "ten")) {
-		gbench_fail(b, "no device");
-		return false;
-	}
+	for (int i = 0; i < STREAMS_MAX; i++)
+		if (!streams[i] && cuStreamCreate(&streams[i], CU_STREAM_NON_BLOCKING))
+			return false;
 	return true;
 }
 
-static CUresult launch_one(void)
+/* In the first thread, before the clock starts in any. */
+static const struct device *prepare(struct gbench *b)
 {
-	unsigned long long values[PARAMETERS] = { 0 };
-	void *params[PARAMETERS];
+	const struct device *d = device_open(b);
 
-	for (int i = 0; i < PARAMETERS; i++)
-		params[i] = &values[i];
-	return cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, stream, params, NULL);
+	if (d && !gbench_thread(b) && !make_streams()) {
+		gbench_fail(b, "no streams");
+		return NULL;
+	}
+	return d;
 }
 
-static void caller(struct gbench *b, CUresult (*call)(void))
+static CUfunction function_of(const struct device *d, const struct shape *s)
+{
+	return *(const CUfunction *)((const char *)d + s->function);
+}
+
+static CUresult burst(const struct device *d, CUfunction f, int count, int first, int stream_count)
 {
 	CUresult r = CUDA_SUCCESS;
 
-	if (!prepare(b))
+	for (int i = 0; i < count; i++)
+		r |= device_launch(d, f, streams[(first + i) % stream_count]);
+	return r;
+}
+
+static void caller(struct gbench *b)
+{
+	const struct device *d = prepare(b);
+	CUresult r = CUDA_SUCCESS;
+	uint64_t start;
+	CUfunction f;
+
+	if (!d)
 		return;
+	f = function_of(d, gbench_data(b));
 	while (gbench_next_batch(b, BURST)) {
-		for (int i = 0; i < BURST; i++)
-			r |= call();
+		start = gbench_clock();
+		r |= burst(d, f, BURST, 0, (int)gbench_argument(b));
+		gbench_sample(b, (gbench_clock() - start) / BURST);
 		gbench_pause(b);
-		r |= cuStreamSynchronize(stream);
+		r |= cuCtxSynchronize();
 		gbench_resume(b);
+	}
+	gbench_items(b, gbench_iterations(b));
+	if (r)
+		gbench_fail(b, "a call failed");
+}
+
+static void sustained(struct gbench *b)
+{
+	const struct device *d = prepare(b);
+	CUresult r = CUDA_SUCCESS;
+	CUfunction f;
+
+	if (!d)
+		return;
+	f = function_of(d, gbench_data(b));
+	while (gbench_next_batch(b, ROUND)) {
+		r |= burst(d, f, ROUND, gbench_thread(b), (int)gbench_argument(b));
+		r |= cuCtxSynchronize();
+	}
+	gbench_items(b, gbench_iterations(b));
+	if (r)
+		gbench_fail(b, "a call failed");
+}
+
+static void launch_and_synchronize(struct gbench *b)
+{
+	const struct device *d = prepare(b);
+	CUresult r = CUDA_SUCCESS;
+	uint64_t start;
+
+	while (d && gbench_next(b)) {
+		start = gbench_clock();
+		r |= device_launch(d, d->empty, streams[0]) | cuStreamSynchronize(streams[0]);
+		gbench_sample(b, gbench_clock() - start);
 	}
 	if (r)
 		gbench_fail(b, "a call failed");
 }
 
-static void launch(struct gbench *b)
+/* ---- processes ---- */
+
+static bool child_prepare(void)
 {
-	caller(b, launch_one);
+	return device_find() && make_streams();
 }
 
-static CUresult record_one(void)
+static bool child_round(void)
 {
-	return cuEventRecord(event, stream);
+	const struct device *d = device_find();
+
+	return d && !(burst(d, d->ten, ROUND, 0, 1) | cuStreamSynchronize(streams[0]));
 }
 
-static void record(struct gbench *b)
+static void processes(struct gbench *b)
 {
-	caller(b, record_one);
-}
+	struct children c;
+	double seconds;
 
-static CUresult query_one(void)
-{
-	return cuEventQuery(event);
-}
-
-static void query(struct gbench *b)
-{
-	caller(b, query_one);
-}
-
-static CUresult idle_one(void)
-{
-	return cuStreamSynchronize(stream);
-}
-
-static void idle(struct gbench *b)
-{
-	caller(b, idle_one);
-}
-
-static void launch_and_wait(struct gbench *b)
-{
-	CUresult r = CUDA_SUCCESS;
-
-	if (!prepare(b))
+	if (!children_start(&c, (int)gbench_argument(b))) {
+		gbench_fail(b, "no device in a child");
 		return;
-	while (gbench_next(b))
-		r |= launch_one() | cuStreamSynchronize(stream);
-	if (r)
-		gbench_fail(b, "a call failed");
-}
-
-static void allocate(struct gbench *b)
-{
-	CUdeviceptr p;
-
-	if (!prepare(b))
-		return;
-	while (gbench_next(b))
-		if (cuMemAlloc_v2(&p, 1 << 20) || cuMemFree_v2(p))
-			gbench_fail(b, "no memory");
-}
-
-static void pin(struct gbench *b)
-{
-	void *p;
-
-	if (!prepare(b))
-		return;
-	while (gbench_next(b))
-		if (cuMemHostAlloc(&p, (size_t)gbench_argument(b), 0) || cuMemFreeHost(p))
-			gbench_fail(b, "no memory");
-}
-
-static void fetch(struct gbench *b)
-{
-	static char host[64 << 10];
-	CUdeviceptr p;
-
-	if (!prepare(b) || cuMemAlloc_v2(&p, sizeof(host)))
-		return;
-	while (gbench_next(b))
-		if (cuMemcpyDtoH_v2(host, p, (size_t)gbench_argument(b)))
-			gbench_fail(b, "the copy failed");
-	cuMemFree_v2(p);
+	}
+	children_round(&c);	/* warm-up */
+	while (gbench_next(b)) {
+		seconds = children_round(&c);
+		if (seconds < 0)
+			gbench_fail(b, "a child failed");
+		else
+			gbench_time(b, seconds);
+	}
+	gbench_items(b, gbench_iterations(b) * c.count * ROUND);
+	children_stop(&c);
 }
 
 int main(int argc, char **argv)
 {
-	gbench_add("launch/caller", launch, 0);
-	gbench_add("launch/event_record", record, 0);
-	gbench_add("launch/event_query", query, 0);
-	gbench_add("launch/idle_stream_synchronize", idle, 0);
-	gbench_add("launch/launch_and_synchronize", launch_and_wait, 0);
-	gbench_add("launch/alloc_free_1M", allocate, 0);
-	gbench_add("launch/host_alloc_free", pin, 4096);
-	gbench_add("launch/host_alloc_free", pin, 16 << 20);
-	gbench_add("launch/d2h_sync", fetch, 8);
-	gbench_add("launch/d2h_sync", fetch, 64 << 10);
+	static const struct child_job job = { child_prepare, child_round };
+
+	child_main(argc, argv, &job);
+	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
+		for (int n = 1; n <= STREAMS_MAX; n *= 2) {
+			struct gbench_case c = { .args = { { "streams", n } }, .data = &shapes[i] };
+
+			gbench_add_case(shapes[i].caller, caller, &c);
+			gbench_add_case(shapes[i].sustained, sustained, &c);
+		}
+	for (int n = 2; n <= 8; n *= 2)
+		gbench_add_case("launch/ten_sustained", sustained,
+				&(struct gbench_case){ .args = { { "streams", n } }, .threads = n, .data = &shapes[1] });
+	gbench_add_case("launch/and_synchronize", launch_and_synchronize, &(struct gbench_case){ 0 });
+	for (int n = 1; n <= 8; n *= 2)
+		gbench_add_case("launch/processes", processes,
+				&(struct gbench_case){ .args = { { "processes", n } }, .manual = true });
 	return gbench_main(argc, argv);
 }

@@ -1,43 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The command ring by itself, between this process and a child that only takes: what a command costs its producer, and how
- * many go through in a second.  Compared with nothing but the next layer, bench_path.
+ * many commands and bytes go through in a second.  Compared with the next layers: bench_channel, the same ring behind the
+ * shim's lock, and bench_path, with a worker behind it.
  */
-#include <sched.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <vgpu/ring.h>
-
+#include "consumer.h"
 #include "gbench.h"
 
-#define SIZE (1u << 20)
-
-struct shared {
-	struct vgpu_ring_head head;
-	_Alignas(64) uint8_t data[SIZE];
-};
-
-static void consume(struct shared *m)
-{
-	static _Alignas(64) uint8_t buf[VGPU_CMD_MAX];
-	struct vgpu_cmd *cmd = (struct vgpu_cmd *)buf;
-	struct vgpu_consumer c;
-
-	vgpu_consumer_init(&c, &m->head, m->data, SIZE);
-	vgpu_consumer_announce(&c, VGPU_CONSUMER_RUNNING);
-	for (;;) {
-		int size = vgpu_consumer_take(&c, buf);
-
-		if (size < 0 || (size && cmd->op == 2))
-			_exit(size < 0);
-		if (!size)
-			sched_yield();
-	}
-}
+#define LEAST	64
+#define MOST	(64 << 10)
 
 static bool put(struct vgpu_producer *p, uint32_t size, uint16_t op)
 {
@@ -45,6 +16,8 @@ static bool put(struct vgpu_producer *p, uint32_t size, uint16_t op)
 
 	if (!cmd)
 		return false;
+	/* All of it is written, as a call with that many bytes would. */
+	memset(cmd, 0, size);
 	*cmd = (struct vgpu_cmd){ .size = size, .op = op };
 	vgpu_producer_publish(p, size);
 	return vgpu_producer_must_ring(p) || true;
@@ -56,53 +29,56 @@ static void put_waiting(struct vgpu_producer *p, uint32_t size, uint16_t op)
 		sched_yield();
 }
 
+static void report(struct gbench *b)
+{
+	gbench_items(b, gbench_iterations(b));
+	gbench_bytes(b, gbench_iterations(b) * gbench_argument(b));
+}
+
 /* Commands of as many bytes as the argument says, as fast as they go through. */
 static void throughput(struct gbench *b)
 {
 	uint32_t size = (uint32_t)gbench_argument(b);
-	struct shared *m = mmap(NULL, sizeof(*m), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct consumer c;
 	struct vgpu_producer p;
-	int status = -1;
-	pid_t pid = m == MAP_FAILED ? -1 : fork();
 
-	if (!pid)
-		consume(m);
-	if (pid < 0) {
+	if (!consumer_start(&c)) {
 		gbench_fail(b, "no memory or no process");
 		return;
 	}
-	vgpu_producer_init(&p, &m->head, m->data, SIZE);
+	vgpu_producer_init(&p, c.ring, c.data, VGPU_RING_BYTES);
 	while (gbench_next(b))
 		put_waiting(&p, size, 1);
-	put_waiting(&p, 64, 2);
-	waitpid(pid, &status, 0);
-	if (status)
+	put_waiting(&p, 64, CONSUMER_END);
+	if (!consumer_wait(&c))
 		gbench_fail(b, "the consumer saw a damaged ring");
-	gbench_items(b, gbench_iterations(b));
-	munmap(m, sizeof(*m));
+	report(b);
 }
 
-/* What it costs to write one command of 64 bytes into a ring with room. */
+/* What it costs to write one command into a ring with room, while nobody takes. */
 static void producer_cost(struct gbench *b)
 {
-	static struct shared m;
+	static struct vgpu_ring_head head;
+	static _Alignas(64) uint8_t data[VGPU_RING_BYTES];
 	struct vgpu_producer p;
 
-	memset(&m.head, 0, sizeof(m.head));
-	vgpu_producer_init(&p, &m.head, m.data, SIZE);
-	atomic_store(&m.head.consumer_state, VGPU_CONSUMER_RUNNING);
+	memset(&head, 0, sizeof(head));
+	vgpu_producer_init(&p, &head, data, VGPU_RING_BYTES);
+	atomic_store(&head.consumer_state, VGPU_CONSUMER_RUNNING);
 	while (gbench_next(b)) {
-		put(&p, 64, 1);
-		atomic_store_explicit(&m.head.head, p.tail, memory_order_relaxed);
+		put(&p, (uint32_t)gbench_argument(b), 1);
+		atomic_store_explicit(&head.head, p.tail, memory_order_relaxed);
 	}
-	gbench_items(b, gbench_iterations(b));
+	report(b);
 }
 
 int main(int argc, char **argv)
 {
-	gbench_add("ring/producer_cost", producer_cost, 64);
-	gbench_add("ring/throughput", throughput, 64);
-	gbench_add("ring/throughput", throughput, 128);
-	gbench_add("ring/throughput", throughput, 4096);
+	for (int64_t bytes = LEAST; bytes <= MOST; bytes *= 4) {
+		struct gbench_case c = { .args = { { "bytes", bytes } } };
+
+		gbench_add_case("ring/producer_cost", producer_cost, &c);
+		gbench_add_case("ring/throughput", throughput, &c);
+	}
 	return gbench_main(argc, argv);
 }
