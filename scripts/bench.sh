@@ -113,7 +113,8 @@ dir=$(mktemp -d "${TMPDIR:-/tmp}/vgpu-bench.XXXXXX") || exit 1
 trap 'mediator_stop; rm -rf "$dir"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
-mediator_start "$dir" --device "$device"
+# Room for a pinned GiB.
+mediator_start "$dir" --device "$device" --shm-size 4G
 export VGPU_SOCKET_PATH=$dir/mediator.sock VGPU_TRANSPORT=unix
 library=$VGPU_BUILD/shim${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 if [ -n "$report" ]; then
