@@ -91,7 +91,7 @@ static struct hop_row absent(struct hop_row r, const char *why)
 
 void hops_table(const struct counts *c, struct hop_row r[HOP_ROWS])
 {
-	const char *no_stub = c->pci ? "the stub has not answered" : "no VM, no stub: the guest rings an eventfd";
+	const char *no_stub = c->pci ? "the stub has not answered" : "no VM, no stub: the guest wakes the worker itself";
 	bool stub = c->pci && c->stub_known;
 
 	r[0] = row("guest", "commands published", c->guest_commands);
@@ -140,15 +140,16 @@ static unsigned long long ull(uint64_t n)
 	return (unsigned long long)n;
 }
 
-/* Commands lie in the ring and the worker sleeps: where did the doorbell stay? */
-static void stuck_asleep(const struct counts *c, struct verdict *v)
+/* Commands lie in the ring, or a call of register mode is on its way, and the worker sleeps: where did the doorbell stay? */
+static void stuck_asleep(const struct counts *c, bool registers, struct verdict *v)
 {
 	uint64_t left = c->guest_commands - c->commands;
+	const char *where = registers ? "of register mode under way" : "in the ring";
 
 	if (c->pci && !c->stub_known)
 		say(v, VERDICT_BROKEN,
-		    "the guest saw the last call, the worker sleeps with %llu commands in the ring and the "
-		    "stub does not answer. Look at QEMU's own log; is its process stopped?", ull(left));
+		    "the guest saw the last call, the worker sleeps with %llu commands %s and the "
+		    "stub does not answer. Look at QEMU's own log; is its process stopped?", ull(left), where);
 	else if (c->pci && c->stub_doorbells < c->guest_doorbells)
 		say(v, VERDICT_BROKEN,
 		    "the guest saw the last call: it wrote %llu doorbells, the stub saw %llu. The stub's thread "
@@ -165,15 +166,20 @@ static void stuck_asleep(const struct counts *c, struct verdict *v)
 		    ull(c->stub_wakes), ull(c->wakes));
 	else
 		say(v, VERDICT_BROKEN,
-		    "the guest saw the last call: %llu commands lie in the ring, the worker sleeps, and no "
-		    "doorbell is on its way. The guest's process did not ring: is it stopped, or does "
-		    "VGPU_BATCH hold its doorbell back?", ull(left));
+		    "the guest saw the last call: %llu commands are %s, the worker sleeps, and no "
+		    "doorbell is on its way. The guest's process did not ring: is it stopped%s?", ull(left), where,
+		    registers ? "" : ", or does VGPU_BATCH hold its doorbell back");
+}
+
+static bool in_register_mode(struct json_object *s)
+{
+	return get_child(s, "batch") && !get_number(s, "batch");
 }
 
 static void live_behind(struct json_object *s, const struct counts *c, struct verdict *v)
 {
 	if (get_number(s, "consumer") == VGPU_CONSUMER_ASLEEP)
-		stuck_asleep(c, v);
+		stuck_asleep(c, in_register_mode(s), v);
 	else
 		say(v, VERDICT_NOTE,
 		    "the worker has %llu commands before it and is busy after call %llu (%s).",

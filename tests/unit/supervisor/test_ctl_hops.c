@@ -39,6 +39,9 @@ static void the_hop_is_named(void **state)
 	expect(LIVE(0, BEHIND "\"stub_known\":true,\"stub_doorbells\":4,\"stub_wakes\":4,\"worker_wakes\":4"), true,
 	       VERDICT_BROKEN, "did not ring");
 	expect(LIVE(0, BEHIND "\"worker_wakes\":4"), false, VERDICT_BROKEN, "did not ring");
+	expect(LIVE(0, BEHIND "\"worker_wakes\":4"), false, VERDICT_BROKEN, "does VGPU_BATCH hold");
+	expect("{\"state\":\"running\",\"consumer\":0,\"batch\":0,\"hops\":{" BEHIND "\"worker_wakes\":9}}", false,
+	       VERDICT_BROKEN, "1 commands are of register mode under way");
 	expect(LIVE(2, BEHIND "\"worker_wakes\":4"), false, VERDICT_NOTE, "busy after call 9");
 	expect("{\"state\":\"waiting\",\"hops\":{}}", true, VERDICT_NOTE, "waits for a worker");
 }
