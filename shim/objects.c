@@ -12,6 +12,7 @@
 #include "handle.h"
 #include "init.h"
 #include "memory.h"
+#include "texture.h"
 
 static void drop_events(const struct vgpu_context *ctx)
 {
@@ -44,6 +45,7 @@ void vgpu_objects_drop(struct vgpu_context *ctx)
 {
 	drop_events(ctx);
 	drop_modules(ctx);
+	vgpu_textures_drop(ctx);
 	vgpu_arrays_drop(ctx);
 	vgpu_memory_drop(ctx);
 }
@@ -59,5 +61,7 @@ CUresult vgpu_tables_init(void)
 	vgpu_handle_object_size(VGPU_HANDLE_ARRAY, sizeof(struct vgpu_array));
 	vgpu_handle_object_size(VGPU_HANDLE_MIPMAP, sizeof(struct vgpu_array));
 	vgpu_handle_object_size(VGPU_HANDLE_GRAPHEXEC, sizeof(struct vgpu_graph_exec));
+	vgpu_handle_object_size(VGPU_HANDLE_TEXOBJECT, sizeof(struct vgpu_texture));
+	vgpu_handle_object_size(VGPU_HANDLE_SURFOBJECT, sizeof(struct vgpu_texture));
 	return vgpu_memory_init();
 }

@@ -441,7 +441,7 @@ static int address_of_var(struct decode *d, const struct operand *o, enum space 
  */
 int address(struct decode *d, const struct operand *o, enum space space, unsigned size, unsigned align)
 {
-	if (o->kind != OPD_ADDRESS)
+	if (o->kind != OPD_ADDRESS || o->n)
 		return decode_fail(d, -EINVAL, "an address is missing");
 	d->in.size = (uint8_t)size;
 	d->in.n = (uint8_t)align;
@@ -455,5 +455,15 @@ int address(struct decode *d, const struct operand *o, enum space space, unsigne
 		return decode_fail(d, -EINVAL, "the address register has a wrong type");
 	d->in.a = o->slot;
 	d->in.mask = type_size(o->type) == 8 ? UINT64_MAX : UINT32_MAX;
+	return 0;
+}
+
+int handle_of(struct decode *d, const struct operand *o, unsigned coordinates)
+{
+	if (o->kind != OPD_ADDRESS || !o->has_base || o->offset || type_size(o->type) != 8 || type_is_float(o->type))
+		return decode_fail(d, -ENOTSUP, "the handle of a texture or surface is wanted in a 64-bit register");
+	if (o->n != coordinates)
+		return decode_fail(d, -EINVAL, "wrong number of coordinates");
+	d->in.a = o->slot;
 	return 0;
 }

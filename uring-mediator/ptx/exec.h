@@ -16,6 +16,7 @@
 #define WARP_SIZE 32u
 #define BARRIERS 16u
 #define RANGE_CACHE 4u
+#define TEXTURE_CACHE 4u
 
 enum thread_state { READY, AT_BARRIER, AT_WARP, EXITED };
 
@@ -78,11 +79,19 @@ struct block {
 	uint32_t live;
 };
 
+struct texture_cache {
+	uint64_t handle[TEXTURE_CACHE];
+	bool used[TEXTURE_CACHE], surface[TEXTURE_CACHE];
+	struct ptx_texture texture[TEXTURE_CACHE];
+	unsigned next;
+};
+
 struct run {
 	const struct ptx_launch *launch;
 	const struct func *entry;
 	struct ptx_range cache[RANGE_CACHE];
 	unsigned next_cache;
+	struct texture_cache *textures; /* NULL until one is used */
 	struct ptx_fault *fault;
 	uint32_t nthreads, nwarps;
 	uint32_t dynamic_base, shared_size; /* bytes: where dynamic shared memory begins, and where it ends */
@@ -95,6 +104,9 @@ void *exec_global(struct thread *t, const struct insn *in, uint64_t address, uin
 void *exec_generic(struct thread *t, const struct insn *in, uint64_t address, uint64_t size, bool write);
 void *exec_operand(struct thread *t, const struct insn *in, bool write);
 int exec_add_imm(struct thread *t, const struct insn *in);
+
+/* The texture or surface object of a handle, or NULL after a fault. Valid until the next call. */
+const struct ptx_texture *exec_texture(struct thread *t, const struct insn *in, uint64_t handle, bool surface);
 
 /* Puts the thread into the frame of @f, whose registers and local memory follow those of its caller. */
 int frame_enter(struct thread *t, const struct insn *in, const struct func *f, uint32_t reg_base, uint32_t frame_base);

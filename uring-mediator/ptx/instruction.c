@@ -97,6 +97,25 @@ static int parse_word(struct parser *p, struct operand *o)
 	return 0;
 }
 
+/* Behind "[handle,": one coordinate, or several in braces. */
+static int parse_coordinates(struct parser *p, struct operand *o)
+{
+	int err;
+
+	if (accept(p, '{')) {
+		err = parse_list(p, o, '}');
+	} else if (at_punct(p, '[') || at_punct(p, '(')) {
+		err = parse_error(p, p->tok.line, -EINVAL, "a list inside an address");
+	} else {
+		o->list = arena_alloc(&p->m->arena, sizeof(*o->list));
+		o->n = 1;
+		err = o->list ? parse_operand(p, o->list) : parse_nomem(p);
+	}
+	if (!err && at_punct(p, ','))
+		return parse_error(p, p->tok.line, -ENOTSUP, "a sampler apart from its texture");
+	return err ? err : expect(p, ']');
+}
+
 static int parse_address(struct parser *p, struct operand *o)
 {
 	struct operand base = {0};
@@ -120,6 +139,8 @@ static int parse_address(struct parser *p, struct operand *o)
 		o->has_base = true;
 		o->slot = base.slot;
 		o->type = base.type;
+		if (accept(p, ','))
+			return parse_coordinates(p, o);
 		err = parse_offset(p, &o->offset);
 	} else if (base.kind == OPD_VAR) {
 		o->var = base.var;
@@ -246,7 +267,7 @@ static int decode_instruction(struct decode *d)
 {
 	static const struct op_def *const families[] = {
 		ops_int, ops_memory, ops_move, ops_float, ops_compare, ops_control, ops_bits, ops_convert, ops_carry,
-		ops_approx, ops_half, ops_atomic, ops_warp, ops_barrier,
+		ops_approx, ops_half, ops_atomic, ops_warp, ops_barrier, ops_texture, ops_surface,
 	};
 	unsigned class = class_of(d->type);
 

@@ -73,7 +73,7 @@ struct operand {
 	bool has_base;        /* OPD_ADDRESS: slot and type hold the base register */
 	const char *name;
 	size_t len;
-	struct operand *list; /* OPD_VECTOR, OPD_LIST */
+	struct operand *list; /* OPD_VECTOR, OPD_LIST; of OPD_ADDRESS the coordinates behind a handle */
 	unsigned n;
 	struct operand *pair; /* after '|' */
 };
@@ -164,6 +164,8 @@ int template_finish(struct parser *p); /* makes the current function's template 
 int emit(struct parser *p, const struct insn *in);
 int address(struct decode *d, const struct operand *o, enum space space, unsigned size, unsigned align);
 int slots_of_list(struct decode *d, const struct operand *o, enum type t, bool result, const uint32_t **slots);
+/* [handle, {coordinates}]: the handle's slot into in.a; as many coordinates of 32 bits as the caller wants. */
+int handle_of(struct decode *d, const struct operand *o, unsigned coordinates);
 int immediate(struct decode *d, unsigned i, uint64_t limit, uint64_t *value);
 
 /* Each family: a table of names that it decodes. classes says which types; the first match of name and class wins. */
@@ -177,7 +179,7 @@ struct op_def {
 };
 
 extern const struct op_def ops_int[], ops_carry[], ops_bits[], ops_float[], ops_approx[], ops_half[], ops_compare[],
-	ops_convert[], ops_memory[], ops_move[], ops_atomic[], ops_control[], ops_warp[], ops_barrier[];
+	ops_convert[], ops_memory[], ops_move[], ops_atomic[], ops_control[], ops_warp[], ops_barrier[], ops_texture[], ops_surface[];
 
 /* special.c */
 int special_find(const char *name, size_t len); /* number or -1 */

@@ -98,6 +98,39 @@ struct ptx_memory {
 	void *ctx;
 };
 
+enum ptx_address_mode { PTX_ADDRESS_WRAP, PTX_ADDRESS_CLAMP, PTX_ADDRESS_MIRROR, PTX_ADDRESS_BORDER };
+enum ptx_channel { PTX_CHANNEL_UNSIGNED, PTX_CHANNEL_SIGNED, PTX_CHANNEL_FLOAT };
+
+/* One level of a texture: elements, rows, slices (or layers) at @host, strides in bytes; extents are never 0. */
+struct ptx_level {
+	unsigned char *host;
+	uint32_t width, height, depth;
+	uint64_t pitch, slice;
+};
+
+#define PTX_LEVELS 17
+
+/* What a texture object or a surface object means. A surface has one level, and no rules how it is sampled. */
+struct ptx_texture {
+	struct ptx_level level[PTX_LEVELS];
+	uint32_t levels;
+	uint8_t channels, bits;   /* of an element: 1, 2 or 4; 8, 16 or 32 each */
+	enum ptx_channel channel;
+	bool layered;             /* the depth is a number of layers */
+	bool linear_memory;       /* a buffer: an element outside of it is 0 */
+	bool normalized;          /* coordinates run from 0 to 1 */
+	bool filter, mip_filter;  /* between elements, between levels */
+	bool as_float;            /* integer channels of 8 or 16 bits are read as 0..1, or -1..1 */
+	enum ptx_address_mode address[3];
+	float border[4], lod_bias, lod_min, lod_max;
+};
+
+/* Finds the object behind a handle; false when there is none (the access becomes a fault). As for struct ptx_memory. */
+struct ptx_textures {
+	bool (*find)(void *ctx, uint64_t handle, bool surface, struct ptx_texture *texture);
+	void *ctx;
+};
+
 enum ptx_fault_kind {
 	PTX_FAULT_NONE,
 	PTX_FAULT_ILLEGAL_ADDRESS,
@@ -126,6 +159,7 @@ struct ptx_launch {
 	const void *params;      /* entry->params_size bytes, laid out by entry->params */
 	size_t params_size;
 	struct ptx_memory mem;
+	struct ptx_textures textures; /* find may be NULL: there are none */
 	const atomic_bool *cancel; /* may be NULL; polled every few thousand instructions */
 	/* Output of device printf, one call for each printf, from the thread that runs ptx_run(); may be NULL. */
 	void (*print)(void *ctx, const char *text, size_t len);

@@ -340,6 +340,7 @@ int ptx_run(const struct ptx_launch *l, struct ptx_fault *fault)
 	run.shared_size = run.dynamic_base + l->dynamic_shared;
 	count = l->num_blocks ? l->num_blocks : blocks - l->first_block;
 	err = l->cooperative ? run_together(&run, l->first_block, count) : run_in_order(&run, l->first_block, count);
+	free(run.textures);
 	if (l->executed)
 		*l->executed += run.executed;
 	return err;

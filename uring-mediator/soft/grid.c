@@ -11,6 +11,7 @@
 
 #include "grid.h"
 #include "memory.h"
+#include "texture.h"
 
 #define MAX_HELPERS 64
 #define SLICES 8 /* for each thread, so that uneven blocks even out */
@@ -217,6 +218,7 @@ void soft_grid_run(struct soft_function *f, const struct soft_grid *g)
 	j.launch = (struct ptx_launch){
 		.module = f->module->ptx, .entry = f->entry, .dynamic_shared = g->dynamic_shared,
 		.params = g->params, .params_size = f->entry->params_size, .mem = { find, NULL },
+		.textures = { soft_texture_find, NULL },
 		.cancel = &j.cancel, .print = print, .grid_id = atomic_fetch_add(&next_id, 1),
 	};
 	memcpy(j.launch.grid, g->grid, sizeof(g->grid));

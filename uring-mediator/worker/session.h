@@ -107,6 +107,11 @@ CUresult vgpu_memory_check(const struct vgpu_session *s, uint64_t addr, uint64_t
 /* The array or mipmap of this entry is gone, or about to go: its memory is not charged any more. */
 void vgpu_array_forget(struct vgpu_session *s, const struct vgpu_handle_entry *e);
 
+/* ---- texture.c ---- */
+
+/* Destroys the object of an entry of either kind. */
+CUresult vgpu_texture_destroy(const struct vgpu_driver *drv, const struct vgpu_handle_entry *e);
+
 /* ---- arena.c ---- */
 
 /*
