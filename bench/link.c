@@ -24,11 +24,12 @@ static void nap(void)
 	nanosleep(&t, NULL);
 }
 
-static int dial(bool registers)
+static int dial(bool registers, uint64_t shm_size)
 {
 	struct vgpu_msg_hello h = {
 		.h = { VGPU_MSG_MAGIC, VGPU_MSG_HELLO, 0, sizeof(h), VGPU_PROTOCOL_VERSION },
-		.role = VGPU_ROLE_SHIM, .flags = registers ? VGPU_HELLO_REGISTERS : 0, .pid = (uint32_t)getpid(), .name = "bench",
+		.role = VGPU_ROLE_SHIM, .flags = registers ? VGPU_HELLO_REGISTERS : 0, .pid = (uint32_t)getpid(), .shm_size = shm_size,
+		.name = "bench",
 	};
 	const char *path = getenv("VGPU_SOCKET_PATH");
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
@@ -92,10 +93,10 @@ static bool shake_hands(struct link *l)
 	return atomic_load(&ctl->host_state) == VGPU_HOST_READY;
 }
 
-const char *link_open(struct link *l, bool registers)
+const char *link_open_sized(struct link *l, bool registers, uint64_t shm_size)
 {
 	memset(l, 0, sizeof(*l));
-	l->sock = dial(registers);
+	l->sock = dial(registers, shm_size);
 	if (l->sock < 0)
 		return "no mediator at VGPU_SOCKET_PATH";
 	if (!welcome(l))
@@ -112,6 +113,11 @@ const char *link_open(struct link *l, bool registers)
 	return NULL;
 }
 
+const char *link_open(struct link *l, bool registers)
+{
+	return link_open_sized(l, registers, 0);
+}
+
 void link_close(struct link *l)
 {
 	munmap(l->base, l->geo.total_size);
@@ -120,9 +126,20 @@ void link_close(struct link *l)
 	close(l->sock);
 }
 
-void link_send(struct link *l, uint16_t op, uint16_t slot, const uint64_t *words, uint32_t count)
+void link_publish(struct link *l, uint32_t size)
 {
 	const uint64_t one = 1;
+
+	vgpu_producer_publish(&l->ring, size);
+	if (!vgpu_producer_must_ring(&l->ring))
+		return;
+	l->doorbells++;
+	if (write(l->bell, &one, sizeof(one)) != sizeof(one))
+		abort();
+}
+
+void link_send(struct link *l, uint16_t op, uint16_t slot, const uint64_t *words, uint32_t count)
+{
 	struct vgpu_cmd *cmd;
 
 	while (!(cmd = vgpu_producer_reserve(&l->ring, VGPU_CMD_ALIGN))) {
@@ -133,12 +150,7 @@ void link_send(struct link *l, uint16_t op, uint16_t slot, const uint64_t *words
 				  .seq = ++l->seq };
 	for (uint32_t i = 0; i < count; i++)
 		memcpy((uint8_t *)(cmd + 1) + i * 8, &words[i], 8);
-	vgpu_producer_publish(&l->ring, VGPU_CMD_ALIGN);
-	if (vgpu_producer_must_ring(&l->ring)) {
-		l->doorbells++;
-		if (write(l->bell, &one, sizeof(one)) != sizeof(one))
-			abort();
-	}
+	link_publish(l, VGPU_CMD_ALIGN);
 }
 
 int link_wait(struct link *l)

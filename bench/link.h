@@ -24,10 +24,15 @@ struct link {
 
 /* Connect and shake hands, for the ring or for register mode. NULL, or what went wrong. */
 const char *link_open(struct link *l, bool registers);
+/* The same with so many bytes of shared memory; the mediator may give another size. */
+const char *link_open_sized(struct link *l, bool registers, uint64_t shm_size);
 void link_close(struct link *l);
 
 /* One command without args beyond `words` 64-bit words; `slot`: reply slot + 1 or 0. Waits while the ring is full. */
 void link_send(struct link *l, uint16_t op, uint16_t slot, const uint64_t *words, uint32_t count);
+
+/* Publish what was reserved in `ring`, and ring if the worker sleeps. */
+void link_publish(struct link *l, uint32_t size);
 
 /* Wait for the answer to the newest command in reply slot 0. Its CUresult, or -1 if the session is dead. */
 int link_wait(struct link *l);

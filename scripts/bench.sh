@@ -117,10 +117,23 @@ trap 'exit 143' TERM HUP
 mediator_start "$dir" --device "$device" --shm-size 4G
 export VGPU_SOCKET_PATH=$dir/mediator.sock VGPU_TRANSPORT=unix
 library=$VGPU_BUILD/shim${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+recordings=()
+if [[ " ${benches[*]} " == *" replay "* ]]; then
+	say "recording what bench_replay sends"
+	"$VGPU_ROOT/bench/record-workloads.sh" --out "$dir/recordings" --small || exit 1
+	recordings=("$dir"/recordings/*.rec)
+fi
+
+# command NAME: the words of bench_NAME, each with a tab behind it.
+command_of() {
+	printf '%s\t' "$VGPU_BUILD/bench/bench_$1"
+	[ "$1" != replay ] || printf '%s\t' "${recordings[@]}"
+}
+
 if [ -n "$report" ]; then
 	programs=()
 	for name in "${benches[@]}"; do
-		programs+=(--program "$VGPU_BUILD/bench/bench_$name")
+		programs+=(--program "$(command_of "$name")")
 	done
 	report_tool run --out "$report" --build "$VGPU_BUILD" --revision "$(revision)" --device "$device" \
 		--library-path "$library" ${update+"${update[@]}"} "${programs[@]}" -- "--benchmark_repetitions=$repetitions" \
@@ -131,6 +144,7 @@ fi
 status=0
 for name in "${benches[@]}"; do
 	say "bench_$name"
-	LD_LIBRARY_PATH=$library "$VGPU_BUILD/bench/bench_$name" "$@" || status=1
+	IFS=$'\t' read -ra words < <(command_of "$name" && echo)
+	LD_LIBRARY_PATH=$library "${words[@]}" "$@" || status=1
 done
 exit $status

@@ -60,7 +60,7 @@ copy_build() {
 
 copy_tree() {
 	mkdir -p "$to/build/download" "$host/bin" "$host/lib" "$host/share"
-	(cd "$VGPU_ROOT" && tar -c dev scripts docs README.md tests bench/report) | tar -x -C "$to"
+	(cd "$VGPU_ROOT" && tar -c dev scripts docs README.md tests bench/report bench/record-workloads.sh) | tar -x -C "$to"
 	revision >"$host/revision"
 	cp -r "$kernel_dir" "$to/build/download/"
 }

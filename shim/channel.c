@@ -29,6 +29,7 @@
 #include "config.h"
 #include "context.h"
 #include "log.h"
+#include "record.h"
 #include "stream.h"
 #include "thread.h"
 #include "wait.h"
@@ -306,6 +307,8 @@ void vgpu_call_submit(struct vgpu_call *c)
 {
 	bool ring, first_held;
 
+	if (vgpu_recording())
+		vgpu_record_command(c->command);
 	if (channel.batch == VGPU_BATCH_REGISTERS) {
 		submit_by_register(c);
 		return;
@@ -362,6 +365,8 @@ CUresult vgpu_call_wait(struct vgpu_call *c)
 	atomic_fetch_add_explicit(&vgpu_counters()->replies, 1, memory_order_relaxed);
 	c->ret = slot->data;
 	c->ret_size = slot->size <= VGPU_REPLY_DATA ? slot->size : 0;
+	if (vgpu_recording())
+		vgpu_record_reply(c->seq, c->slot, slot->result, c->ret, c->ret_size);
 	return (CUresult)slot->result;
 }
 

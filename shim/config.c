@@ -117,6 +117,26 @@ static void read_log(void)
 	vgpu_error("VGPU_LOG='%.40s' is not understood: accepted are error, warn, info, debug; using error", text);
 }
 
+static void read_record(struct vgpu_config *c)
+{
+	static const char *const names[] = { "none", "inline", "all" };
+	const char *text = getenv("VGPU_RECORD_DATA");
+	size_t i;
+
+	c->record = getenv("VGPU_RECORD");
+	if (c->record && !*c->record)
+		c->record = NULL;
+	c->record_data = VGPU_RECORD_INLINE;
+	if (!text)
+		return;
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcmp(text, names[i])) {
+			c->record_data = (enum vgpu_record_data)i;
+			return;
+		}
+	vgpu_error("VGPU_RECORD_DATA='%.40s' is not understood: accepted are none, inline, all; using inline", text);
+}
+
 static void read_transport(struct vgpu_config *c)
 {
 	const char *text = getenv("VGPU_TRANSPORT");
@@ -185,6 +205,7 @@ void vgpu_config_read(void)
 	read_pci_id(c);
 	read_sizes(c);
 	read_copy_threads(c);
+	read_record(c);
 	c->socket_path = getenv("VGPU_SOCKET_PATH");
 	if (!c->socket_path || !*c->socket_path)
 		c->socket_path = VGPU_DEFAULT_SOCKET;

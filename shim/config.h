@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <vgpu/record.h>
+
 #define VGPU_BATCH_REGISTERS	0u
 #define VGPU_BATCH_DEFAULT	1u
 #define VGPU_BATCH_MAX		65536u
@@ -39,6 +41,8 @@ struct vgpu_config {
 	uint32_t batch_usec;		/* microseconds a command may wait for its doorbell */
 	uint32_t copy_threads;		/* that work on one large copy, the caller included; 0: by the cores */
 	uint64_t shm_size;		/* unix: bytes asked for, 0 = the mediator's default */
+	const char *record;		/* VGPU_RECORD: file to record to, NULL: none */
+	enum vgpu_record_data record_data;
 	const char *visible_devices;	/* CUDA_VISIBLE_DEVICES or NULL */
 	uint64_t occupy_at, occupy_size;	/* VGPU_TEST_OCCUPY=ADDRESS,SIZE */
 	enum vgpu_occupy occupy;	/* VGPU_TEST_OCCUPY=first or largest */

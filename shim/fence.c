@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "channel.h"
+#include "record.h"
 #include "session.h"
 #include "thread.h"
 #include "wait.h"
@@ -58,7 +59,11 @@ void vgpu_fence_word_put(uint32_t word, uint64_t issued)
 
 bool vgpu_fence_done(vgpu_fence f)
 {
-	return !f || seen(vgpu_fence_word(f)) >= vgpu_fence_value(f);
+	bool done = !f || seen(vgpu_fence_word(f)) >= vgpu_fence_value(f);
+
+	if (done && f && vgpu_recording())
+		vgpu_record_wait(f);
+	return done;
 }
 
 CUresult vgpu_fence_wait(vgpu_fence f)

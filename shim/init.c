@@ -19,6 +19,7 @@
 #include "device.h"
 #include "init.h"
 #include "log.h"
+#include "record.h"
 #include "session.h"
 #include "thread.h"
 
@@ -36,6 +37,7 @@ static void fork_child(void)
 	if (state == VGPU_SESSION_COLD)
 		return;
 	atomic_store(&vgpu_session.state, VGPU_SESSION_FORKED);
+	vgpu_record_forked();
 	vgpu_session.transport.ops->forked(&vgpu_session.transport);
 }
 
@@ -48,6 +50,7 @@ __attribute__((destructor)) static void at_exit(void)
 	if (!atomic_compare_exchange_strong(&vgpu_session.state, &open, VGPU_SESSION_EXIT))
 		return;
 	vgpu_channel_bye();
+	vgpu_record_close();
 	if (vgpu_session.transport.ops->exit)
 		vgpu_session.transport.ops->exit(&vgpu_session.transport);
 }
@@ -68,6 +71,8 @@ static CUresult start(void)
 		return r;
 	if (vgpu_channel_init(vgpu_config.batch, vgpu_config.batch_usec))
 		return CUDA_ERROR_OUT_OF_MEMORY;
+	if (vgpu_config.record)
+		vgpu_record_open(vgpu_config.record, vgpu_config.record_data);
 	/* Open for the commands of the rest of the start; other threads still wait for the lock. */
 	atomic_store(&vgpu_session.state, VGPU_SESSION_OPEN);
 	r = vgpu_device_init(vgpu_config.visible_devices);

@@ -38,7 +38,7 @@ def command_run(options):
     runner = run.Runner(run.Progress(len(options.program)), options.options, environment)
     failures = []
     for program in options.program:
-        words = program.split("\t")
+        words = program.rstrip("\t").split("\t")
         failures.append(runner.run(words, raw / (Path(words[0]).name + ".json")))
     about["failures"] = [f for f in failures if f]
     (out / "about.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
