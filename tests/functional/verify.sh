@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# After a program ran, `vgpuctl verify` shows agreeing numbers for every hop; with no mediator it says so (status 3).
+# After a program ran, `vgpuctl verify` shows agreeing numbers for every hop, `status` what they cost; with no mediator it says so (status 3).
 . "$(dirname "$0")/lib.sh"
 mediator_up
 "$programs/churn" 4 1 || fail "the program failed"
@@ -12,6 +12,10 @@ sent=$(status "$total.guest_commands")
 expect "commands executed" "$sent" "$(status "$total.worker_commands")"
 expect "replies" "$(status "$total.guest_replies")" "$(status "$total.worker_replies")"
 expect "errors" 0 "$(status "$total.worker_errors")"
+rate="(.doorbells_per_1000 - 1000 * .guest_doorbells / .worker_commands | fabs) < 0.001"
+expect "doorbells for each thousand commands agree with their numbers" true "$(status "$total | $rate")"
+rate="(.messages_per_1000 - 1000 * (.worker_wakes + .worker_calls) / .worker_commands | fabs) < 0.001"
+expect "messages for each thousand commands agree with their numbers" true "$(status "$total | $rate")"
 mediator_down
 ctl verify >/dev/null 2>&1
 expect "exit status without a mediator" 3 $?

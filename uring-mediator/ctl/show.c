@@ -36,11 +36,11 @@ struct json_object *get_child(struct json_object *o, const char *key)
 
 static char *buffer(size_t *size)
 {
-	static char buffers[8][48];
+	static char buffers[16][48];
 	static unsigned int turn;
 
 	*size = sizeof(buffers[0]);
-	return buffers[turn++ % 8];
+	return buffers[turn++ % 16];
 }
 
 const char *show_count(uint64_t n)

@@ -43,6 +43,21 @@ static void show_session(const struct ctl_options *o, struct json_object *s)
 	       show_count(get_number(h, "worker_commands")), show_batch(s));
 }
 
+/* The economy of the way: what was published, what it took to have it executed, and what waiting for it took. */
+static void show_way(const struct ctl_options *o, struct json_object *s)
+{
+	struct json_object *h = get_child(s, "hops");
+
+	if (o->session && o->session != get_number(s, "session"))
+		return;
+	printf("  %7llu %12s %10s %10s %10s %10s %12s %10s %11s %11s\n", (unsigned long long)get_number(s, "session"),
+	       show_count(get_number(h, "guest_commands")), show_count(get_number(h, "guest_doorbells")),
+	       get_flag(h, "stub_known") ? show_count(get_number(h, "stub_wakes")) : "-",
+	       show_count(get_number(h, "worker_wakes")), show_count(get_number(h, "worker_sleeps")),
+	       show_count(get_number(h, "worker_polls")), show_count(get_number(h, "worker_fences")),
+	       get_text(h, "doorbells_per_1000"), get_text(h, "messages_per_1000"));
+}
+
 static void show_sessions(const struct ctl_options *o, struct json_object *sessions)
 {
 	size_t n = json_object_array_length(sessions);
@@ -54,6 +69,9 @@ static void show_sessions(const struct ctl_options *o, struct json_object *sessi
 	printf("  session process             pid state      memory/limit         commands  batch\n");
 	for (size_t i = 0; i < n; i++)
 		show_session(o, json_object_array_get_idx(sessions, i));
+	printf("  session    published  doorbells   messages    wakeups     sleeps        polls     fences bells/1,000 wakes/1,000\n");
+	for (size_t i = 0; i < n; i++)
+		show_way(o, json_object_array_get_idx(sessions, i));
 }
 
 static void show_vm(const struct ctl_options *o, struct json_object *vm)

@@ -34,6 +34,16 @@ static void add_flag(struct json_object *o, const char *key, bool flag)
 	add(o, key, json_object_new_boolean(flag));
 }
 
+/* For each thousand commands. */
+static void add_rate(struct json_object *o, const char *key, uint64_t n, uint64_t commands)
+{
+	double rate = commands ? 1000.0 * (double)n / (double)commands : 0;
+	char text[32];
+
+	snprintf(text, sizeof(text), "%.3f", rate);
+	add(o, key, json_object_new_double_s(rate, text));
+}
+
 static struct json_object *hops_json(const struct hops *h)
 {
 	struct json_object *o = json_object_new_object();
@@ -59,6 +69,8 @@ static struct json_object *hops_json(const struct hops *h)
 	add_number(o, "worker_sleeps", h->sleeps);
 	add_number(o, "worker_polls", h->polls);
 	add_number(o, "worker_wake_gaps", h->wake_gaps);
+	add_rate(o, "doorbells_per_1000", h->guest_doorbells, h->commands);
+	add_rate(o, "messages_per_1000", h->wakes + h->calls, h->commands);
 	add_number(o, "bytes_h2d", h->bytes_h2d);
 	add_number(o, "bytes_d2h", h->bytes_d2h);
 	return o;
