@@ -43,7 +43,8 @@ static struct {
 } table = { .lock = PTHREAD_RWLOCK_INITIALIZER, .next_id = 1 };
 
 /* The driver chose the address. */
-#define DEVICE_KINDS	(1u << VGPU_RANGE_DEVICE | 1u << VGPU_RANGE_GLOBAL | 1u << VGPU_RANGE_RESERVED)
+#define DEVICE_KINDS	(1u << VGPU_RANGE_DEVICE | 1u << VGPU_RANGE_GLOBAL | 1u << VGPU_RANGE_RESERVED | \
+			 1u << VGPU_RANGE_IMPORTED)
 
 /* ---- table ---- */
 

@@ -20,6 +20,7 @@ enum vgpu_range_kind {
 	VGPU_RANGE_MANAGED = 4,		/* arena memory handed out as managed */
 	VGPU_RANGE_REGISTERED = 5,	/* the application's own memory, registered */
 	VGPU_RANGE_RESERVED = 6,	/* device addresses of cuMemAddressReserve, mapped or not */
+	VGPU_RANGE_IMPORTED = 7,	/* device memory of another process of this VM */
 };
 
 struct vgpu_range_info {

@@ -40,6 +40,9 @@ enum vgpu_control_type {
 	VGPU_CTL_CONFLICT = 68,	/* worker: guest refused the addresses; free again */
 	VGPU_CTL_ENDED = 69,	/* worker: session over; exits. error, text */
 	VGPU_CTL_DETACH = 70,	/* supervisor: end the session, exit */
+	VGPU_CTL_EXPORT = 71,	/* worker: other sessions of the VM may have this; fd: what a descriptor stands for */
+	VGPU_CTL_IMPORT = 72,	/* worker: wants what the token names */
+	VGPU_CTL_IMPORTED = 73,	/* supervisor: the answer to IMPORT, at once; fd as in EXPORT */
 };
 
 struct vgpu_ctl_ready {
@@ -75,6 +78,23 @@ struct vgpu_ctl_note {		/* FAILED, ATTACHED, CONFLICT, ENDED, DETACH */
 	uint32_t error;		/* enum vgpu_host_error */
 	uint32_t reserved;
 	char text[160];
+};
+
+#define VGPU_TOKEN_BYTES	16
+
+enum vgpu_share_kind {
+	VGPU_SHARE_MEMORY = 1,		/* an allocation: the driver's handle in data, or a descriptor and an offset in it */
+	VGPU_SHARE_PHYSICAL = 2,	/* memory of cuMemCreate: a descriptor */
+};
+
+struct vgpu_ctl_share {		/* EXPORT, IMPORT, IMPORTED */
+	struct vgpu_msg h;
+	uint8_t token[VGPU_TOKEN_BYTES];	/* random, chosen by the worker that exports */
+	uint32_t kind;		/* enum vgpu_share_kind */
+	uint32_t found;		/* IMPORTED: 0 if there is no such token, or it is another VM's */
+	uint64_t offset;	/* of the memory in the descriptor, bytes */
+	uint64_t size;		/* of the memory, bytes */
+	uint8_t data[64];
 };
 
 /* One traced command; times are the worker's CLOCK_MONOTONIC, ns, 0 = did not happen. */

@@ -33,6 +33,9 @@ static const struct message_type {
 	{ VGPU_CTL_CONFLICT, sizeof(struct vgpu_ctl_note), "CONFLICT" },
 	{ VGPU_CTL_ENDED, sizeof(struct vgpu_ctl_note), "ENDED" },
 	{ VGPU_CTL_DETACH, sizeof(struct vgpu_ctl_note), "DETACH" },
+	{ VGPU_CTL_EXPORT, sizeof(struct vgpu_ctl_share), "EXPORT" },
+	{ VGPU_CTL_IMPORT, sizeof(struct vgpu_ctl_share), "IMPORT" },
+	{ VGPU_CTL_IMPORTED, sizeof(struct vgpu_ctl_share), "IMPORTED" },
 };
 
 #define TYPES (sizeof(types) / sizeof(types[0]))

@@ -211,6 +211,18 @@ void soft_context_close(struct soft_context *ctx)
 	soft_memory_release(ctx);
 }
 
+void soft_context_drain_all(void)
+{
+	struct soft_context *ctx;
+	uint32_t i;
+
+	for (i = 0; i < SOFT_MAX_CONTEXTS; i++) {
+		ctx = soft_context_at(i);
+		if (ctx)
+			soft_context_drain(ctx, -1);
+	}
+}
+
 static CUresult create(CUcontext *out, unsigned flags, CUdevice dev)
 {
 	struct soft_device *d;

@@ -52,6 +52,8 @@ CUcontext soft_primary_handle(const struct soft_device *d);
 void soft_context_open(struct soft_context *ctx, struct soft_device *d, unsigned flags);
 /* Waits a moment for its work, then stops what is left, and destroys all that it owns. */
 void soft_context_close(struct soft_context *ctx);
+/* Waits for all work of all contexts. */
+void soft_context_drain_all(void);
 struct soft_context *soft_primary_of(const struct soft_device *d);
 bool soft_context_flags_valid(unsigned flags);
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "heap.h"
 
@@ -129,11 +130,23 @@ static struct soft_chunk *take_chunks(struct soft_heap *h, uint32_t n)
 	return c;
 }
 
+/* Memory that others have mapped stays theirs: these chunks get new one. */
+static void renew_chunks(struct soft_heap *h, struct soft_chunk *c, uint32_t n)
+{
+	close(c->shared - 1);
+	c->shared = 0;
+	mmap((void *)chunk_start(h, c), (uint64_t)n << SOFT_CHUNK_SHIFT, PROT_READ | PROT_WRITE,
+	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+}
+
 static void free_chunks(struct soft_heap *h, struct soft_chunk *c, uint32_t n)
 {
 	uint32_t i;
 
-	madvise((void *)chunk_start(h, c), (uint64_t)n << SOFT_CHUNK_SHIFT, MADV_DONTNEED);
+	if (c->shared)
+		renew_chunks(h, c, n);
+	else
+		madvise((void *)chunk_start(h, c), (uint64_t)n << SOFT_CHUNK_SHIFT, MADV_DONTNEED);
 	for (i = 0; i < n; i++)
 		c[i].kind = SOFT_CHUNK_FREE;
 	if (c - h->chunks < h->hint)
@@ -377,6 +390,44 @@ uint64_t soft_heap_sum(struct soft_heap *h, uint32_t mask, uint32_t tag)
 	}
 	pthread_rwlock_unlock(&h->lock);
 	return sum;
+}
+
+/* Lock held. */
+static int share_chunks(struct soft_heap *h, struct soft_chunk *c, int (*make)(uint64_t bytes, int ordinal), int ordinal)
+{
+	uint64_t start = chunk_start(h, c), bytes = (c->kind == SOFT_CHUNK_HEAD ? c->head : 1ull) << SOFT_CHUNK_SHIFT;
+	uint64_t done = 0;
+	int fd = make(bytes, ordinal);
+	ssize_t n = 1;
+
+	if (fd < 0)
+		return fd;
+	for (; done < bytes && n > 0; done += n > 0 ? (uint64_t)n : 0)
+		n = pwrite(fd, (const void *)(start + done), bytes - done, (off_t)done);
+	if (done < bytes ||
+	    mmap((void *)start, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
+		close(fd);
+		return -ENOMEM;
+	}
+	c->shared = fd + 1;
+	return fd;
+}
+
+int soft_heap_share(struct soft_heap *h, uint64_t addr, int (*make)(uint64_t bytes, int ordinal), int ordinal,
+		    uint64_t *offset)
+{
+	struct soft_chunk *c;
+	uint64_t start;
+	int fd = -EINVAL;
+
+	pthread_rwlock_wrlock(&h->lock);
+	if (slot_at(h, addr, &start)) {
+		c = &h->chunks[(start - h->base) >> SOFT_CHUNK_SHIFT];
+		fd = c->shared ? c->shared - 1 : share_chunks(h, c, make, ordinal);
+		*offset = start - chunk_start(h, c);
+	}
+	pthread_rwlock_unlock(&h->lock);
+	return fd;
 }
 
 int soft_heap_charge(struct soft_heap *h, uint64_t bytes)

@@ -33,6 +33,7 @@ struct soft_slot {
 struct soft_chunk {
 	enum { SOFT_CHUNK_FREE, SOFT_CHUNK_SLAB, SOFT_CHUNK_HEAD, SOFT_CHUNK_BODY } kind;
 	bool mapped;
+	int shared;             /* SLAB, HEAD: descriptor of its memory + 1, 0: it has none */
 	uint8_t class;          /* SLAB */
 	uint32_t head;          /* BODY: index of its HEAD; HEAD: number of chunks */
 	uint32_t free_slots;    /* SLAB */
@@ -67,6 +68,13 @@ int soft_heap_retag(struct soft_heap *h, uint64_t start, uint32_t from, uint32_t
 void soft_heap_free_tagged(struct soft_heap *h, uint32_t mask, uint32_t tag);
 /* Bytes asked for in all blocks whose tag, under @mask, is @tag. */
 uint64_t soft_heap_sum(struct soft_heap *h, uint32_t mask, uint32_t tag);
+/*
+ * Moves the chunks of the block around @addr to memory that @make gives for them (of their bytes, for device @ordinal:
+ * a descriptor or -errno), so that others can map it, unless that has happened. Nothing may use the memory meanwhile. The descriptor, the
+ * heap's, or -errno; *offset is where in it the block begins.
+ */
+int soft_heap_share(struct soft_heap *h, uint64_t addr, int (*make)(uint64_t bytes, int ordinal), int ordinal,
+		    uint64_t *offset);
 /* Counts @bytes that lie elsewhere as given out, if the limit allows (-ENOMEM), and no longer. */
 int soft_heap_charge(struct soft_heap *h, uint64_t bytes);
 void soft_heap_uncharge(struct soft_heap *h, uint64_t bytes);

@@ -3,10 +3,12 @@
  * Device memory: allocation calls over the device's heap, and the look-up of any address.
  */
 #include <errno.h>
+#include <fcntl.h>
 
 #include "calls.h"
 #include "context.h"
 #include "memory.h"
+#include "physical.h"
 #include "pool.h"
 #include "space.h"
 
@@ -188,6 +190,21 @@ static CUresult soft_cuMemGetAddressRange_v2(CUdeviceptr *base, size_t *size, CU
 	if (size)
 		*size = r.size;
 	return CUDA_SUCCESS;
+}
+
+int vgpu_soft_share(CUdeviceptr start, int *fd, uint64_t *offset)
+{
+	struct soft_device *d = device_at(start);
+	int shared;
+
+	if (!d)
+		return -EINVAL;
+	soft_context_drain_all();
+	shared = soft_heap_share(&d->heap, start, soft_physical_file, d->ordinal, offset);
+	if (shared < 0)
+		return shared;
+	*fd = fcntl(shared, F_DUPFD_CLOEXEC, 0);
+	return *fd < 0 ? -errno : 0;
 }
 
 void soft_fill_memory(struct vgpu_driver *d)

@@ -4,6 +4,7 @@
  * table of handles and the heap's account have locks of their own. Behind the memory, each memfd has one page that says
  * what it is, for the process that imports it.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -48,6 +49,18 @@ static int make_file(uint64_t size, const CUmemAllocationProp *prop)
 		return -1;
 	}
 	return fd;
+}
+
+int soft_physical_file(uint64_t size, int ordinal)
+{
+	CUmemAllocationProp prop = { .type = CU_MEM_ALLOCATION_TYPE_PINNED,
+				     .requestedHandleTypes = CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR };
+	int fd;
+
+	prop.location.type = CU_MEM_LOCATION_TYPE_DEVICE;
+	prop.location.id = ordinal;
+	fd = make_file(size, &prop);
+	return fd < 0 ? -ENOMEM : fd;
 }
 
 /* An object for @fd, which is its own from now on, and its first handle; 0 for want of memory. */

@@ -57,6 +57,13 @@ int vgpu_soft_ranges(struct vgpu_range *out, int max);
  */
 void vgpu_soft_set_image_limit(size_t size);
 
+/*
+ * A descriptor, the caller's, of the memory in which the allocation that starts at @start lies, and *offset of the
+ * allocation in it, both bytes: another process's soft device imports it with cuMemImportFromShareableHandle. Waits for
+ * all work. 0 or -errno.
+ */
+int vgpu_soft_share(CUdeviceptr start, int *fd, uint64_t *offset);
+
 /* The sticky error of the process, or CUDA_SUCCESS. A memory load; any thread. */
 CUresult vgpu_soft_fault(void);
 

@@ -241,18 +241,6 @@ static CUresult soft_cuMemMap(CUdeviceptr ptr, size_t size, size_t offset, CUmem
 	return rc;
 }
 
-static void drain_all(void)
-{
-	struct soft_context *ctx;
-	uint32_t i;
-
-	for (i = 0; i < SOFT_MAX_CONTEXTS; i++) {
-		ctx = soft_context_at(i);
-		if (ctx)
-			soft_context_drain(ctx, -1);
-	}
-}
-
 static CUresult soft_cuMemUnmap(CUdeviceptr ptr, size_t size)
 {
 	struct piece *first;
@@ -263,7 +251,7 @@ static CUresult soft_cuMemUnmap(CUdeviceptr ptr, size_t size)
 		return rc;
 	if (!soft_space_owns(ptr))
 		return CUDA_ERROR_INVALID_VALUE;
-	drain_all();
+	soft_context_drain_all();
 	pthread_rwlock_wrlock(&lock);
 	n = pieces_of(&mapped, ptr, size, &first);
 	if (n)
@@ -321,7 +309,7 @@ static CUresult soft_cuMemSetAccess(CUdeviceptr ptr, size_t size, const CUmemAcc
 	rc = check_access(desc, count);
 	if (rc)
 		return rc;
-	drain_all();
+	soft_context_drain_all();
 	pthread_rwlock_wrlock(&lock);
 	n = pieces_of(&mapped, ptr, size, &first);
 	for (i = 0; i < n; i++)

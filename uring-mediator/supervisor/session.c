@@ -155,6 +155,7 @@ static struct session *session_new(struct vm *vm)
 	s->memory_limit = config_vm_memory(&sup->config, vm->vm_id);
 	s->error = VGPU_HOST_CLOSED;
 	list_init(&s->wait);
+	list_init(&s->shares);
 	timer_init(&s->deadline, session_late);
 	list_add_before(&s->link, &sup->sessions);
 	list_add_before(&s->by_id, sessions_with(sup, s->id));
@@ -298,6 +299,7 @@ void session_hello(struct conn *conn, const struct vgpu_msg_hello *hello)
 	conn->role = CONN_SHIM;
 	conn->session = s;
 	s->conn = conn;
+	s->uid = conn->uid;
 	s->guest_pid = (uint32_t)conn->pid;
 	copy_name(s->name, hello->name, sizeof(s->name));
 	s->memfd = make_memory(s, size);
@@ -563,6 +565,7 @@ static void session_finish(struct session *s)
 		channel_ended(s);
 	log_end(s);
 	tell_peer(s);
+	shares_end(s);
 	list_del(&s->link);
 	list_del(&s->by_id);
 	sup->session_count--;

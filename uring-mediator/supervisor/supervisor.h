@@ -166,6 +166,9 @@ struct session {
 	uint32_t tries;
 	uint64_t started_ms;
 	uint64_t memory_limit;
+	uid_t uid;			/* unix transport: of the process that connected */
+	struct list shares;		/* share.c */
+	uint32_t share_count;
 	uint32_t guest_pid, guest_batch, guest_batch_usec;
 	char name[32];
 	enum vgpu_host_error error;	/* why it ends */
@@ -203,6 +206,13 @@ void session_attached(struct session *s);
 void session_conflict(struct session *s);
 void session_worker_ended(struct session *s, enum vgpu_host_error error, const char *text);
 void session_worker_exited(struct session *s, const char *how);
+
+/* ---- share.c ---- */
+
+/* EXPORT or IMPORT of the session's worker. Descriptors that are not taken stay the packet's. */
+void share_message(struct session *s, struct vgpu_packet *packet);
+/* What the session has exported can be imported no more. */
+void shares_end(struct session *s);
 
 /* ---- worker.c ---- */
 

@@ -214,7 +214,7 @@ static void worker_note(struct worker *w, const struct vgpu_packet *packet)
 	}
 }
 
-static void worker_packet(struct worker *w, const struct vgpu_packet *packet)
+static void worker_packet(struct worker *w, struct vgpu_packet *packet)
 {
 	struct vgpu_log_ids ids = { .pid = (uint32_t)w->pid };
 	char why[128];
@@ -224,6 +224,9 @@ static void worker_packet(struct worker *w, const struct vgpu_packet *packet)
 		worker_kill(w);
 	} else if (packet->h.type == VGPU_CTL_READY) {
 		worker_ready(w, packet);
+	} else if (packet->h.type == VGPU_CTL_EXPORT || packet->h.type == VGPU_CTL_IMPORT) {
+		if (w->session && w->session->worker == w)
+			share_message(w->session, packet);
 	} else if (packet->h.length == sizeof(struct vgpu_ctl_note)) {
 		worker_note(w, packet);
 	}

@@ -108,6 +108,7 @@ static int open_soft(struct vgpu_device *d, unsigned int soft_devices, char *why
 	d->backend = VGPU_BACKEND_SOFT;
 	d->drv = vgpu_soft_driver();
 	d->limit_image = vgpu_soft_set_image_limit;
+	d->share = vgpu_soft_share;
 	n = vgpu_soft_ranges(d->ranges, VGPU_MAX_RANGES - 2);
 	if (n < 0 || n > (int)VGPU_MAX_RANGES - 2) {
 		snprintf(why, size, "no address space for the soft device");

@@ -35,6 +35,11 @@ struct vgpu_device {
 	CUstream probe;			/* non-blocking, always empty: what the watchdog asks */
 	/* Bounds the next image that is loaded; NULL: the backend trusts lengths inside images (image.c checks them). */
 	void (*limit_image)(size_t bytes);
+	/*
+	 * A descriptor, the caller's, through which another process can map the allocation at `start`, and where in it that
+	 * lies. 0 or -errno. NULL: the driver has handles for that.
+	 */
+	int (*share)(CUdeviceptr start, int *fd, uint64_t *offset);
 	struct vgpu_range ranges[VGPU_MAX_RANGES];
 	uint32_t range_count;
 };

@@ -79,6 +79,24 @@ static void took_attach(struct vgpu_io *io, int *fds, unsigned int n)
 	io->attach_came = true;
 }
 
+void vgpu_io_drop_share(struct vgpu_io *io)
+{
+	if (io->share_came && io->share_fd >= 0)
+		close(io->share_fd);
+	io->share_came = false;
+	io->share_fd = -1;
+}
+
+static void took_share(struct vgpu_io *io, int *fds, unsigned int n)
+{
+	vgpu_io_drop_share(io);
+	io->share = io->control_packet.share;
+	io->share_came = true;
+	if (n)
+		io->share_fd = fds[0];
+	close_all(fds + (n > 0), n - (n > 0));
+}
+
 static void took_control(struct vgpu_io *io, int res)
 {
 	int fds[VGPU_MSG_MAX_FDS];
@@ -98,6 +116,10 @@ static void took_control(struct vgpu_io *io, int res)
 	}
 	if (io->control_packet.h.type == VGPU_CTL_ATTACH) {
 		took_attach(io, fds, n);
+		return;
+	}
+	if (io->control_packet.h.type == VGPU_CTL_IMPORTED) {
+		took_share(io, fds, n);
 		return;
 	}
 	close_all(fds, n);

@@ -41,6 +41,9 @@ struct vgpu_io {
 	bool attach_came;
 	struct vgpu_ctl_attach attach;
 	int attach_fds[2];		/* memfd, wake: the taker's */
+	bool share_came;
+	struct vgpu_ctl_share share;	/* IMPORTED */
+	int share_fd;			/* the taker's; -1: none */
 	bool detach;
 	bool control_closed;		/* end or error of the control socket: exit */
 	bool wake_closed;		/* the VM is gone, or the process in register mode */
@@ -54,6 +57,7 @@ struct vgpu_io {
 		struct vgpu_msg h;
 		struct vgpu_ctl_attach attach;
 		struct vgpu_ctl_note note;
+		struct vgpu_ctl_share share;
 		uint8_t bytes[VGPU_MSG_MAX_BYTES];
 	} control_packet;
 	_Alignas(struct cmsghdr) uint8_t control_cmsg[CMSG_SPACE(sizeof(int) * VGPU_MSG_MAX_FDS)];
@@ -85,6 +89,9 @@ int vgpu_io_wait(struct vgpu_io *io, int64_t timeout_ns);
  * Only while !io->answering. 0 or -errno.
  */
 int vgpu_io_answer(struct vgpu_io *io, CUresult status, const void *data, uint32_t size);
+
+/* Forget an IMPORTED that nobody took. */
+void vgpu_io_drop_share(struct vgpu_io *io);
 
 /* Send a control message. 0 or -errno. */
 int vgpu_io_note(struct vgpu_io *io, enum vgpu_control_type type, enum vgpu_host_error error, const char *text);

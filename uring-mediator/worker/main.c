@@ -171,6 +171,7 @@ static void serve(struct vgpu_session *s, struct vgpu_io *io, const struct optio
 	enum vgpu_host_error error;
 	char why[160];
 
+	s->io = io;
 	vgpu_io_note(io, VGPU_CTL_ATTACHED, VGPU_HOST_OK, "");
 	if (o->kernel_timeout_ms)
 		vgpu_timeout_start(s, io->control, o->kernel_timeout_ms * 1000000);

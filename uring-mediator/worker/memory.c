@@ -120,6 +120,7 @@ CUresult vgpu_handle_cuMemAllocPitch_v2(struct vgpu_session *s, struct vgpu_requ
 /* Forget an allocation that the driver has freed. */
 static void forget(struct vgpu_session *s, CUdeviceptr dptr)
 {
+	vgpu_share_freed(s, dptr);
 	vgpu_memory_release(s, vgpu_ranges_remove(&s->ranges, dptr));
 }
 

@@ -74,6 +74,22 @@ CUresult vgpu_handle_cuMemCreate(struct vgpu_session *s, struct vgpu_request *rq
 	return CUDA_SUCCESS;
 }
 
+CUresult vgpu_physical_adopt(struct vgpu_session *s, uint64_t id, CUmemGenericAllocationHandle handle)
+{
+	struct vgpu_physical *p = malloc(sizeof(*p));
+	CUresult r = p ? vgpu_session_bind(s, VGPU_HANDLE_MEMGENERIC, id, (void *)(uintptr_t)handle) : CUDA_ERROR_OUT_OF_MEMORY;
+
+	if (r) {
+		free(p);
+		s->drv->cuMemRelease(handle);
+		return r;
+	}
+	*p = (struct vgpu_physical){ s->physical, 0, 1 };
+	s->physical = p;
+	vgpu_handles_find(&s->handles, VGPU_HANDLE_MEMGENERIC, id)->aux = (uint64_t)(uintptr_t)p;
+	return CUDA_SUCCESS;
+}
+
 CUresult vgpu_handle_cuMemRelease(struct vgpu_session *s, struct vgpu_request *rq)
 {
 	const struct vgpu_args_cuMemRelease *a = rq->args;

@@ -15,6 +15,7 @@ enum vgpu_range_kind {
 	VGPU_RANGE_POOL = 2,	/* cuMemAllocAsync: freed by cuMemFreeAsync or cuMemFree, charged */
 	VGPU_RANGE_GLOBAL = 3,	/* a module's variable: lives as long as `owner` */
 	VGPU_RANGE_MAPPED = 4,	/* cuMemMap: neighbours form one stretch */
+	VGPU_RANGE_IMPORTED = 5,	/* cuIpcOpenMemHandle: charged to the session that allocated it */
 };
 
 struct vgpu_mem_range {

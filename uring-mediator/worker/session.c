@@ -128,6 +128,7 @@ void vgpu_session_free(struct vgpu_session *s)
 		free_memory(s);
 	}
 	vgpu_image_release(s);
+	vgpu_share_release(s);
 	vgpu_physical_release(s);
 	vgpu_arena_release(s);
 	vgpu_ranges_free(&s->ranges);

@@ -19,6 +19,7 @@
 #include "device.h"
 #include "dispatch.h"
 #include "handles.h"
+#include "io.h"
 #include "ranges.h"
 #include "timeline.h"
 #include "timeout.h"
@@ -50,6 +51,8 @@ struct vgpu_session {
 	bool pin_refused;		/* said in the log */
 	struct vgpu_thread_stream *thread_streams;	/* stream.c */
 	uint32_t thread_stream_count;
+	struct vgpu_io *io;		/* the way to the supervisor; NULL: there is none */
+	struct vgpu_shared *shared;	/* share.c: what other sessions may have or have given */
 	struct vgpu_physical *physical;	/* physical.c: memory that has a handle or a mapping */
 	struct vgpu_image *images;	/* image.c: code that is being sent */
 	uint64_t image_bytes;
@@ -150,6 +153,14 @@ void vgpu_image_release(struct vgpu_session *s);
 
 /* Forget what handles and mappings still name. */
 void vgpu_physical_release(struct vgpu_session *s);
+/* Bind a handle to memory that came from another session: it is charged there. Released if that fails. */
+CUresult vgpu_physical_adopt(struct vgpu_session *s, uint64_t id, CUmemGenericAllocationHandle handle);
+
+/* ---- share.c ---- */
+
+/* The allocation that starts there is freed: its token names nothing new. */
+void vgpu_share_freed(struct vgpu_session *s, uint64_t start);
+void vgpu_share_release(struct vgpu_session *s);
 
 /* ---- stream.c ---- */
 

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What sessions of one VM share with each other: a table from tokens, which guests pass on, to what workers need in
+ * order to open it, which no guest ever sees.  A token is 128 random bits; it is honoured only for sessions of the VM
+ * whose session exported it, and, where there is no VM, of the same user.  An entry goes with the session that made it:
+ * who has opened it by then keeps it.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "supervisor.h"
+
+#define SHARES_MOST	4096u	/* of a session: each may hold a descriptor */
+
+struct share {
+	struct list link;		/* of the session that exported it */
+	struct vgpu_ctl_share what;
+	int fd;				/* -1: none */
+};
+
+static void share_free(struct share *sh)
+{
+	list_del(&sh->link);
+	if (sh->fd >= 0)
+		close(sh->fd);
+	vgpu_free(sh);
+}
+
+void shares_end(struct session *s)
+{
+	list_each_safe(at, &s->shares)
+		share_free(container_of(at, struct share, link));
+	s->share_count = 0;
+}
+
+static void share_export(struct session *s, struct vgpu_packet *packet)
+{
+	struct share *sh = s->share_count < SHARES_MOST ? vgpu_zalloc(sizeof(*sh)) : NULL;
+	struct vgpu_log_ids ids = session_ids(s);
+
+	if (!sh) {
+		vgpu_log(VGPU_LOG_WARNING, &ids, "[CONNECTION] the session shares too much: %u pieces", s->share_count);
+		return;
+	}
+	memcpy(&sh->what, packet->bytes, sizeof(sh->what));
+	sh->fd = -1;
+	if (packet->fd_count) {
+		sh->fd = packet->fds[0];
+		packet->fds[0] = packet->fds[--packet->fd_count];
+	}
+	list_add_before(&sh->link, &s->shares);
+	s->share_count++;
+}
+
+/* May a session have what another one exported? */
+static bool may_share(const struct session *to, const struct session *from)
+{
+	return to->vm == from->vm && (!to->vm->unix_transport || to->uid == from->uid);
+}
+
+static const struct share *share_find(const struct session *to, const struct vgpu_ctl_share *asked)
+{
+	list_each(at, &to->sup->sessions) {
+		const struct session *from = container_of(at, struct session, link);
+
+		if (!may_share(to, from))
+			continue;
+		list_each(one, &from->shares) {
+			const struct share *sh = container_of(one, struct share, link);
+
+			if (sh->what.kind == asked->kind && !memcmp(sh->what.token, asked->token, VGPU_TOKEN_BYTES))
+				return sh;
+		}
+	}
+	return NULL;
+}
+
+static void share_import(struct session *s, const struct vgpu_packet *packet)
+{
+	struct vgpu_ctl_share m;
+	const struct share *sh;
+
+	memcpy(&m, packet->bytes, sizeof(m));
+	sh = share_find(s, &m);
+	if (sh)
+		m = sh->what;
+	m.found = sh != NULL;
+	vgpu_msg_init(&m.h, VGPU_CTL_IMPORTED, sizeof(m));
+	if (vgpu_msg_send(s->worker->control, &m.h, sh ? &sh->fd : NULL, sh && sh->fd >= 0))
+		session_end(s, VGPU_HOST_WORKER_DIED, "the worker does not read its messages");
+}
+
+void share_message(struct session *s, struct vgpu_packet *packet)
+{
+	if (packet->h.type == VGPU_CTL_EXPORT)
+		share_export(s, packet);
+	else
+		share_import(s, packet);
+}
