@@ -25,7 +25,7 @@ struct run {
 	const char *json;
 	char **only;		/* names of operations; all if there are none */
 	int only_count;
-	unsigned int processes;	/* that only initialise */
+	unsigned int init_processes;	/* that only initialise */
 	char device_name[256];
 	int driver_version;
 	struct result results[OPS_MAX];
@@ -202,6 +202,7 @@ static void measure(struct run *r)
 			continue;
 		result = begin(r, bench_ops[i].name, bench_ops[i].title);
 		bench_ops[i].run(&r->b, &result->samples);
+		bench_together_gather(&r->b, &result->samples);
 		show(result);
 	}
 	give_back(&r->b);
@@ -241,6 +242,7 @@ static int write_json(const struct run *r)
 	write_text(f, r->device_name);
 	fprintf(f, ",\n \"cuda\": %d,\n \"large_bytes\": %zu,\n \"piece_bytes\": %zu,\n \"pieces\": %u,\n", r->driver_version,
 		r->b.large, r->b.piece, r->b.pieces);
+	fprintf(f, " \"processes\": %u,\n", r->b.processes);
 	fprintf(f, " \"overlap_loops\": %u,\n \"repetitions\": %u,\n \"results\": [\n", r->b.loops, r->b.reps);
 	for (unsigned int i = 0; i < r->count; i++)
 		write_result(f, &r->results[i], i + 1 == r->count);
@@ -250,14 +252,15 @@ static int write_json(const struct run *r)
 
 /* ---- options ---- */
 
-enum { OPT_JSON = 1000, OPT_QUICK, OPT_LIBRARY, OPT_LOOPS, OPT_PROCESSES, OPT_REPS, OPT_HELP };
+enum { OPT_JSON = 1000, OPT_QUICK, OPT_LIBRARY, OPT_LOOPS, OPT_INIT, OPT_PROCESSES, OPT_REPS, OPT_HELP };
 
 static const struct option options[] = {
 	{ "json", required_argument, NULL, OPT_JSON },
 	{ "quick", no_argument, NULL, OPT_QUICK },
 	{ "library", required_argument, NULL, OPT_LIBRARY },
 	{ "overlap-loops", required_argument, NULL, OPT_LOOPS },
-	{ "init-processes", required_argument, NULL, OPT_PROCESSES },
+	{ "init-processes", required_argument, NULL, OPT_INIT },
+	{ "processes", required_argument, NULL, OPT_PROCESSES },
 	{ "repetitions", required_argument, NULL, OPT_REPS },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ 0 },
@@ -270,6 +273,7 @@ static void help(void)
 	       "  --json FILE          write all samples there, too\n"
 	       "  --repetitions N      of each operation, after a warm-up (7)\n"
 	       "  --init-processes N   processes that only initialise (7)\n"
+	       "  --processes N        that measure at once; the time of one operation of any of them (1)\n"
 	       "  --overlap-loops N    rounds of the kernel that overlaps with copies (0: calibrate)\n"
 	       "  --library FILE       the driver (libcuda.so.1)\n"
 	       "  --quick              tiny counts and sizes: does it work?\n\nNames:\n  %s\n", INIT_NAME);
@@ -286,7 +290,7 @@ static void quick(struct run *r)
 	r->b.pieces = 4;
 	r->b.loops = 4;
 	r->b.pause_ms = 0;
-	r->processes = 1;
+	r->init_processes = 1;
 }
 
 static bool number(const char *text, unsigned int most, unsigned int *n)
@@ -314,8 +318,10 @@ static bool take_option(struct run *r, int opt)
 		return true;
 	case OPT_LOOPS:
 		return number(optarg, 1u << 20, &r->b.loops);
+	case OPT_INIT:
+		return number(optarg, BENCH_REPS_MAX, &r->init_processes);
 	case OPT_PROCESSES:
-		return number(optarg, BENCH_REPS_MAX, &r->processes);
+		return number(optarg, BENCH_PROCESSES_MAX, &r->b.processes) && r->b.processes;
 	case OPT_REPS:
 		return number(optarg, BENCH_REPS_MAX, &r->b.reps) && r->b.reps;
 	}
@@ -360,8 +366,8 @@ int main(int argc, char **argv)
 {
 	static struct run r = {
 		.b = { .reps = 7, .divide = 1, .large = 256u << 20, .piece = 8u << 20, .pieces = 16,
-		       .pause_ms = 500, .library = "libcuda.so.1" },
-		.processes = 7,
+		       .pause_ms = 500, .processes = 1, .library = "libcuda.so.1" },
+		.init_processes = 7,
 	};
 	struct result *init;
 	const char *why;
@@ -369,17 +375,21 @@ int main(int argc, char **argv)
 
 	if (ret)
 		return ret - 1;
-	if (r.processes && wanted(&r, INIT_NAME)) {
+	if (r.init_processes && wanted(&r, INIT_NAME)) {
 		init = begin(&r, INIT_NAME, "first CUDA call to context");
-		bench_init(&r.b, &init->samples, r.processes);
+		bench_init(&r.b, &init->samples, r.init_processes);
 		show(init);
 	}
+	bench_together_start(&r.b);
 	why = bench_cuda_open(r.b.library);
 	if (why) {
 		fprintf(stderr, "bench_driver: %s\n", why);
 		return BENCH_NO_LIBRARY;
 	}
 	measure(&r);
+	ret = bench_together_end(&r.b);
+	if (ret || r.b.process)
+		return ret;
 	if (r.json && write_json(&r) < 0) {
 		perror(r.json);
 		return 2;

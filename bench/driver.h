@@ -51,6 +51,7 @@ _Noreturn void bench_wrong(const char *what);
 double bench_now(void);
 
 #define BENCH_REPS_MAX 64u
+#define BENCH_PROCESSES_MAX 16u
 
 /* The repetitions of one operation; warm-up is not among them. */
 struct bench_samples {
@@ -70,6 +71,8 @@ struct bench_setup {
 	unsigned int loops;		/* overlap: rounds of the kernel; 0: calibrate */
 	unsigned int pause_ms;		/* for a mediator to start new workers while nothing is measured */
 	const char *library;
+	unsigned int processes, process;	/* that measure at once, and which of them this is: 0 speaks for all */
+	struct bench_together *together;	/* NULL: one process */
 	CUdeviceptr device;		/* `large` bytes */
 	uint8_t *pinned, *pageable;
 	CUstream stream;
@@ -77,6 +80,17 @@ struct bench_setup {
 	CUmodule module;
 	CUfunction empty, ten, wide, mix;
 };
+
+/*
+ * together.c: b->processes of them from here on, none of which has opened CUDA. They wait for each other before each
+ * repetition. A sample of all together is the time that the slowest took, divided by their number: the sum of what they
+ * did in a second is comparable with that of another library's processes, and with one.
+ */
+void bench_together_start(struct bench_setup *b);
+void bench_together_wait(const struct bench_setup *b);
+void bench_together_gather(const struct bench_setup *b, struct bench_samples *s);
+/* The last of each process; the first waits for the others. 0, or the exit status when one failed. */
+int bench_together_end(const struct bench_setup *b);
 
 /* Let b->pause_ms pass. */
 void bench_pause(const struct bench_setup *b);

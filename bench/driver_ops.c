@@ -23,8 +23,10 @@ static void repeat(struct bench_setup *b, struct bench_samples *s, double (*part
 {
 	count = count / b->divide ? count / b->divide : 1;
 	part(b, count);
-	for (s->count = 0; s->count < b->reps; s->count++)
+	for (s->count = 0; s->count < b->reps; s->count++) {
+		bench_together_wait(b);
 		s->us[s->count] = part(b, count);
+	}
 }
 
 static void drain(const struct bench_setup *b)

@@ -111,8 +111,10 @@ void bench_overlap(struct bench_setup *b, struct bench_samples *s, unsigned int 
 		CHECK(cu.cuStreamCreate(&streams[i], CU_STREAM_NON_BLOCKING));
 	once(b, streams, count);
 	verify(b);
-	for (s->count = 0; s->count < b->reps; s->count++)
+	for (s->count = 0; s->count < b->reps; s->count++) {
+		bench_together_wait(b);
 		s->us[s->count] = once(b, streams, count);
+	}
 	verify(b);
 	for (unsigned int i = 0; i < count; i++)
 		CHECK(cu.cuStreamDestroy(streams[i]));

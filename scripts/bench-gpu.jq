@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # From the reports of bench_driver on the driver ($native) and through the mediator ($mediated), one for each round, to
-# one comparison: $about is what is known of the machine, $trace is overlap.jq's.
+# one comparison: $about is what is known of the machine, $trace is overlap.jq's. $native_together and $mediated_together are
+# reports of several processes at once, in which a sample is the time of one operation of any of them.
 
 # At most this many times the driver's own time; operations that are not named have no bound.
 def bounds: {
@@ -14,16 +15,22 @@ def side($reports; $name):
 	[$reports[].results[] | select(.name == $name) | .samples[]]
 	| {median: median, min: min, max: max, samples: .};
 
+def operations($native; $mediated): [
+	$native[0].results[] | {name, title, unit}
+	| .native = side($native; .name) | .mediated = side($mediated; .name)
+	| .ratio = (if .native.median > 0 then .mediated.median / .native.median else null end)
+	| .wanted = bounds[.name]
+	| .met = (if .wanted == null or .ratio == null then null else .ratio <= .wanted end)
+];
+
 $about + {
 	trace: $trace,
 	device: $native[0].device, cuda: $native[0].cuda, device_mediated: $mediated[0].device,
 	large_bytes: $native[0].large_bytes, piece_bytes: $native[0].piece_bytes, pieces: $native[0].pieces,
 	overlap_loops: $native[0].overlap_loops, repetitions: $native[0].repetitions, rounds: ($native | length),
-	operations: [
-		$native[0].results[] | {name, title, unit}
-		| .native = side($native; .name) | .mediated = side($mediated; .name)
-		| .ratio = (if .native.median > 0 then .mediated.median / .native.median else null end)
-		| .wanted = bounds[.name]
-		| .met = (if .wanted == null or .ratio == null then null else .ratio <= .wanted end)
+	operations: operations($native; $mediated),
+	together: [
+		$native_together | group_by(.processes)[] | .[0].processes as $n
+		| {processes: $n, operations: operations(.; [$mediated_together[] | select(.processes == $n)])}
 	]
 }

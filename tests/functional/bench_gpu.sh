@@ -4,7 +4,7 @@
 # figures mean nothing here.
 . "$(dirname "$0")/lib.sh"
 compare=$VGPU_ROOT/scripts/bench-gpu.sh
-"$compare" --as-built --quick --rounds 2 --baseline "$VGPU_BUILD/shim" --device soft --out "$work/out" \
+"$compare" --as-built --quick --rounds 2 --processes 1,2,3 --baseline "$VGPU_BUILD/shim" --device soft --out "$work/out" \
 	>"$work/bench.log" 2>&1 || fail "the comparison failed"
 json=$work/out/bench-gpu.json
 names=$("$VGPU_BUILD/bench/bench_driver" --help | sed '1,/^Names:/d')
@@ -16,7 +16,10 @@ for name in $names; do
 		select(.name == $name) | [(.native.samples | length), (.mediated.samples | length), .ratio > 0]' "$json")"
 done
 expect "bounds" 16 "$(jq '[.operations[] | select(.wanted != null and .met != null)] | length' "$json")"
-expect "lines of the table" "$(wc -w <<<"$names")" "$(grep -c ' \.\. ' <(tail -n +6 "$work/out/bench-gpu.txt"))"
+expect "several processes" '[[2,true],[3,true]]' "$(jq -c --argjson n $(($(wc -w <<<"$names") - 1)) '[.together[] |
+	[.processes, ((.operations | length) == $n and (.operations | all(.native.median > 0 and .mediated.median > 0)))]]' "$json")"
+# Three tables; processes that only initialise are in the first.
+expect "lines of the tables" $((3 * $(wc -w <<<"$names") - 2)) "$(grep -c ' \.\. ' <(tail -n +6 "$work/out/bench-gpu.txt"))"
 expect "trace" '[8,16,2,true]' "$(jq -c '.trace | [.kernels, .copies, .streams, .kernel_us > 0]' "$json")"
 "$VGPU_BUILD/bench/bench_driver" no-such-name 2>/dev/null
 expect "status for wrong usage" 2 $?
