@@ -13,6 +13,7 @@ Usage: ./dev bench [--device auto|cuda|soft] [NAME...] [-- OPTION...]
        ./dev bench --compare DIR DIR
        ./dev bench --rewrite DIR [--update-docs]
        ./dev bench --gpu [OPTION...]
+       ./dev bench --vms [OPTION...]
 
 Builds everything with optimisation into build-release/, starts a mediator, and
 runs the benchmarks over the unix transport: all of them, or those named (NAME
@@ -32,7 +33,8 @@ Packages that this needs are installed (packages-report.txt).
 the medians and a Mann-Whitney U test.
 
 With --gpu it compares this machine's driver with the mediator, operation by
-operation: see ./dev bench --gpu --help.
+operation: see ./dev bench --gpu --help. With --vms it counts what launches from
+several virtual machines at once take: see ./dev bench --vms --help.
 
 Exit status: 0 done; 1 something failed; 2 wrong usage; 3 compared, and
 something is slower.
@@ -42,6 +44,10 @@ EOF
 if [ "${1:-}" = --gpu ]; then
 	shift
 	exec "$VGPU_ROOT/scripts/bench-gpu.sh" "$@"
+fi
+if [ "${1:-}" = --vms ]; then
+	shift
+	exec "$VGPU_ROOT/scripts/bench-vms.sh" "$@"
 fi
 device=auto benches=() as_built=$VGPU_BUNDLE report='' rewrite='' compare=() repetitions=9 seconds=0.1 update=()
 while [ $# -gt 0 ]; do
