@@ -21,7 +21,8 @@
 
 #define AT(field) offsetof(struct config, field), sizeof(((struct config *)0)->field)
 
-enum kind { KIND_TEXT, KIND_DEVICE, KIND_MODE, KIND_COUNT, KIND_SECONDS, KIND_SIZE, KIND_UIDS, KIND_LEVEL, KIND_SWITCH };
+enum kind { KIND_TEXT, KIND_DEVICE, KIND_MODE, KIND_COUNT, KIND_SECONDS, KIND_SIZE, KIND_UIDS, KIND_LEVEL, KIND_SWITCH,
+	    KIND_PAGES };
 
 struct setting {
 	const char *name;
@@ -53,6 +54,8 @@ static const struct setting settings[] = {
 	{ "max-sessions-vm", KIND_COUNT, AT(max_sessions_vm), true, "N", "sessions at once of each VM (64)" },
 	{ "memory-limit", KIND_SIZE, AT(memory_limit), true, "SIZE",
 	  "device memory of a session, 0 = no limit (0)" },
+	{ "huge-pages", KIND_PAGES, AT(huge_pages), true, "auto|never|always",
+	  "reserved huge pages for shared memory without a VM (auto)" },
 	{ "register-ahead", KIND_SIZE, AT(register_ahead), true, "SIZE",
 	  "pinned memory of a session made usable for the device before it is asked for (64M)" },
 	{ "shm-size", KIND_SIZE, AT(shm_size), true, "SIZE",
@@ -182,6 +185,19 @@ static int set_device(char *to, size_t size, const char *text)
 	return set_text(to, size, text);
 }
 
+static int set_pages(enum config_pages *to, const char *text)
+{
+	static const char *const names[] = { "auto", "never", "always" };
+
+	for (unsigned int i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(text, names[i]))
+			continue;
+		*to = (enum config_pages)i;
+		return 0;
+	}
+	return -EINVAL;
+}
+
 static int set_switch(bool *to, const char *text)
 {
 	*to = !strcmp(text, "yes");
@@ -220,6 +236,8 @@ static int set_value(struct config *c, const struct setting *s, const char *text
 		return *(int *)field < 0 ? -EINVAL : 0;
 	case KIND_SWITCH:
 		return set_switch(field, text);
+	case KIND_PAGES:
+		return set_pages(field, text);
 	}
 	return -EINVAL;
 }
@@ -236,6 +254,7 @@ static const char *kind_wants(const struct setting *s)
 		[KIND_UIDS] = "numeric user ids separated by commas",
 		[KIND_LEVEL] = "error, warning, notice, info or debug",
 		[KIND_SWITCH] = "yes or no",
+		[KIND_PAGES] = "auto, never or always",
 	};
 
 	return wants[s->kind];

@@ -23,6 +23,9 @@ struct config_vm {
 	uint64_t memory_limit;		/* bytes for each session */
 };
 
+/* Whether memory of unix sessions comes from the pages that vm.nr_hugepages sets aside. */
+enum config_pages { CONFIG_PAGES_AUTO, CONFIG_PAGES_NEVER, CONFIG_PAGES_ALWAYS };
+
 struct config {
 	char socket[CONFIG_PATH];
 	char control[CONFIG_PATH];
@@ -40,6 +43,7 @@ struct config {
 	uint32_t start_timeout_ms;	/* for a session to start, and for a worker */
 	uint64_t shm_size;		/* of unix sessions that ask for none, bytes */
 	uint64_t register_ahead;	/* pinned memory of a session registered before use, bytes */
+	enum config_pages huge_pages;
 	uint64_t shm_limit;		/* the most that a unix session may ask for, bytes */
 	uint64_t memory_limit;		/* device memory of a session, bytes, 0 = none */
 	uid_t allow_uids[CONFIG_MAX_UIDS];

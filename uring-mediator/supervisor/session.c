@@ -17,6 +17,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <linux/memfd.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -27,6 +28,7 @@
 #define CLOSE_MS	100	/* for the last commands of a guest that has gone */
 #define CLOSE_LOOK_MS	2
 #define SEALS	(F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+#define HUGE_PAGE	(2ull << 20)
 
 /* ---- small helpers ---- */
 
@@ -41,7 +43,8 @@ void copy_name(char *to, const char *from, size_t size)
 
 struct vgpu_channel_ctl *channel_map(int memfd, const struct vgpu_shm_geometry *g, uint32_t channel)
 {
-	void *p = mmap(NULL, sizeof(struct vgpu_channel_ctl), PROT_READ | PROT_WRITE, MAP_SHARED,
+	/* A whole channel, because memory of huge pages can be mapped in no smaller pieces. */
+	void *p = mmap(NULL, VGPU_CHANNEL_STRIDE, PROT_READ | PROT_WRITE, MAP_SHARED,
 		       memfd, (off_t)(g->channels_at + channel * VGPU_CHANNEL_STRIDE));
 
 	return p == MAP_FAILED ? NULL : p;
@@ -49,7 +52,7 @@ struct vgpu_channel_ctl *channel_map(int memfd, const struct vgpu_shm_geometry *
 
 void channel_unmap(struct vgpu_channel_ctl *ctl)
 {
-	munmap(ctl, sizeof(*ctl));
+	munmap(ctl, VGPU_CHANNEL_STRIDE);
 }
 
 static int session_memfd(const struct session *s)
@@ -201,28 +204,56 @@ void session_open(struct vm *vm, uint32_t channel, uint32_t generation)
 	session_start(s);
 }
 
+/*
+ * Format fresh memory of the session's size.  The first huge page is what is mapped: no less can be of memory that is
+ * made of them, and all of it is mapped for a moment, so that the kernel sets it aside now and nobody gets SIGBUS later.
+ */
+static int format_memory(struct session *s, int fd)
+{
+	uint64_t size = s->geometry.total_size;
+	void *p = mmap(NULL, s->huge_pages ? size : HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (p == MAP_FAILED)
+		return -ENOMEM;
+	vgpu_shm_format(p, &s->geometry, 0);
+	munmap(p, s->huge_pages ? size : HUGE_PAGE);
+	return 0;
+}
+
+/* Sealed memory of the session's size, of the kernel's huge pages or ordinary. Descriptor or -errno. */
+static int make_file(struct session *s, bool huge)
+{
+	int fd = memfd_create("vgpu-session", MFD_CLOEXEC | MFD_ALLOW_SEALING | (huge ? MFD_HUGETLB | MFD_HUGE_2MB : 0u));
+
+	if (fd < 0)
+		return -errno;
+	s->huge_pages = huge;
+	if (!ftruncate(fd, (off_t)s->geometry.total_size) && !fcntl(fd, F_ADD_SEALS, SEALS) && !format_memory(s, fd))
+		return fd;
+	close(fd);
+	return -ENOMEM;
+}
+
 /* Make the shared memory of a session without a VM. Descriptor or -errno. */
 static int make_memory(struct session *s, uint64_t size)
 {
-	void *page;
-	int fd;
+	enum config_pages pages = s->sup->config.huge_pages;
+	struct vgpu_log_ids ids;
+	int fd = -ENOMEM;
 
 	if (vgpu_shm_geometry(&s->geometry, size, 1))
 		return -EINVAL;
-	fd = memfd_create("vgpu-session", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd < 0)
-		return -errno;
-	if (ftruncate(fd, (off_t)size) || fcntl(fd, F_ADD_SEALS, SEALS))
-		goto fail;
-	page = mmap(NULL, sizeof(struct vgpu_shm_header), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (page == MAP_FAILED)
-		goto fail;
-	vgpu_shm_format(page, &s->geometry, 0);
-	munmap(page, sizeof(struct vgpu_shm_header));
-	return fd;
-fail:
-	close(fd);
-	return -ENOMEM;
+	if (pages != CONFIG_PAGES_NEVER)
+		fd = make_file(s, true);
+	if (fd >= 0 || pages == CONFIG_PAGES_ALWAYS) {
+		ids = session_ids(s);
+		vgpu_log(fd < 0 ? VGPU_LOG_WARNING : VGPU_LOG_DEBUG, &ids,
+			 fd < 0 ? "[CONNECTION] no huge pages for %llu MiB of shared memory: raise vm.nr_hugepages, or set huge-pages = auto" :
+				  "[CONNECTION] %llu MiB of shared memory in huge pages",
+			 (unsigned long long)(size >> 20));
+		return fd;
+	}
+	return make_file(s, false);
 }
 
 static void close_fd(int fd)

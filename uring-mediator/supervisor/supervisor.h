@@ -166,6 +166,7 @@ struct session {
 	uint32_t tries;
 	uint64_t started_ms;
 	uint64_t memory_limit;
+	bool huge_pages;		/* unix transport: its memory is made of them */
 	uid_t uid;			/* unix transport: of the process that connected */
 	struct list shares;		/* share.c */
 	uint32_t share_count;
