@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include <gen/wire.h>
+#include <vgpu/handle.h>
 #include <vgpu/shm.h>
 #include <vgpu/socket.h>
 
@@ -481,6 +482,56 @@ static void random_commands(void **state)
 	bystander_works();
 }
 
+/* Send one command with these arguments; its result, and the answer's first bytes in *data. */
+static int32_t result_of(struct guest *g, uint16_t op, const void *args, uint32_t size, void *data, size_t data_size)
+{
+	struct vgpu_cmd *c = noop(g);
+
+	c->op = op;
+	c->args_size = size;
+	memcpy(c + 1, args, size);
+	publish(g);
+	assert_true(replied(g));
+	if (data)
+		memcpy(data, g->ch->replies[0].data, data_size);
+	return g->ch->replies[0].result;
+}
+
+#define RESULT(g, op, ...) \
+	result_of((g), VGPU_OP_##op, &(struct vgpu_args_##op){ __VA_ARGS__ }, sizeof(struct vgpu_args_##op), NULL, 0)
+
+/* Addresses, handles and tokens that are another session's, that were freed already, or that nobody gave out. */
+static void things_of_others(void **state)
+{
+	const uint64_t event = vgpu_handle_make(VGPU_HANDLE_EVENT, 1, 1000);
+	const uint64_t memory = vgpu_handle_make(VGPU_HANDLE_MEMGENERIC, 1, 1000);
+	struct vgpu_args_ipc_open_memory open = { .flags = 1 };
+	struct vgpu_args_memory_import import = { .handle = memory };
+	struct guest g;
+	uint64_t p = 0;
+
+	(void)state;
+	open_guest(&g);
+	assert_int_equal(result_of(&bystander, VGPU_OP_cuMemAlloc_v2, &(struct vgpu_args_cuMemAlloc_v2){ 4096 }, 8, &p, 8), 0);
+	assert_int_equal(RESULT(&g, cuMemFree_v2, p), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(RESULT(&g, ipc_get_memory, p), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(RESULT(&g, ipc_close_memory, p), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(RESULT(&g, cuMemUnmap, p, 2u << 20), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(RESULT(&g, cuMemRelease, memory), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(RESULT(&g, memory_export, memory), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(RESULT(&g, event_destroy, event), CUDA_ERROR_INVALID_HANDLE);
+	/* A token that nobody made, and one that was made for something else. */
+	assert_int_equal(result_of(&g, VGPU_OP_ipc_open_memory, &open, sizeof(open), NULL, 0), CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(result_of(&bystander, VGPU_OP_ipc_get_memory, &(struct vgpu_args_ipc_get_memory){ p }, 8, import.token,
+				   sizeof(import.token)), 0);
+	assert_int_equal(result_of(&g, VGPU_OP_memory_import, &import, sizeof(import), NULL, 0), CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(RESULT(&bystander, cuMemFree_v2, p), 0);
+	assert_int_equal(RESULT(&bystander, cuMemFree_v2, p), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(RESULT(&bystander, cuMemFree_v2, p + 512), CUDA_ERROR_INVALID_VALUE);
+	close_guest(&g);
+	bystander_works();
+}
+
 /* The shared memory turned to noise while the worker reads it. */
 static void noise(void **state)
 {
@@ -511,6 +562,7 @@ int main(void)
 		cmocka_unit_test(wild_arena_base),
 		cmocka_unit_test(commands),
 		cmocka_unit_test(random_commands),
+		cmocka_unit_test(things_of_others),
 		cmocka_unit_test(noise),
 	};
 
