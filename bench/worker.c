@@ -87,7 +87,8 @@ static bool put(uint16_t op, const void *args, uint32_t args_size, uint32_t payl
 	if (!cmd)
 		return false;
 	*cmd = (struct vgpu_cmd){ .size = size, .op = op, .args_size = args_size, .payload_size = payload, .seq = ++seq };
-	memcpy(cmd + 1, args, args_size);
+	if (args_size)
+		memcpy(cmd + 1, args, args_size);
 	memset((uint8_t *)(cmd + 1) + args_size, 1, payload);
 	vgpu_producer_publish(&producer, size);
 	return true;
