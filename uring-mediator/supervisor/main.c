@@ -170,6 +170,11 @@ static int start(struct supervisor *sup)
 	sup->data.fd = sup->control.fd = -1;
 	sup->violation_limit = sup->refuse_limit =
 		(struct vgpu_log_limit){ .burst = 20, .window_ms = 10000 };
+	ret = worker_reserve();
+	if (ret) {
+		vgpu_log(VGPU_LOG_ERROR, NULL, "[INIT] no descriptors for workers: %s", strerror(-ret));
+		return ret;
+	}
 	ret = loop_init(&sup->loop, sup->config.sqpoll, why, sizeof(why));
 	if (ret) {
 		vgpu_log(VGPU_LOG_ERROR, NULL, "[INIT] %s", why);

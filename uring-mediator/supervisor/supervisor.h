@@ -234,6 +234,8 @@ struct worker {
 	struct vgpu_worker_stats *stats;	/* mapped until the worker is freed; NULL: kept by trace.c */
 };
 
+/* Before the process opens anything: keep places for the descriptors that workers are born with. 0 or -errno. */
+int worker_reserve(void);
 /* Start a worker program. NULL if that is not possible; text says why. */
 struct worker *worker_spawn(struct supervisor *sup, char *text, size_t text_size);
 void worker_kill(struct worker *w);

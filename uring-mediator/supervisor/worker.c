@@ -6,6 +6,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,8 +21,6 @@
 #include "supervisor.h"
 
 extern char **environ;
-
-#define FIRST_FREE_FD	10	/* above the two that the worker is born with */
 
 /* ---- the new process ---- */
 
@@ -46,27 +46,62 @@ fail:
 }
 
 /*
- * Runs between vfork and exec, in the parent's memory: system calls only.
- * Both descriptors are above those that they become.
+ * A child that is born with a table of descriptors of its own gets a copy of
+ * ours, thousands with as many sessions, only to close them again.  Ours is
+ * born with the parent's and takes a copy of its first few: the worker's two
+ * must be among them, in places that are kept for that.
  */
-static void __attribute__((noreturn)) become_worker(const char *path, char *const *argv,
-						    int control, int stats, pid_t parent)
+#define SPAWN_CONTROL_FD	10	/* above those that they become */
+#define SPAWN_STATS_FD		11
+#define SPAWN_STACK		16384
+
+static int spawn_null = -1;	/* what lies in the places between two births */
+
+static int fill_places(int control, int stats)
 {
+	if (dup3(control, SPAWN_CONTROL_FD, O_CLOEXEC) < 0 || dup3(stats, SPAWN_STATS_FD, O_CLOEXEC) < 0)
+		return -errno;
+	return 0;
+}
+
+int worker_reserve(void)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	spawn_null = fd < 0 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, SPAWN_STATS_FD + 1);
+	if (fd >= 0)
+		close(fd);
+	return spawn_null < 0 ? -errno : fill_places(spawn_null, spawn_null);
+}
+
+struct birth {
+	const char *path;
+	char *const *argv;
+	pid_t parent;
+};
+
+/* Between clone and exec, in the parent's memory: system calls only. */
+static int __attribute__((no_sanitize_address)) become_worker(void *arg)
+{
+	const struct birth *b = arg;
 	sigset_t none;
 
+	if (syscall(SYS_close_range, SPAWN_STATS_FD + 1, ~0u, CLOSE_RANGE_UNSHARE))
+		_exit(127);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() == parent && dup2(control, VGPU_WORKER_CONTROL_FD) >= 0 &&
-	    dup2(stats, VGPU_WORKER_STATS_FD) >= 0) {
+	if (getppid() == b->parent && dup2(SPAWN_CONTROL_FD, VGPU_WORKER_CONTROL_FD) >= 0 &&
+	    dup2(SPAWN_STATS_FD, VGPU_WORKER_STATS_FD) >= 0) {
 		syscall(SYS_close_range, VGPU_WORKER_STATS_FD + 1, ~0u, 0);
-		execve(path, argv, environ);
+		execve(b->path, b->argv, environ);
 	}
 	_exit(127);
 }
 
 static pid_t spawn(const struct config *c, int control, int stats)
 {
+	static _Alignas(16) uint8_t stack[SPAWN_STACK];
 	char soft_devices[16], kernel_timeout[16];
 	char *argv[] = {
 		(char *)"vgpu-worker", (char *)"--device", (char *)(uintptr_t)c->device,
@@ -74,25 +109,21 @@ static pid_t spawn(const struct config *c, int control, int stats)
 		(char *)(uintptr_t)vgpu_log_level_name(vgpu_log_get_level()), (char *)"--soft-devices",
 		soft_devices, (char *)"--kernel-timeout", kernel_timeout, NULL,
 	};
-	pid_t parent = getpid();
+	struct birth b = { .path = c->worker, .argv = argv, .parent = getpid() };
 	pid_t pid;
+	int ret;
 
 	snprintf(soft_devices, sizeof(soft_devices), "%u", c->soft_devices);
 	snprintf(kernel_timeout, sizeof(kernel_timeout), "%u", c->kernel_timeout_ms);
-	pid = vfork();
-
-	if (!pid)
-		become_worker(c->worker, argv, control, stats, parent);
-	return pid < 0 ? -errno : pid;
-}
-
-/* Move to a number that dup2() in the child does not overwrite. */
-static int raise_fd(int fd)
-{
-	int up = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
-
-	close(fd);
-	return up;
+	ret = fill_places(control, stats);
+	if (ret)
+		return ret;
+	pid = clone(become_worker, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, &b);
+	if (pid < 0)
+		pid = -errno;
+	/* A copy of the worker's socket left here would hide its end. */
+	fill_places(spawn_null, spawn_null);
+	return pid;
 }
 
 /* ---- its end ---- */
@@ -289,13 +320,13 @@ struct worker *worker_spawn(struct supervisor *sup, char *text, size_t text_size
 	stats = make_stats(&w->stats);
 	if (stats < 0)
 		goto fail;
-	stats = raise_fd(stats);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		goto fail;
-	pair[1] = raise_fd(pair[1]);
-	w->pid = pair[1] < 0 || stats < 0 ? -EMFILE : spawn(&sup->config, pair[1], stats);
-	if (w->pid < 0)
+	w->pid = spawn(&sup->config, pair[1], stats);
+	if (w->pid < 0) {
+		errno = -w->pid;
 		goto fail;
+	}
 	w->pidfd = (int)syscall(SYS_pidfd_open, w->pid, 0);
 	if (w->pidfd < 0) {
 		/* Without it nobody would notice its end. */
