@@ -17,6 +17,9 @@
 #define BURST		256u	/* commands between two looks at the other descriptors */
 #define IDLES		64u	/* of so many looks at an empty ring at least one is a long one */
 #define SETTLE_NS	10000000ll	/* length of the first sleep after work: see ring.h on the doorbell */
+#define CROWDED_NS	100000ull	/* a yield that takes as long: others want this core */
+#define CROWDED_NAPS	16u	/* for so many rests then */
+#define NAP_NS		30000	/* and as long, to which the kernel adds its 50 us */
 #define SPINS		64u	/* looks at the ring between two looks at the clock */
 
 struct loop {
@@ -25,7 +28,8 @@ struct loop {
 	enum vgpu_consumer_state announced;
 	uint64_t window_ns;	/* present length of a look */
 	uint64_t most_ns;
-	uint64_t idle_since;	/* when the present look began, ns */
+	uint64_t looked_ns;	/* length of the present look */
+	uint32_t naps;		/* rests left that are naps */
 	uint32_t idles;		/* times the ring was found empty */
 	bool settled;		/* a limited sleep has passed since the last command */
 	uint32_t trace;		/* what the guest has been told */
@@ -119,13 +123,32 @@ static bool glance(const struct loop *l)
 	return false;
 }
 
-/* Look at an empty ring for window_ns. True: a command or an event came. */
+/*
+ * Between two looks others may run.  On a crowded core a yield often comes back before the guest, who is one of those that
+ * wait for the core, has run; a nap gives it time to write more than one command, still without a doorbell for each.
+ */
+static void rest(struct loop *l)
+{
+	const struct timespec nap = { .tv_nsec = NAP_NS };
+	uint64_t from;
+
+	if (l->naps) {
+		l->naps--;
+		nanosleep(&nap, NULL);
+		return;
+	}
+	from = now_ns();
+	sched_yield();
+	if (now_ns() - from >= CROWDED_NS)
+		l->naps = CROWDED_NAPS;
+}
+
+/* Look at an empty ring for window_ns of our own time, rests not counted. True: a command or an event came. */
 static bool look(struct loop *l)
 {
-	uint64_t until;
+	uint64_t from = now_ns();
 
-	l->idle_since = now_ns();
-	until = l->idle_since + l->window_ns;
+	l->looked_ns = 0;
 	announce(l, VGPU_CONSUMER_POLLING);
 	do {
 		if (glance(l))
@@ -133,8 +156,10 @@ static bool look(struct loop *l)
 		add(&l->s->stats->polls, SPINS);
 		if (vgpu_io_poll(l->io))
 			return true;
-		sched_yield();
-	} while (now_ns() < until);
+		l->looked_ns += now_ns() - from;
+		rest(l);
+		from = now_ns();
+	} while (l->looked_ns < l->window_ns);
 	return false;
 }
 
@@ -169,6 +194,7 @@ static int64_t sleep_limit(const struct loop *l)
 static int sleep_now(struct loop *l)
 {
 	struct vgpu_session *s = l->s;
+	uint64_t start;
 	int ret;
 
 	if (!vgpu_consumer_may_sleep(&s->consumer)) {
@@ -178,10 +204,11 @@ static int sleep_now(struct loop *l)
 	l->announced = VGPU_CONSUMER_ASLEEP;
 	atomic_store_explicit(&s->stats->state, VGPU_CONSUMER_ASLEEP, memory_order_relaxed);
 	add(&s->stats->sleeps, 1);
+	start = now_ns();
 	ret = vgpu_io_wait(l->io, sleep_limit(l));
 	l->settled = true;
 	announce(l, VGPU_CONSUMER_RUNNING);
-	adapt(l, now_ns() - l->idle_since);
+	adapt(l, l->looked_ns + now_ns() - start);
 	return ret;
 }
 
