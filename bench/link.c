@@ -133,6 +133,7 @@ void link_publish(struct link *l, uint32_t size)
 	vgpu_producer_publish(&l->ring, size);
 	if (!vgpu_producer_must_ring(&l->ring))
 		return;
+	vgpu_producer_rings(&l->ring);
 	l->doorbells++;
 	if (write(l->bell, &one, sizeof(one)) != sizeof(one))
 		abort();

@@ -156,6 +156,7 @@ static void *reserve(uint32_t size)
 		return p;
 	atomic_fetch_add_explicit(&vgpu_counters()->ring_full, 1, memory_order_relaxed);
 	if (channel.held) {
+		vgpu_producer_rings(&channel.producer);
 		channel.held = 0;
 		channel.doorbells++;
 		vgpu_session.transport.ops->doorbell(&vgpu_session.transport);
@@ -249,6 +250,7 @@ static bool doorbell_due(bool waits)
 	}
 	if (channel.batch > 1 && !waits && ++channel.held < channel.batch)
 		return false;
+	vgpu_producer_rings(&channel.producer);
 	channel.held = 0;
 	channel.doorbells++;
 	atomic_store_explicit(&vgpu_counters()->doorbells, channel.doorbells, memory_order_relaxed);

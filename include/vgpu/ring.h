@@ -68,7 +68,7 @@ struct vgpu_ring_head {
 	_Alignas(64) _Atomic uint64_t tail;	/* producer: bytes published */
 	_Alignas(64) _Atomic uint64_t head;	/* consumer: bytes taken */
 	_Alignas(64) _Atomic uint32_t consumer_state;	/* enum vgpu_consumer_state */
-	_Atomic uint32_t pad;
+	_Atomic uint32_t sleeps;	/* consumer: number of the sleep announced, never 0; 0: it does not count them */
 };
 
 _Static_assert(sizeof(struct vgpu_ring_head) == 192, "wire layout");
@@ -81,6 +81,8 @@ struct vgpu_producer {
 	uint32_t size;		/* bytes of data, a power of two */
 	uint64_t tail;		/* private truth; ring->tail lags until publish */
 	uint64_t head;		/* last accepted value of ring->head */
+	uint32_t asleep;	/* number of the sleep seen last */
+	uint32_t rung;		/* number of the sleep that was rung for last; 0: none */
 };
 
 static inline void vgpu_producer_init(struct vgpu_producer *p, struct vgpu_ring_head *ring,
@@ -89,6 +91,7 @@ static inline void vgpu_producer_init(struct vgpu_producer *p, struct vgpu_ring_
 	p->ring = ring;
 	p->data = data;
 	p->size = size;
+	p->asleep = p->rung = 0;
 	p->tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
 	p->head = atomic_load_explicit(&ring->head, memory_order_acquire);
 	if (p->tail - p->head > size)
@@ -166,8 +169,17 @@ static inline bool vgpu_producer_must_ring(struct vgpu_producer *p)
 #else
 	atomic_thread_fence(memory_order_seq_cst);
 #endif
-	return atomic_load_explicit(&p->ring->consumer_state, memory_order_relaxed) ==
-	       VGPU_CONSUMER_ASLEEP;
+	/* The number is stored before the state: what is read here is of this sleep, or of a later one. */
+	if (atomic_load_explicit(&p->ring->consumer_state, memory_order_acquire) != VGPU_CONSUMER_ASLEEP)
+		return false;
+	p->asleep = atomic_load_explicit(&p->ring->sleeps, memory_order_relaxed);
+	return !p->asleep || p->asleep != p->rung;
+}
+
+/* The doorbell of which vgpu_producer_must_ring() said last that it is due is being rung. */
+static inline void vgpu_producer_rings(struct vgpu_producer *p)
+{
+	p->rung = p->asleep;
 }
 
 /* ---- consumer ---- */
@@ -179,6 +191,7 @@ struct vgpu_consumer {
 	uint64_t head;		/* private truth; ring->head lags by up to size / 16 */
 	uint64_t released;	/* what ring->head says */
 	uint64_t tail;		/* seen last: looked at again only when all up to it is taken */
+	uint32_t sleeps;	/* private truth of ring->sleeps */
 };
 
 static inline void vgpu_consumer_init(struct vgpu_consumer *c, struct vgpu_ring_head *ring,
@@ -190,6 +203,7 @@ static inline void vgpu_consumer_init(struct vgpu_consumer *c, struct vgpu_ring_
 	c->head = atomic_load_explicit(&ring->head, memory_order_relaxed);
 	c->tail = c->head;
 	c->released = c->head;
+	c->sleeps = atomic_load_explicit(&ring->sleeps, memory_order_relaxed);
 }
 
 /* Give the space of everything taken back to the producer. */
@@ -275,7 +289,10 @@ static inline void vgpu_consumer_announce(struct vgpu_consumer *c, enum vgpu_con
  */
 static inline bool vgpu_consumer_may_sleep(struct vgpu_consumer *c)
 {
-	vgpu_consumer_announce(c, VGPU_CONSUMER_ASLEEP);
+	if (!++c->sleeps)
+		c->sleeps = 1;
+	atomic_store_explicit(&c->ring->sleeps, c->sleeps, memory_order_relaxed);
+	atomic_store_explicit(&c->ring->consumer_state, VGPU_CONSUMER_ASLEEP, memory_order_release);
 	atomic_thread_fence(memory_order_seq_cst);
 	for (uint32_t i = 0; i < VGPU_SETTLE_LOOKS; i++) {
 		if (vgpu_consumer_pending(c)) {

@@ -93,8 +93,11 @@ static int produce(const struct pair *p)
 		*cmd = (struct vgpu_cmd){ .size = size, .op = 1, .seq = seq, .args_size = size - (uint32_t)sizeof(*cmd) };
 		memset(cmd + 1, (int)(uint8_t)seq, size - sizeof(*cmd));
 		vgpu_producer_publish(&r, size);
-		if (vgpu_producer_must_ring(&r) && write(p->bell, &one, sizeof(one)) != sizeof(one))
-			return __LINE__;
+		if (vgpu_producer_must_ring(&r)) {
+			vgpu_producer_rings(&r);
+			if (write(p->bell, &one, sizeof(one)) != sizeof(one))
+				return __LINE__;
+		}
 		if (p->sleeps && seq % 3 == 0)
 			sched_yield();
 	}

@@ -176,6 +176,7 @@ void guest_end(struct guest *g, struct guest_command c)
 	vgpu_producer_publish(&g->ring, c.cmd->size);
 	if (!vgpu_producer_must_ring(&g->ring))
 		return;
+	vgpu_producer_rings(&g->ring);
 	g->doorbells++;
 	check(write(g->wake, &one, sizeof(one)) == sizeof(one), "doorbell");
 }
