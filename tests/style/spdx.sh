@@ -4,20 +4,27 @@
 # linked with QEMU, MIT elsewhere.
 . "$(dirname "$0")/files.sh"
 
-licence() {
-	case $1 in
-	stub/*.c | stub/*.h) echo GPL-2.0-or-later ;;
-	stub/*) echo '(GPL-2.0-or-later|MIT)' ;;
-	*) echo MIT ;;
-	esac
-}
-
 found=$(
 	{
 		sources '*.c' '*.h' '*.cc' '*.py' '*.api' '*.map' '*.cu' meson.build
 		scripts
-	} | while read -r f; do
-		head -n 3 "$f" | grep -qE "SPDX-License-Identifier: $(licence "$f")( |\$)" || echo "$f"
-	done
+	} | xargs -r -d '\n' awk '
+		function wanted(file) {
+			if (file !~ /^stub\//)
+				return "MIT"
+			return file ~ /\.[ch]$/ ? "GPL-2.0-or-later" : "(GPL-2.0-or-later|MIT)"
+		}
+		FNR == 1 {
+			if (file && !found)
+				print file
+			file = FILENAME
+			found = 0
+		}
+		FNR <= 3 && $0 ~ "SPDX-License-Identifier: " wanted(FILENAME) "( |$)" { found = 1 }
+		FNR == 3 { nextfile }
+		END {
+			if (file && !found)
+				print file
+		}'
 )
 finish "$found" "these files lack the line SPDX-License-Identifier: of their folder"
