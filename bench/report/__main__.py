@@ -29,11 +29,16 @@ def _fresh(directory):
     return raw
 
 
+def _write_about(directory, about):
+    (directory / "about.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+
+
 def command_run(options):
     out = Path(options.out)
     raw = _fresh(out)
     about = machine.about(options.build, options.revision, options.device)
     about["options"] = options.options
+    _write_about(out, about)    # a run that is interrupted leaves what --rewrite needs
     environment = {"LD_LIBRARY_PATH": options.library_path} if options.library_path else {}
     runner = run.Runner(run.Progress(len(options.program)), options.options, environment)
     failures = []
@@ -41,7 +46,7 @@ def command_run(options):
         words = program.rstrip("\t").split("\t")
         failures.append(runner.run(words, raw / (Path(words[0]).name + ".json")))
     about["failures"] = [f for f in failures if f]
-    (out / "about.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    _write_about(out, about)
     found = report.write(out)
     if options.update_docs:
         docs.update_benchmarks(options.update_docs, *found, out / "plots")

@@ -15,4 +15,9 @@ if [ "$1" = shared ]; then
 fi
 mediator_up
 timeout 60 "$work/program" || fail "the program's exit status is $?"
+replay=$VGPU_BUILD/bench/bench_replay
+if [ -x "$replay" ]; then
+	VGPU_RECORD=$work/program.rec VGPU_RECORD_DATA=all timeout 60 "$work/program" || fail "recorded, its exit status is $?"
+	timeout 60 "$replay" --check "$work/program.rec" || fail "its recording cannot be sent again"
+fi
 mediator_down
