@@ -71,11 +71,14 @@ def by_noun(benchmarks):
 def how_measured(about, benchmarks):
     most = max((b.repetitions for b in benchmarks), default=0)
     flags = ", ".join(f"{k}={v}" for k, v in about["flags"].items() if v not in ("", [], "none"))
+    m = about["machine"]
+    busy = [Paragraph(f"**The machine was busy** (load {m['load_before']:.1f} on {m['cpus']} CPUs): these figures say what works, "
+                      "not how fast it is.")] if m["load_before"] > m["cpus"] / 2 else []
     return [
         Paragraph(f"{machine.one_line(about)}; {about['device']} device, unix transport."),
         Paragraph(f"Revision {about['revision']}, measured {about['date']}, {most} repetitions, load before "
                   f"{about['machine']['load_before']:.2f}. {about['compiler']}; {flags}."),
-    ]
+    ] + busy
 
 
 def blocks(about, benchmarks, plots, level, plots_at):
@@ -88,7 +91,7 @@ def blocks(about, benchmarks, plots, level, plots_at):
         page += [Picture(f"{plots_at}/{p.stem}.svg", p.title) for p in plots if p.noun == noun]
         page.append(table(found))
     for failure in about.get("failures", []):
-        page.append(Paragraph(f"Not measured: {failure}"))
+        page.append(Paragraph(f"Note: {failure}"))
     return page
 
 
