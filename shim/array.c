@@ -27,6 +27,11 @@ const struct vgpu_array *vgpu_array_get(CUarray app, uint64_t *wire)
 	return object(VGPU_HANDLE_ARRAY, app);
 }
 
+uint64_t vgpu_array_element(const struct vgpu_array *a)
+{
+	return (uint64_t)vgpu_array_channel_bytes(a->desc.Format) * a->desc.NumChannels;
+}
+
 /* @at + @n is at most @extent. */
 static bool inside(uint64_t at, uint64_t n, uint64_t extent)
 {
@@ -36,7 +41,7 @@ static bool inside(uint64_t at, uint64_t n, uint64_t extent)
 bool vgpu_array_holds(const struct vgpu_array *a, const uint64_t at[3], uint64_t width, uint64_t height, uint64_t depth)
 {
 	const CUDA_ARRAY3D_DESCRIPTOR *d = &a->desc;
-	uint64_t element = (uint64_t)vgpu_array_channel_bytes(d->Format) * d->NumChannels;
+	uint64_t element = vgpu_array_element(a);
 
 	if (!element)	/* not a format of single elements: the driver checks */
 		return true;

@@ -24,6 +24,8 @@ struct vgpu_array {
 
 /* The array behind a handle and its wire id; NULL: not live. */
 const struct vgpu_array *vgpu_array_get(CUarray app, uint64_t *wire);
+/* Bytes of an element; 0: not a format of single elements. */
+uint64_t vgpu_array_element(const struct vgpu_array *a);
 /* Does a box of `width` bytes, `height` rows and `depth` slices or layers at (x, y, z) lie in the array? */
 bool vgpu_array_holds(const struct vgpu_array *a, const uint64_t at[3], uint64_t width, uint64_t height, uint64_t depth);
 /* Forget the arrays of a context. */

@@ -286,6 +286,63 @@ static void mipmaps(void **state)
 	ok(cuMipmappedArrayDestroy(m));
 }
 
+static void batches(void **state)
+{
+	enum { N = 3, BYTES = 4096 };
+	uint8_t *host = gpu_random(N * BYTES, 11), *back = calloc(N, BYTES);
+	CUmemcpyAttributes attrs[2] = { { .srcAccessOrder = CU_MEMCPY_SRC_ACCESS_ORDER_STREAM },
+					{ .srcAccessOrder = CU_MEMCPY_SRC_ACCESS_ORDER_DURING_API_CALL } };
+	size_t from[2] = { 0, 2 }, sizes[N] = { BYTES, 100, BYTES - 1 };
+	CUdeviceptr device[N], src[N], dst[N], p;
+	CUstream s;
+
+	(void)state;
+	ok(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	ok(cuMemAlloc(&p, N * BYTES));
+	for (size_t i = 0; i < N; i++) {
+		src[i] = (uintptr_t)(host + i * BYTES);
+		device[i] = p + i * BYTES;
+		dst[i] = (uintptr_t)(back + i * BYTES);
+	}
+	ok(cuMemcpyBatchAsync(device, src, sizes, N, attrs, from, 2, s));
+	ok(cuMemcpyBatchAsync(dst, device, sizes, N, attrs, from, 1, s));
+	ok(cuStreamSynchronize(s));
+	for (size_t i = 0; i < N; i++)
+		assert_memory_equal(back + i * BYTES, host + i * BYTES, sizes[i]);
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemcpyBatchAsync(device, src, sizes, 0, attrs, from, 1, s));
+	ok(cuMemFree(p));
+	ok(cuStreamDestroy(s));
+	free(host);
+	free(back);
+}
+
+static void batches_of_boxes(void **state)
+{
+	uint8_t *host = gpu_random(ROW * H, 12), *back = calloc(1, ROW * H);
+	CUarray a = array_of(W, H, 0, CU_AD_FORMAT_UNSIGNED_INT8, 4, 0);
+	CUDA_MEMCPY3D_BATCH_OP op = { .extent = { W, H, 1 }, .srcAccessOrder = CU_MEMCPY_SRC_ACCESS_ORDER_STREAM };
+	CUstream s;
+
+	(void)state;
+	ok(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	op.src.type = CU_MEMCPY_OPERAND_TYPE_POINTER;
+	op.src.op.ptr.ptr = (uintptr_t)host;
+	op.dst.type = CU_MEMCPY_OPERAND_TYPE_ARRAY;
+	op.dst.op.array.array = a;
+	ok(cuMemcpy3DBatchAsync(1, &op, 0, s));
+	op.dst = (CUmemcpy3DOperand){ .type = CU_MEMCPY_OPERAND_TYPE_POINTER, .op.ptr.ptr = (uintptr_t)back };
+	op.src = (CUmemcpy3DOperand){ .type = CU_MEMCPY_OPERAND_TYPE_ARRAY, .op.array.array = a };
+	op.src.op.array.offset.y = 2;
+	op.extent.height = H - 2;
+	ok(cuMemcpy3DBatchAsync(1, &op, 0, s));
+	ok(cuStreamSynchronize(s));
+	assert_memory_equal(back, host + 2 * ROW, ROW * (H - 2));
+	ok(cuStreamDestroy(s));
+	ok(cuArrayDestroy(a));
+	free(host);
+	free(back);
+}
+
 /* What is destroyed comes back: many times more than a device holds. */
 static void given_back(void **state)
 {
@@ -306,6 +363,7 @@ int main(void)
 		cmocka_unit_test(one_dimension),    cmocka_unit_test(two_dimensions),
 		cmocka_unit_test(three_dimensions), cmocka_unit_test(peer_form),
 		cmocka_unit_test(wrong_copies),	    cmocka_unit_test(mipmaps),
+		cmocka_unit_test(batches),	    cmocka_unit_test(batches_of_boxes),
 		cmocka_unit_test(given_back),
 	};
 

@@ -273,10 +273,105 @@ static CUresult f_3d(const CUDA_MEMCPY3D *c, CUstream s)
 {
 	fake.calls++;
 	check_stream(s);
-	check_side(c->srcMemoryType, c->srcHost, c->srcDevice,
-		   (c->Depth - 1) * c->srcHeight * c->srcPitch + (c->Height - 1) * c->srcPitch + c->WidthInBytes);
-	check_side(c->dstMemoryType, c->dstHost, c->dstDevice,
-		   (c->Depth - 1) * c->dstHeight * c->dstPitch + (c->Height - 1) * c->dstPitch + c->WidthInBytes);
+	if (c->srcMemoryType == CU_MEMORYTYPE_ARRAY)
+		check(c->srcArray, VGPU_HANDLE_ARRAY);
+	else
+		check_side(c->srcMemoryType, c->srcHost, c->srcDevice,
+			   (c->Depth - 1) * c->srcHeight * c->srcPitch + (c->Height - 1) * c->srcPitch + c->WidthInBytes);
+	if (c->dstMemoryType == CU_MEMORYTYPE_ARRAY)
+		check(c->dstArray, VGPU_HANDLE_ARRAY);
+	else
+		check_side(c->dstMemoryType, c->dstHost, c->dstDevice,
+			   (c->Depth - 1) * c->dstHeight * c->dstPitch + (c->Height - 1) * c->dstPitch + c->WidthInBytes);
+	return fake.result;
+}
+
+static CUresult f_array(CUarray *out, const CUDA_ARRAY_DESCRIPTOR *d)
+{
+	(void)d;
+	fake.calls++;
+	if (!fake.result)
+		*out = make(VGPU_HANDLE_ARRAY, NULL);
+	return fake.result;
+}
+
+static CUresult f_array_3d(CUarray *out, const CUDA_ARRAY3D_DESCRIPTOR *d)
+{
+	(void)d;
+	return f_array(out, NULL);
+}
+
+static CUresult f_array_destroy(CUarray array)
+{
+	destroy(check(array, VGPU_HANDLE_ARRAY));
+	return fake.result;
+}
+
+static CUresult f_mipmap(CUmipmappedArray *out, const CUDA_ARRAY3D_DESCRIPTOR *d, unsigned int levels)
+{
+	(void)d;
+	(void)levels;
+	if (!fake.result)
+		*out = make(VGPU_HANDLE_MIPMAP, NULL);
+	return fake.result;
+}
+
+static CUresult f_mipmap_destroy(CUmipmappedArray mipmap)
+{
+	destroy(check(mipmap, VGPU_HANDLE_MIPMAP));
+	return fake.result;
+}
+
+static CUresult f_level(CUarray *out, CUmipmappedArray mipmap, unsigned int level)
+{
+	struct object *m = check(mipmap, VGPU_HANDLE_MIPMAP);
+
+	(void)level;
+	if (!fake.result)
+		*out = make(VGPU_HANDLE_ARRAY, m);
+	return fake.result;
+}
+
+static void check_resource(const CUDA_RESOURCE_DESC *d)
+{
+	if (d->resType == CU_RESOURCE_TYPE_ARRAY)
+		check(d->res.array.hArray, VGPU_HANDLE_ARRAY);
+	else if (d->resType == CU_RESOURCE_TYPE_MIPMAPPED_ARRAY)
+		check(d->res.mipmap.hMipmappedArray, VGPU_HANDLE_MIPMAP);
+	else if (d->resType == CU_RESOURCE_TYPE_LINEAR)
+		check_any(d->res.linear.devPtr, d->res.linear.sizeInBytes);
+	else
+		check_any(d->res.pitch2D.devPtr, d->res.pitch2D.pitchInBytes * (d->res.pitch2D.height - 1));
+}
+
+static CUresult f_texture(CUtexObject *out, const CUDA_RESOURCE_DESC *d, const CUDA_TEXTURE_DESC *sampler,
+			  const CUDA_RESOURCE_VIEW_DESC *view)
+{
+	(void)sampler;
+	(void)view;
+	check_resource(d);
+	if (!fake.result)
+		*out = (CUtexObject)(uintptr_t)make(VGPU_HANDLE_TEXOBJECT, NULL);
+	return fake.result;
+}
+
+static CUresult f_texture_destroy(CUtexObject t)
+{
+	destroy(check((const void *)(uintptr_t)t, VGPU_HANDLE_TEXOBJECT));
+	return fake.result;
+}
+
+static CUresult f_surface(CUsurfObject *out, const CUDA_RESOURCE_DESC *d)
+{
+	check_resource(d);
+	if (!fake.result)
+		*out = (CUsurfObject)(uintptr_t)make(VGPU_HANDLE_SURFOBJECT, NULL);
+	return fake.result;
+}
+
+static CUresult f_surface_destroy(CUsurfObject t)
+{
+	destroy(check((const void *)(uintptr_t)t, VGPU_HANDLE_SURFOBJECT));
 	return fake.result;
 }
 
@@ -585,6 +680,21 @@ static void fill_memory(struct vgpu_driver *t)
 	t->cuMemHostUnregister = f_unregister;
 }
 
+static void fill_arrays(struct vgpu_driver *t)
+{
+	t->cuArrayCreate_v2 = f_array;
+	t->cuArray3DCreate_v2 = f_array_3d;
+	t->cuArrayDestroy = f_array_destroy;
+	t->cuArrayGetPlane = NULL;
+	t->cuMipmappedArrayCreate = f_mipmap;
+	t->cuMipmappedArrayDestroy = f_mipmap_destroy;
+	t->cuMipmappedArrayGetLevel = f_level;
+	t->cuTexObjectCreate = f_texture;
+	t->cuTexObjectDestroy = f_texture_destroy;
+	t->cuSurfObjectCreate = f_surface;
+	t->cuSurfObjectDestroy = f_surface_destroy;
+}
+
 static void fill_streams(struct vgpu_driver *t)
 {
 	t->cuStreamWriteValue64_v2 = f_write_value;
@@ -633,6 +743,7 @@ const struct vgpu_driver *fake_driver(void)
 	table.cuCtxCreate_v2 = f_ctx_create;
 	table.cuCtxDestroy_v2 = f_ctx_destroy;
 	fill_memory(&table);
+	fill_arrays(&table);
 	fill_streams(&table);
 	fill_code(&table);
 	return &table;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Texture and surface objects.  The guest names them by ids; the driver's value goes to the guest too, since kernels
- * are given it among their parameters, but nothing comes back by it.  The worker's only thread.
+ * are given it among their parameters, but nothing comes back by it.  Tensor maps are the guest's own bytes: the driver
+ * changes an aligned copy.  The worker's only thread.
  */
 #include <string.h>
 
@@ -164,4 +165,22 @@ CUresult vgpu_handle_texture_destroy(struct vgpu_session *s, struct vgpu_request
 	if (!r)
 		vgpu_session_unbind(s, kind, a->id);
 	return r;
+}
+
+CUresult vgpu_handle_tensor_map_replace(struct vgpu_session *s, struct vgpu_request *rq)
+{
+	const struct vgpu_args_tensor_map_replace *a = rq->args;
+	struct vgpu_ret_tensor_map_replace *o = rq->ret;
+	CUtensorMap map;
+	CUresult r;
+
+	if (!s->drv->cuTensorMapReplaceAddress)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	memcpy(&map, a->map, sizeof(map));
+	r = s->drv->cuTensorMapReplaceAddress(&map, (void *)(uintptr_t)a->address);
+	if (r)
+		return r;
+	memcpy(o->map, &map, sizeof(o->map));
+	rq->ret_size = sizeof(*o);
+	return CUDA_SUCCESS;
 }
