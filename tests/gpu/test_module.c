@@ -212,6 +212,38 @@ static void libraries(void **state)
 	ok(cuLibraryUnload(lib));
 }
 
+/* All functions, in any order, each found by its own name again. */
+static void enumerated(void **state)
+{
+	CUmodule mod = gpu_module("texture.ptx");
+	CUfunction all[64], again;
+	CUkernel kernels[64];
+	CUlibrary lib;
+	unsigned count;
+	const char *name;
+	char *text = gpu_ptx("texture.ptx");
+
+	(void)state;
+	ok(cuModuleGetFunctionCount(&count, mod));
+	assert_in_range(count, 2, 64);
+	ok(cuModuleEnumerateFunctions(all, count, mod));
+	for (unsigned i = 0; i < count; i++) {
+		ok(cuFuncGetName(&name, all[i]));
+		ok(cuModuleGetFunction(&again, mod, name));
+		assert_ptr_equal(again, all[i]);
+		for (unsigned k = 0; k < i; k++)
+			assert_ptr_not_equal(all[k], all[i]);
+	}
+	ok(cuModuleUnload(mod));
+	ok(cuLibraryLoadData(&lib, text, NULL, NULL, 0, NULL, NULL, 0));
+	ok(cuLibraryGetKernelCount(&count, lib));
+	ok(cuLibraryEnumerateKernels(kernels, count, lib));
+	for (unsigned i = 0; i < count; i++)
+		ok(cuKernelGetName(&name, kernels[i]));
+	ok(cuLibraryUnload(lib));
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,6 +253,7 @@ int main(void)
 		cmocka_unit_test(wrong_launch),
 		cmocka_unit_test(wrong_images),
 		cmocka_unit_test(libraries),
+		cmocka_unit_test(enumerated),
 	};
 
 	gpu_need_device();

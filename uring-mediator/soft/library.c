@@ -243,6 +243,20 @@ static CUresult soft_cuLibraryGetKernel(CUkernel *out, CUlibrary handle, const c
 	return rc;
 }
 
+static CUresult soft_cuLibraryEnumerateKernels(CUkernel *out, unsigned int most, CUlibrary handle)
+{
+	struct soft_library *l;
+	size_t i;
+	CUresult rc = enter_library(handle, out && most, &l);
+
+	if (rc)
+		return rc;
+	for (i = 0; i < l->num_kernels && i < most; i++)
+		out[i] = (CUkernel)(uintptr_t)l->kernels[i];
+	soft_put(&l->obj);
+	return CUDA_SUCCESS;
+}
+
 static CUresult soft_cuLibraryGetKernelCount(unsigned int *count, CUlibrary handle)
 {
 	struct soft_library *l;
@@ -302,6 +316,7 @@ void soft_fill_library(struct vgpu_driver *d)
 	SOFT_SLOT(d, cuLibraryLoadFromFile);
 	SOFT_SLOT(d, cuLibraryUnload);
 	SOFT_SLOT(d, cuLibraryGetKernel);
+	SOFT_SLOT(d, cuLibraryEnumerateKernels);
 	SOFT_SLOT(d, cuLibraryGetKernelCount);
 	SOFT_SLOT(d, cuLibraryGetModule);
 	SOFT_SLOT(d, cuLibraryGetGlobal);

@@ -291,6 +291,20 @@ static CUresult soft_cuModuleGetFunction(CUfunction *out, CUmodule handle, const
 	return rc;
 }
 
+static CUresult soft_cuModuleEnumerateFunctions(CUfunction *out, unsigned int most, CUmodule handle)
+{
+	struct soft_module *m;
+	size_t i;
+	CUresult rc = enter_module(handle, out && most, &m);
+
+	if (rc)
+		return rc;
+	for (i = 0; i < m->num_functions && i < most; i++)
+		out[i] = (CUfunction)(uintptr_t)m->functions[i];
+	soft_put(&m->obj);
+	return CUDA_SUCCESS;
+}
+
 static CUresult soft_cuModuleGetFunctionCount(unsigned int *count, CUmodule handle)
 {
 	struct soft_module *m;
@@ -331,6 +345,7 @@ void soft_fill_module(struct vgpu_driver *d)
 	d->cuModuleLoadFatBinary = soft_cuModuleLoadData;
 	SOFT_SLOT(d, cuModuleUnload);
 	SOFT_SLOT(d, cuModuleGetFunction);
+	SOFT_SLOT(d, cuModuleEnumerateFunctions);
 	SOFT_SLOT(d, cuModuleGetFunctionCount);
 	SOFT_SLOT(d, cuModuleGetGlobal_v2);
 	SOFT_SLOT(d, cuModuleGetLoadingMode);
