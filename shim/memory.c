@@ -14,6 +14,7 @@
 #include <gen/wire.h>
 
 #include "call.h"
+#include "capture.h"
 #include "channel.h"
 #include "context.h"
 #include "crew.h"
@@ -308,7 +309,9 @@ CUresult cuMemAlloc_v2(CUdeviceptr *dptr, size_t bytesize)
 		return r;
 	if (!dptr || !bytesize)
 		return CUDA_ERROR_INVALID_VALUE;
-	r = vgpu_remote_cuMemAlloc_v2(dptr, bytesize);
+	r = vgpu_capture_unsafe();
+	if (!r)
+		r = vgpu_remote_cuMemAlloc_v2(dptr, bytesize);
 	return r ? r : vgpu_memory_add(VGPU_RANGE_DEVICE, *dptr, bytesize, 0);
 }
 
@@ -321,7 +324,9 @@ CUresult cuMemAllocPitch_v2(CUdeviceptr *dptr, size_t *pitch, size_t width_in_by
 		return r;
 	if (!dptr || !pitch || !width_in_bytes || !height)
 		return CUDA_ERROR_INVALID_VALUE;
-	r = vgpu_remote_cuMemAllocPitch_v2(dptr, pitch, width_in_bytes, height, element_size_bytes);
+	r = vgpu_capture_unsafe();
+	if (!r)
+		r = vgpu_remote_cuMemAllocPitch_v2(dptr, pitch, width_in_bytes, height, element_size_bytes);
 	return r ? r : vgpu_memory_add(VGPU_RANGE_DEVICE, *dptr, *pitch * height, 0);
 }
 
@@ -334,6 +339,9 @@ CUresult cuMemFree_v2(CUdeviceptr dptr)
 		return r;
 	if (!dptr)
 		return CUDA_SUCCESS;
+	r = vgpu_capture_unsafe();
+	if (r)
+		return r;
 	if (!vgpu_memory_remove(dptr, 1u << VGPU_RANGE_DEVICE | 1u << VGPU_RANGE_MANAGED, &info))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (info.kind == VGPU_RANGE_DEVICE)

@@ -2,6 +2,8 @@
 /* What the conformance programs share: fixtures, PTX files, random data. */
 #include "gpu_test.h"
 
+#include <time.h>
+
 static CUcontext primary;
 
 void gpu_expect(CUresult want, CUresult got, const char *call, const char *file, int line)
@@ -97,6 +99,13 @@ CUmodule gpu_module(const char *name)
 	ok(cuModuleLoadData(&mod, text));
 	free(text);
 	return mod;
+}
+
+void gpu_nap(void)
+{
+	const struct timespec t = { .tv_nsec = 1000000 };
+
+	nanosleep(&t, NULL);
 }
 
 void *gpu_random(size_t size, uint32_t seed)

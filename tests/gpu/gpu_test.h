@@ -42,6 +42,9 @@ char *gpu_ptx(const char *name);	/* caller frees */
 /* Exits 77 if the machine has no CUDA device; initialises the driver otherwise. */
 void gpu_need_device(void);
 
+/* A millisecond, between looks at something that happens on its own time. */
+void gpu_nap(void);
+
 /* A buffer of pseudo-random bytes, the same for the same seed. Caller frees. */
 void *gpu_random(size_t size, uint32_t seed);
 

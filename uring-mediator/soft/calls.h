@@ -33,6 +33,11 @@ void soft_fill_module(struct vgpu_driver *d);
 void soft_fill_library(struct vgpu_driver *d);
 void soft_fill_function(struct vgpu_driver *d);
 void soft_fill_launch(struct vgpu_driver *d);
+void soft_fill_graph(struct vgpu_driver *d);
+void soft_fill_graph_node(struct vgpu_driver *d);
+void soft_fill_graph_exec(struct vgpu_driver *d);
+void soft_fill_capture(struct vgpu_driver *d);
+void soft_fill_user_object(struct vgpu_driver *d);
 void soft_fill_occupancy(struct vgpu_driver *d);
 
 #endif

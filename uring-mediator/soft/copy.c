@@ -11,6 +11,7 @@
 #include "calls.h"
 #include "context.h"
 #include "copy.h"
+#include "graph.h"
 #include "memory.h"
 
 #define STAGED_MAX 65536 /* bytes of pageable source that travel with the operation */
@@ -100,6 +101,17 @@ CUresult soft_copy(struct soft_stream *s, const struct soft_box *b, enum soft_si
 	return CUDA_SUCCESS;
 }
 
+static CUresult capture(struct soft_stream *s, CUdeviceptr dst, CUdeviceptr src, size_t n)
+{
+	CUgraphNodeParams p = { .type = CU_GRAPH_NODE_TYPE_MEMCPY };
+
+	p.memcpy.copyParams = (CUDA_MEMCPY3D){
+		.srcMemoryType = CU_MEMORYTYPE_UNIFIED, .srcDevice = src, .dstMemoryType = CU_MEMORYTYPE_UNIFIED,
+		.dstDevice = dst, .WidthInBytes = n, .Height = 1, .Depth = 1,
+	};
+	return soft_capture(s, &p, NULL);
+}
+
 /* The common part of all calls that copy @n bytes in a row. */
 static CUresult copy_call(CUdeviceptr dst, enum soft_side dst_side, CUdeviceptr src, enum soft_side src_side, size_t n,
 			  CUstream stream, bool sync)
@@ -114,7 +126,12 @@ static CUresult copy_call(CUdeviceptr dst, enum soft_side dst_side, CUdeviceptr 
 	rc = soft_stream_of(ctx, stream, &s);
 	if (rc)
 		return rc;
-	rc = soft_copy(s, &box, dst_side, src_side, sync);
+	if (!soft_captured(s))
+		rc = soft_copy(s, &box, dst_side, src_side, sync);
+	else if (sync)
+		rc = CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+	else if (n)
+		rc = capture(s, dst, src, n);
 	soft_put(&s->obj);
 	return rc;
 }

@@ -7,6 +7,7 @@
 #include "calls.h"
 #include "context.h"
 #include "copy.h"
+#include "graph.h"
 
 #define MAX_PITCH 0x7fffffffu
 
@@ -112,12 +113,41 @@ static CUresult copy_box(const struct side *dst, const struct side *src, uint64_
 	return rc;
 }
 
+/* Whether the stream is captured: then *rc says what became of the copy as a node. */
+static bool capture(const CUDA_MEMCPY3D *c, CUstream handle, bool sync, CUresult *rc)
+{
+	CUgraphNodeParams p = { .type = CU_GRAPH_NODE_TYPE_MEMCPY };
+	struct soft_context *ctx;
+	struct soft_stream *s;
+	bool captured;
+
+	if (soft_enter(&ctx) || soft_stream_of(ctx, handle, &s))
+		return false;
+	captured = soft_captured(s);
+	p.memcpy.copyParams = *c;
+	if (captured)
+		*rc = sync ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED : soft_capture(s, &p, NULL);
+	soft_put(&s->obj);
+	return captured;
+}
+
 static CUresult copy_2d(const CUDA_MEMCPY2D *c, CUstream stream, bool sync)
 {
 	struct side dst, src;
+	CUDA_MEMCPY3D whole;
+	CUresult rc;
 
 	if (!c)
 		return CUDA_ERROR_INVALID_VALUE;
+	whole = (CUDA_MEMCPY3D){
+		.srcXInBytes = c->srcXInBytes, .srcY = c->srcY, .srcMemoryType = c->srcMemoryType,
+		.srcHost = c->srcHost, .srcDevice = c->srcDevice, .srcArray = c->srcArray, .srcPitch = c->srcPitch,
+		.dstXInBytes = c->dstXInBytes, .dstY = c->dstY, .dstMemoryType = c->dstMemoryType,
+		.dstHost = c->dstHost, .dstDevice = c->dstDevice, .dstArray = c->dstArray, .dstPitch = c->dstPitch,
+		.WidthInBytes = c->WidthInBytes, .Height = c->Height, .Depth = 1,
+	};
+	if (capture(&whole, stream, sync, &rc))
+		return rc;
 	dst = (struct side){ c->dstMemoryType, c->dstHost, c->dstDevice, c->dstArray, c->dstXInBytes, c->dstY, 0, c->dstPitch, 0 };
 	src = (struct side){ c->srcMemoryType, c->srcHost, c->srcDevice, c->srcArray, c->srcXInBytes, c->srcY, 0, c->srcPitch, 0 };
 	return copy_box(&dst, &src, c->WidthInBytes, c->Height, 1, stream, sync);
@@ -126,9 +156,12 @@ static CUresult copy_2d(const CUDA_MEMCPY2D *c, CUstream stream, bool sync)
 static CUresult copy_3d(const CUDA_MEMCPY3D *c, CUstream stream, bool sync)
 {
 	struct side dst, src;
+	CUresult rc;
 
 	if (!c || c->srcLOD || c->dstLOD)
 		return CUDA_ERROR_INVALID_VALUE;
+	if (capture(c, stream, sync, &rc))
+		return rc;
 	dst = (struct side){ c->dstMemoryType, c->dstHost, c->dstDevice, c->dstArray, c->dstXInBytes,
 			     c->dstY, c->dstZ, c->dstPitch, c->dstHeight };
 	src = (struct side){ c->srcMemoryType, c->srcHost, c->srcDevice, c->srcArray, c->srcXInBytes,

@@ -35,6 +35,11 @@ static void fill(void)
 	soft_fill_library(&table);
 	soft_fill_function(&table);
 	soft_fill_launch(&table);
+	soft_fill_graph(&table);
+	soft_fill_graph_node(&table);
+	soft_fill_graph_exec(&table);
+	soft_fill_capture(&table);
+	soft_fill_user_object(&table);
 	soft_fill_occupancy(&table);
 }
 

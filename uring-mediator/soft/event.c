@@ -9,6 +9,7 @@
 
 #include "calls.h"
 #include "context.h"
+#include "graph.h"
 
 struct mark {
 	atomic_uint refs;
@@ -147,7 +148,19 @@ static CUresult record(struct soft_event *e, struct soft_stream *s)
 	e->mark = m;
 	pthread_mutex_unlock(&e->lock);
 	put_mark(old);
+	soft_capture_forget_event(e->obj.handle);
 	return CUDA_SUCCESS;
+}
+
+/* In a captured stream: where the capture is now, or, with the flag, a node. */
+static CUresult record_captured(struct soft_event *e, struct soft_stream *s, unsigned int flags)
+{
+	CUgraphNodeParams p = { .type = CU_GRAPH_NODE_TYPE_EVENT_RECORD };
+
+	if (!flags)
+		return soft_capture_record(s, e->obj.handle);
+	p.eventRecord.event = (CUevent)(uintptr_t)e->obj.handle;
+	return soft_capture(s, &p, NULL);
 }
 
 static CUresult soft_cuEventRecordWithFlags(CUevent handle, CUstream stream, unsigned int flags)
@@ -159,10 +172,14 @@ static CUresult soft_cuEventRecordWithFlags(CUevent handle, CUstream stream, uns
 
 	if (rc)
 		return rc;
-	/* CU_EVENT_RECORD_EXTERNAL belongs to captured streams. */
-	rc = flags ? CUDA_ERROR_INVALID_VALUE : soft_stream_of(ctx, stream, &s);
+	rc = flags & ~CU_EVENT_RECORD_EXTERNAL ? CUDA_ERROR_INVALID_VALUE : soft_stream_of(ctx, stream, &s);
 	if (!rc) {
-		rc = s->obj.ctx == e->obj.ctx ? record(e, s) : CUDA_ERROR_INVALID_HANDLE;
+		if (s->obj.ctx != e->obj.ctx)
+			rc = CUDA_ERROR_INVALID_HANDLE;
+		else if (soft_captured(s))
+			rc = record_captured(e, s, flags);
+		else
+			rc = flags ? CUDA_ERROR_INVALID_VALUE : record(e, s);
 		soft_put(&s->obj);
 	}
 	soft_put(&e->obj);
@@ -265,21 +282,38 @@ static CUresult wait_mark(struct soft_stream *s, struct mark *m)
 	return CUDA_SUCCESS;
 }
 
+static CUresult wait(struct soft_stream *s, struct soft_event *e, unsigned int flags)
+{
+	CUgraphNodeParams p = { .type = CU_GRAPH_NODE_TYPE_WAIT_EVENT };
+	struct mark *m;
+	bool captured;
+	CUresult rc;
+
+	if (flags && soft_captured(s)) {
+		p.eventWait.event = (CUevent)(uintptr_t)e->obj.handle;
+		return soft_capture(s, &p, NULL);
+	}
+	rc = soft_capture_wait(s, e->obj.handle, &captured);
+	if (rc || captured)
+		return rc;
+	m = get_mark(e);
+	rc = wait_mark(s, m);
+	put_mark(m);
+	return rc;
+}
+
 static CUresult soft_cuStreamWaitEvent(CUstream stream, CUevent handle, unsigned int flags)
 {
 	struct soft_context *ctx;
 	struct soft_event *e;
 	struct soft_stream *s;
-	struct mark *m;
 	CUresult rc = enter_event(handle, &ctx, &e);
 
 	if (rc)
 		return rc;
-	rc = flags ? CUDA_ERROR_INVALID_VALUE : soft_stream_of(ctx, stream, &s);
+	rc = flags & ~CU_EVENT_WAIT_EXTERNAL ? CUDA_ERROR_INVALID_VALUE : soft_stream_of(ctx, stream, &s);
 	if (!rc) {
-		m = get_mark(e);
-		rc = wait_mark(s, m);
-		put_mark(m);
+		rc = wait(s, e, flags);
 		soft_put(&s->obj);
 	}
 	soft_put(&e->obj);

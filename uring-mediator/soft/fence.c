@@ -8,6 +8,7 @@
 
 #include "calls.h"
 #include "context.h"
+#include "graph.h"
 #include "memory.h"
 
 struct value_op {
@@ -86,6 +87,33 @@ static bool write_flags(unsigned flags)
 	return !(flags & ~CU_STREAM_WRITE_VALUE_NO_MEMORY_BARRIER);
 }
 
+static CUresult capture(struct soft_stream *s, CUstreamBatchMemOpParams *ops, unsigned int count)
+{
+	CUgraphNodeParams p = { .type = CU_GRAPH_NODE_TYPE_BATCH_MEM_OP };
+
+	p.memOp.count = count;
+	p.memOp.paramArray = ops;
+	return soft_capture(s, &p, NULL);
+}
+
+static CUresult capture_one(struct soft_stream *s, bool wait, bool wide, uint64_t addr, uint64_t value, unsigned flags)
+{
+	CUstreamBatchMemOpParams op = { 0 };
+
+	if (wait) {
+		op.operation = wide ? CU_STREAM_MEM_OP_WAIT_VALUE_64 : CU_STREAM_MEM_OP_WAIT_VALUE_32;
+		op.waitValue.address = addr;
+		op.waitValue.value64 = value;
+		op.waitValue.flags = flags;
+	} else {
+		op.operation = wide ? CU_STREAM_MEM_OP_WRITE_VALUE_64 : CU_STREAM_MEM_OP_WRITE_VALUE_32;
+		op.writeValue.address = addr;
+		op.writeValue.value64 = value;
+		op.writeValue.flags = flags;
+	}
+	return capture(s, &op, 1);
+}
+
 static CUresult value_call(CUstream handle, bool wait, bool wide, CUdeviceptr addr, uint64_t value, unsigned flags)
 {
 	struct soft_context *ctx;
@@ -100,7 +128,8 @@ static CUresult value_call(CUstream handle, bool wait, bool wide, CUdeviceptr ad
 	rc = soft_stream_of(ctx, handle, &s);
 	if (rc)
 		return rc;
-	rc = queue(s, wait, wide, addr, value, flags);
+	rc = soft_captured(s) ? capture_one(s, wait, wide, addr, value, flags) :
+				queue(s, wait, wide, addr, value, flags);
 	soft_put(&s->obj);
 	return rc;
 }
@@ -178,8 +207,11 @@ static CUresult soft_cuStreamBatchMemOp_v2(CUstream handle, unsigned int count, 
 	rc = soft_stream_of(ctx, handle, &s);
 	if (rc)
 		return rc;
-	for (i = 0; i < count && !rc; i++)
-		rc = queue_batched(s, &ops[i]);
+	if (soft_captured(s))
+		rc = capture(s, ops, count);
+	else
+		for (i = 0; i < count && !rc; i++)
+			rc = queue_batched(s, &ops[i]);
 	soft_put(&s->obj);
 	return rc;
 }

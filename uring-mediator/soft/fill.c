@@ -8,6 +8,7 @@
 #include "calls.h"
 #include "context.h"
 #include "copy.h"
+#include "graph.h"
 
 #define QUICK_MAX 32768 /* bytes that the submitting thread fills itself when the stream is idle */
 
@@ -59,6 +60,16 @@ static CUresult submit(struct soft_stream *s, struct fill_op *f)
 	return CUDA_SUCCESS;
 }
 
+static CUresult capture(struct soft_stream *s, const struct fill_op *f)
+{
+	CUgraphNodeParams p = { .type = CU_GRAPH_NODE_TYPE_MEMSET };
+
+	p.memset = (CUDA_MEMSET_NODE_PARAMS_v2){ .dst = f->to.addr, .pitch = f->to.pitch, .value = f->value,
+						 .elementSize = f->size, .width = f->width / f->size,
+						 .height = f->height };
+	return soft_capture(s, &p, NULL);
+}
+
 static CUresult fill_call(CUdeviceptr dst, size_t pitch, unsigned size, uint32_t value, size_t width, size_t height,
 			  CUstream stream)
 {
@@ -76,7 +87,7 @@ static CUresult fill_call(CUdeviceptr dst, size_t pitch, unsigned size, uint32_t
 	    (height > 1 && pitch < f.width))
 		rc = CUDA_ERROR_INVALID_VALUE;
 	else if (width && height)
-		rc = submit(s, &f);
+		rc = soft_captured(s) ? capture(s, &f) : submit(s, &f);
 	soft_put(&s->obj);
 	return rc;
 }

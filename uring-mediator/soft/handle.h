@@ -23,6 +23,10 @@ enum soft_kind {
 	SOFT_MIPMAP = 1 << 9,
 	SOFT_TEXTURE = 1 << 10,
 	SOFT_SURFACE = 1 << 11,
+	SOFT_GRAPH = 1 << 12,
+	SOFT_NODE = 1 << 13,
+	SOFT_EXEC = 1 << 14,
+	SOFT_USER = 1 << 15,
 };
 
 struct soft_context;

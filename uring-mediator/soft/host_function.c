@@ -9,6 +9,7 @@
 
 #include "calls.h"
 #include "context.h"
+#include "graph.h"
 
 struct function_op {
 	struct soft_op op;
@@ -80,6 +81,15 @@ static void hand_over(struct soft_op *op)
 	pthread_mutex_unlock(&lock);
 }
 
+static CUresult capture(struct soft_stream *s, CUhostFn fn, void *data)
+{
+	CUgraphNodeParams p = { .type = CU_GRAPH_NODE_TYPE_HOST };
+
+	p.host.fn = fn;
+	p.host.userData = data;
+	return fn ? soft_capture(s, &p, NULL) : CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+}
+
 static CUresult queue(CUstream handle, CUhostFn fn, CUstreamCallback callback, void *data)
 {
 	struct soft_context *ctx;
@@ -95,6 +105,11 @@ static CUresult queue(CUstream handle, CUhostFn fn, CUstreamCallback callback, v
 	rc = soft_stream_of(ctx, handle, &s);
 	if (rc)
 		return rc;
+	if (soft_captured(s)) {
+		rc = capture(s, fn, data);
+		soft_put(&s->obj);
+		return rc;
+	}
 	f = calloc(1, sizeof(*f));
 	if (f) {
 		f->op.run = hand_over;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "calls.h"
+#include "graph.h"
 #include "grid.h"
 
 #define MAX_EXTRA 16 /* words of `extra` that are looked at */
@@ -118,6 +119,48 @@ static CUresult submit(struct soft_function *f, const struct soft_grid *g, struc
 	return CUDA_SUCCESS;
 }
 
+CUresult soft_launch_take(const CUDA_KERNEL_NODE_PARAMS_v3 *k, void **block, size_t *size, void ***args)
+{
+	const struct soft_grid g = { { k->gridDimX, k->gridDimY, k->gridDimZ },
+				     { k->blockDimX, k->blockDimY, k->blockDimZ }, k->sharedMemBytes, NULL };
+	const struct ptx_entry *e;
+	struct soft_context *ctx;
+	struct soft_function *f;
+	CUresult rc = soft_enter(&ctx);
+	uint32_t i;
+
+	if (!rc)
+		rc = soft_function_of(k->func ? k->func : (CUfunction)(uintptr_t)k->kern, ctx, &f);
+	if (rc)
+		return rc;
+	e = f->entry;
+	rc = fits(f, &g);
+	*size = e->params_size;
+	*block = calloc(1, e->params_size + 1);
+	*args = calloc(e->num_params + 1, sizeof(void *));
+	if (!rc && (!*block || !*args))
+		rc = CUDA_ERROR_OUT_OF_MEMORY;
+	if (!rc)
+		rc = take_params(e, k->kernelParams, k->extra, *block);
+	for (i = 0; i < e->num_params && !rc; i++)
+		(*args)[i] = (unsigned char *)*block + e->params[i].offset;
+	soft_put(&f->obj);
+	return rc;
+}
+
+static CUresult capture(CUfunction handle, const struct soft_grid *g, struct soft_stream *s, void **kernel_params,
+			void **extra)
+{
+	CUgraphNodeParams p = { .type = CU_GRAPH_NODE_TYPE_KERNEL };
+
+	p.kernel = (CUDA_KERNEL_NODE_PARAMS_v3){
+		.func = handle, .gridDimX = g->grid[0], .gridDimY = g->grid[1], .gridDimZ = g->grid[2],
+		.blockDimX = g->block[0], .blockDimY = g->block[1], .blockDimZ = g->block[2],
+		.sharedMemBytes = g->dynamic_shared, .kernelParams = kernel_params, .extra = extra,
+	};
+	return soft_capture(s, &p, NULL);
+}
+
 static CUresult launch(CUfunction handle, const struct soft_grid *g, CUstream stream, void **kernel_params,
 		       void **extra)
 {
@@ -131,6 +174,11 @@ static CUresult launch(CUfunction handle, const struct soft_grid *g, CUstream st
 	rc = soft_stream_of(ctx, stream, &s);
 	if (rc)
 		return rc;
+	if (soft_captured(s)) {
+		rc = capture(handle, g, s, kernel_params, extra);
+		soft_put(&s->obj);
+		return rc;
+	}
 	rc = soft_function_of(handle, s->obj.ctx, &f);
 	if (!rc) {
 		rc = submit(f, g, s, kernel_params, extra);

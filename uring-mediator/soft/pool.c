@@ -9,6 +9,7 @@
 
 #include "calls.h"
 #include "context.h"
+#include "graph.h"
 #include "memory.h"
 #include "pool.h"
 
@@ -135,6 +136,27 @@ static CUresult take(struct soft_pool *p, struct soft_context *ctx, size_t size,
 	return rc;
 }
 
+static CUresult capture_alloc(struct soft_stream *s, size_t size, CUdeviceptr *out)
+{
+	CUgraphNodeParams p = { .type = CU_GRAPH_NODE_TYPE_MEM_ALLOC };
+	struct soft_node *n;
+	CUresult rc;
+
+	p.alloc.bytesize = size;
+	rc = soft_capture(s, &p, &n);
+	if (!rc)
+		*out = n->memory->start;
+	return rc;
+}
+
+static CUresult capture_free(struct soft_stream *s, CUdeviceptr dptr)
+{
+	CUgraphNodeParams p = { .type = CU_GRAPH_NODE_TYPE_MEM_FREE };
+
+	p.free.dptr = dptr;
+	return soft_capture(s, &p, NULL);
+}
+
 static CUresult allocate(CUdeviceptr *dptr, size_t size, CUmemoryPool pool, CUstream stream)
 {
 	struct soft_context *ctx;
@@ -150,6 +172,11 @@ static CUresult allocate(CUdeviceptr *dptr, size_t size, CUmemoryPool pool, CUst
 	rc = soft_stream_of(ctx, stream, &s);
 	if (rc)
 		return rc;
+	if (soft_captured(s)) {
+		rc = capture_alloc(s, size, dptr);
+		soft_put(&s->obj);
+		return rc;
+	}
 	if (!handle)
 		handle = device_pool(s->obj.ctx->device->ordinal, current_pool);
 	p = soft_get(handle, SOFT_POOL);
@@ -194,6 +221,11 @@ static CUresult soft_cuMemFreeAsync(CUdeviceptr dptr, CUstream stream)
 	rc = soft_stream_of(ctx, stream, &s);
 	if (rc)
 		return rc;
+	if (soft_captured(s)) {
+		rc = capture_free(s, dptr);
+		soft_put(&s->obj);
+		return rc;
+	}
 	f = calloc(1, sizeof(*f));
 	if (!f) {
 		rc = CUDA_ERROR_OUT_OF_MEMORY;

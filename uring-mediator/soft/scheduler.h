@@ -20,6 +20,7 @@
 #include "handle.h"
 #include "vgpu/cuda_types.h"
 
+struct soft_capture;
 struct soft_stream;
 
 struct soft_dep {
@@ -49,6 +50,7 @@ struct soft_stream {
 	int priority;
 	bool legacy;
 	_Atomic uint64_t completed; /* number of the last complete operation */
+	struct soft_capture *_Atomic capture; /* capture.c: it is being captured */
 	atomic_uint watchers;       /* whoever completes an operation must take the lock and look */
 	/* under the scheduler's lock */
 	enum { SOFT_IDLE, SOFT_READY, SOFT_RUNNING, SOFT_PARKED, SOFT_POLLING } state;

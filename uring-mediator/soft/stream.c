@@ -9,6 +9,7 @@
 
 #include "calls.h"
 #include "context.h"
+#include "graph.h"
 
 #define PRIORITY_GREATEST (-5)
 
@@ -26,6 +27,7 @@ static void release(struct soft_object *o)
 {
 	struct soft_stream *s = (struct soft_stream *)o;
 
+	soft_capture_forget_stream(s);
 	free(s);
 }
 
@@ -147,6 +149,7 @@ static CUresult soft_cuStreamDestroy_v2(CUstream handle)
 	o = soft_take((uint64_t)(uintptr_t)handle, SOFT_STREAM);
 	if (!o)
 		return CUDA_ERROR_INVALID_HANDLE;
+	soft_capture_forget_stream((struct soft_stream *)o);
 	soft_put(o);
 	return CUDA_SUCCESS;
 }
@@ -158,7 +161,7 @@ static CUresult soft_cuStreamSynchronize(CUstream handle)
 
 	if (rc)
 		return rc;
-	rc = soft_stream_drain(s);
+	rc = soft_captured(s) ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED : soft_stream_drain(s);
 	soft_put(&s->obj);
 	return rc;
 }
@@ -249,59 +252,6 @@ static CUresult soft_cuStreamGetDevice(CUstream handle, CUdevice *device)
 	return device ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
-/* Nothing is ever captured here. */
-static CUresult soft_cuStreamIsCapturing(CUstream handle, CUstreamCaptureStatus *status)
-{
-	struct soft_stream *s;
-	CUresult rc = enter_stream(handle, &s);
-
-	if (rc)
-		return rc;
-	if (status)
-		*status = CU_STREAM_CAPTURE_STATUS_NONE;
-	soft_put(&s->obj);
-	return status ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
-}
-
-static CUresult soft_cuStreamGetCaptureInfo(CUstream handle, CUstreamCaptureStatus *status, cuuint64_t *id)
-{
-	(void)id; /* written for captures only */
-	return soft_cuStreamIsCapturing(handle, status);
-}
-
-static CUresult soft_cuStreamGetCaptureInfo_v2(CUstream handle, CUstreamCaptureStatus *status, cuuint64_t *id,
-					       CUgraph *graph, const CUgraphNode **nodes, size_t *count)
-{
-	(void)id;
-	(void)graph;
-	(void)nodes;
-	(void)count;
-	return soft_cuStreamIsCapturing(handle, status);
-}
-
-static CUresult soft_cuStreamGetCaptureInfo_v3(CUstream handle, CUstreamCaptureStatus *status, cuuint64_t *id,
-					       CUgraph *graph, const CUgraphNode **nodes, const CUgraphEdgeData **edges,
-					       size_t *count)
-{
-	(void)edges;
-	return soft_cuStreamGetCaptureInfo_v2(handle, status, id, graph, nodes, count);
-}
-
-static CUresult soft_cuThreadExchangeStreamCaptureMode(CUstreamCaptureMode *mode)
-{
-	static _Thread_local CUstreamCaptureMode current;
-	CUstreamCaptureMode old = current;
-	CUresult rc = soft_enter_any();
-
-	if (rc)
-		return rc;
-	if (!mode || (unsigned)*mode > CU_STREAM_CAPTURE_MODE_RELAXED)
-		return CUDA_ERROR_INVALID_VALUE;
-	current = *mode;
-	*mode = old;
-	return CUDA_SUCCESS;
-}
-
 void soft_fill_stream(struct vgpu_driver *d)
 {
 	SOFT_SLOT(d, cuStreamCreate);
@@ -315,9 +265,4 @@ void soft_fill_stream(struct vgpu_driver *d)
 	SOFT_SLOT(d, cuStreamGetCtx);
 	SOFT_SLOT(d, cuStreamGetCtx_v2);
 	SOFT_SLOT(d, cuStreamGetDevice);
-	SOFT_SLOT(d, cuStreamIsCapturing);
-	SOFT_SLOT(d, cuStreamGetCaptureInfo);
-	SOFT_SLOT(d, cuStreamGetCaptureInfo_v2);
-	SOFT_SLOT(d, cuStreamGetCaptureInfo_v3);
-	SOFT_SLOT(d, cuThreadExchangeStreamCaptureMode);
 }
