@@ -222,14 +222,17 @@ static void *app(enum vgpu_handle_kind kind, const void *id)
 static CUresult decode_kernel(uint64_t node, uint64_t graph, CUDA_KERNEL_NODE_PARAMS_v3 *k, const uint8_t *tail,
 			      uint32_t bytes)
 {
+	uint64_t id = (uint64_t)(uintptr_t)k->func;
 	const struct vgpu_function *f;
 	uint8_t *block;
 	void **params;
 	uint32_t i;
 
-	k->func = vgpu_handle_app(vgpu_handle_kind_of((uint64_t)(uintptr_t)k->func), (uint64_t)(uintptr_t)k->func);
+	/* A kernel is told as a kernel: cudart finds the application's function by it. */
+	k->func = vgpu_handle_kind_of(id) == VGPU_HANDLE_FUNCTION ? vgpu_handle_app(VGPU_HANDLE_FUNCTION, id) : NULL;
+	k->kern = vgpu_handle_kind_of(id) == VGPU_HANDLE_KERNEL ? vgpu_handle_app(VGPU_HANDLE_KERNEL, id) : NULL;
 	k->ctx = app(VGPU_HANDLE_CONTEXT, k->ctx);
-	f = vgpu_function_get(k->func);
+	f = vgpu_function_get(k->func ? (const void *)k->func : (const void *)k->kern);
 	if (!f || bytes < f->param_bytes)
 		return CUDA_ERROR_INVALID_HANDLE;
 	params = vgpu_view_room(node, graph, f->param_count * sizeof(void *) + bytes + sizeof(void *));

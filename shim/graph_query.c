@@ -55,8 +55,12 @@ static CUresult get(CUgraphNode node, CUgraphNodeType type, CUgraphNodeParams *p
 CUresult cuGraphKernelNodeGetParams(CUgraphNode node, CUDA_KERNEL_NODE_PARAMS_v1 *params)
 {
 	CUgraphNodeParams p;
+	CUresult r = GET(node, KERNEL, kernel, params);
 
-	return GET(node, KERNEL, kernel, params);
+	/* This form has a member for one of them only. */
+	if (!r && !params->func)
+		params->func = (CUfunction)(uintptr_t)p.kernel.kern;
+	return r;
 }
 
 CUresult cuGraphKernelNodeGetParams_v2(CUgraphNode node, CUDA_KERNEL_NODE_PARAMS *params)
