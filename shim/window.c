@@ -24,12 +24,13 @@
 
 static uint32_t reg_read(struct vgpu_transport *t, uint32_t at)
 {
-	return t->registers[(VGPU_REG_WINDOW + at) / 4];
+	return __atomic_load_n(&t->registers[(VGPU_REG_WINDOW + at) / 4], __ATOMIC_RELAXED);
 }
 
+/* What was written before, to memory too, is there before it. */
 static void reg_write(struct vgpu_transport *t, uint32_t at, uint32_t value)
 {
-	t->registers[(VGPU_REG_WINDOW + at) / 4] = value;
+	__atomic_store_n(&t->registers[(VGPU_REG_WINDOW + at) / 4], value, __ATOMIC_RELEASE);
 }
 
 /* STATUS, without an access that traps. */
@@ -117,8 +118,6 @@ static void submit(struct vgpu_transport *t, const struct vgpu_cmd *cmd, uint32_
 	reg_write(t, VGPU_V1_DATA_LEN, size);
 	reg_write(t, VGPU_V1_ARG, t->channel);
 	reg_write(t, VGPU_V1_ARG + 4, t->generation);
-	/* What was written to memory is there before the store that traps. */
-	atomic_thread_fence(memory_order_release);
 	reg_write(t, VGPU_V1_DOORBELL, 1);
 }
 
