@@ -14,6 +14,7 @@
 
 #include <gen/wire.h>
 
+#include "call.h"
 #include "log.h"
 #include "fake_driver.h"
 
@@ -84,6 +85,28 @@ static uint64_t word(struct input *in, const struct vgpu_session *s)
 	}
 }
 
+/* The same command in a CALL of register mode, which may be damaged around it. */
+static int by_call(struct vgpu_session *s, const struct vgpu_cmd *c, const void *args, const void *payload, uint8_t spoil)
+{
+	static struct {
+		struct vgpu_msg_call m;
+		uint8_t data[VGPU_CALL_DATA_MAX];
+	} p;
+	uint32_t size = (uint32_t)sizeof(*c) + c->args_size + c->payload_size;
+	struct vgpu_outcome out;
+
+	memcpy(p.data, c, sizeof(*c));
+	memcpy(p.data + sizeof(*c), args, c->args_size);
+	memcpy(p.data + sizeof(*c) + c->args_size, payload, c->payload_size);
+	if (spoil % 16 == 1)
+		size -= spoil % size;
+	p.m = (struct vgpu_msg_call){
+		.call = { .magic = VGPU_V1_MAGIC + (spoil % 16 == 2), .call_id = VGPU_V1_COMMAND - (spoil % 16 == 3),
+			  .num_args = spoil % 16 == 4 ? spoil : 2, .data_len = size + (spoil % 16 == 5) },
+	};
+	return vgpu_call_execute(s, &p.m, sizeof(p.m) + size, &out);
+}
+
 static void step(struct input *in, struct vgpu_session *s)
 {
 	static _Alignas(8) uint8_t args[4096], payload[8192];
@@ -105,7 +128,7 @@ static void step(struct input *in, struct vgpu_session *s)
 	for (uint32_t i = 0; i < c.payload_size; i++)
 		payload[i] = i < 64 ? byte(in) : 0;
 	fake.result = shape % 16 == 9 ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
-	if (fake_execute(s, &c, args, payload))
+	if (shape & 128 ? by_call(s, &c, args, payload, byte(in)) : fake_execute(s, &c, args, payload))
 		s->broken[0] = 0;	/* a real session would end: the next step is worth more */
 }
 

@@ -39,17 +39,23 @@ static CUresult check(struct vgpu_session *s, const struct vgpu_msg_call *m, siz
 	return CUDA_SUCCESS;
 }
 
+int vgpu_call_execute(struct vgpu_session *s, const struct vgpu_msg_call *m, size_t size, struct vgpu_outcome *out)
+{
+	*out = (struct vgpu_outcome){ .result = CUDA_ERROR_NOT_SUPPORTED };
+	if (check(s, m, size))
+		return -EPROTO;
+	if (m->call.call_id != VGPU_V1_COMMAND)
+		return 0;
+	return take(s, m + 1, m->call.data_len) ? -EPROTO : vgpu_request_call(s, out);
+}
+
 int vgpu_call_serve(struct vgpu_session *s, struct vgpu_io *io)
 {
-	const struct vgpu_msg_call *m = &io->packet->call;
-	struct vgpu_outcome out = { .result = CUDA_ERROR_NOT_SUPPORTED };
-	int ret;
+	struct vgpu_outcome out;
+	int ret = vgpu_call_execute(s, &io->packet->call, io->call_size, &out);
 
-	if (check(s, m, io->call_size))
-		return -EPROTO;
-	if (m->call.call_id == VGPU_V1_COMMAND &&
-	    (take(s, m + 1, m->call.data_len) || vgpu_request_call(s, &out)))
-		return -EPROTO;
+	if (ret)
+		return ret;
 	ret = vgpu_io_answer(io, out.result, s->reply, out.size);
 	if (ret < 0)
 		vgpu_session_broken(s, "a RESULT could not be sent: %s", strerror(-ret));
