@@ -197,7 +197,8 @@ void stub_window_reset(struct vgpu_stub *s);
 bool stub_window_read(struct vgpu_stub *s, uint32_t offset, uint32_t *value);
 bool stub_window_write(struct vgpu_stub *s, uint32_t offset, uint32_t value);
 void stub_window_pump(struct vgpu_stub *s);
-bool stub_window_result(struct vgpu_stub *s, const struct stub_channel *chan, const struct vgpu_msg_result *m, size_t size);
+bool stub_window_result(struct vgpu_stub *s, const struct stub_channel *chan,
+			const struct vgpu_msg_result *m, size_t size);
 void stub_window_lost(struct vgpu_stub *s, const struct stub_channel *chan);
 
 /* loop.c: the ring */
@@ -230,10 +231,11 @@ int stub_wake_attach(struct vgpu_stub *s, struct stub_channel *chan, int fd);
 void stub_wake_drop(struct vgpu_stub *s, struct stub_channel *chan);
 void stub_wake_flush(struct vgpu_stub *s, struct stub_channel *chan);
 /*
- * Send the request as a CALL, with data_len bytes of `data` (copied). 0; -ENOTCONN: there is no worker; -EBUSY: it has
- * not taken the last CALL; -ENOMEM.
+ * Send the request as a CALL, with data_len bytes of `data` (copied). 0;
+ * -ENOTCONN: there is no worker; -EBUSY: it has not taken the last CALL; -ENOMEM.
  */
-int stub_wake_call(struct vgpu_stub *s, struct stub_channel *chan, const struct stub_request *r, const void *data);
+int stub_wake_call(struct vgpu_stub *s, struct stub_channel *chan, const struct stub_request *r,
+		   const void *data);
 
 /* link.c: the connection to the mediator */
 int stub_link_create(struct vgpu_stub *s, const char *path, char *err, size_t err_size);

@@ -29,7 +29,8 @@ struct stub_wake {
 	struct vgpu_msg_call *out;	/* with its data; made for the first one */
 	union {
 		struct vgpu_msg_result result;
-		uint8_t bytes[sizeof(struct vgpu_msg_result) + VGPU_RESULT_DATA_MAX + 8];	/* room to see one too long */
+		/* Room to see one that is too long. */
+		uint8_t bytes[sizeof(struct vgpu_msg_result) + VGPU_RESULT_DATA_MAX + 8];
 	} in;
 };
 
@@ -190,7 +191,8 @@ static void wake_call_submit(struct vgpu_stub *s, struct stub_wake *w)
 	stub_arm(s, sqe, &w->call, wake_call_done);
 }
 
-int stub_wake_call(struct vgpu_stub *s, struct stub_channel *chan, const struct stub_request *r, const void *data)
+int stub_wake_call(struct vgpu_stub *s, struct stub_channel *chan, const struct stub_request *r,
+		   const void *data)
 {
 	struct stub_wake *w = chan->wake;
 

@@ -30,11 +30,12 @@ static uint32_t *window_word(struct stub_window *w, uint32_t offset)
 	return &w->page[offset / 4];
 }
 
-/* STATUS, and its mirror where the guest can look without a trap. What was written before is seen first. */
+/* STATUS, and its mirror where the guest can look without a trap. */
 static void window_status(struct stub_window *w, enum vgpu_v1_status status)
 {
 	*window_word(w, VGPU_V1_STATUS) = status;
-	__atomic_store_n((uint32_t *)(w->data + VGPU_V1_MIRROR), (uint32_t)status, __ATOMIC_RELEASE);
+	__atomic_store_n((uint32_t *)(w->data + VGPU_V1_MIRROR), (uint32_t)status,
+			 __ATOMIC_RELEASE);
 }
 
 /* As after power-on. Any thread. */
@@ -70,7 +71,8 @@ int stub_window_create(struct vgpu_stub *s, char *err, size_t err_size)
 		return window_fail_create(err, err_size, "memfd_create");
 	if (ftruncate(w->memfd, VGPU_V1_BAR1_SIZE) || fcntl(w->memfd, F_ADD_SEALS, WINDOW_SEALS))
 		return window_fail_create(err, err_size, "memfd");
-	data = mmap(NULL, VGPU_V1_BAR1_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, w->memfd, 0);
+	data = mmap(NULL, VGPU_V1_BAR1_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+		    w->memfd, 0);
 	if (data == MAP_FAILED)
 		return window_fail_create(err, err_size, "mmap");
 	w->data = data;
@@ -187,11 +189,13 @@ static void window_end(struct stub_window *w, enum vgpu_v1_error error)
 
 static bool window_is_for(const struct stub_window *w, const struct stub_channel *chan)
 {
-	return w->busy && w->request.call.call_id == VGPU_V1_COMMAND && w->request.call.args[0] == chan->index;
+	return w->busy && w->request.call.call_id == VGPU_V1_COMMAND &&
+	       w->request.call.args[0] == chan->index;
 }
 
 /* The channel that a request names, or NULL with *error set. */
-static struct stub_channel *window_channel(struct vgpu_stub *s, const struct stub_request *r, enum vgpu_v1_error *error)
+static struct stub_channel *window_channel(struct vgpu_stub *s, const struct stub_request *r,
+					   enum vgpu_v1_error *error)
 {
 	struct stub_channel *chan;
 
@@ -230,7 +234,8 @@ static void window_put_back(struct stub_window *w, const struct stub_request *r)
 	pthread_mutex_unlock(&w->lock);
 }
 
-static void window_fail(struct stub_window *w, const struct stub_request *r, enum vgpu_v1_error error)
+static void window_fail(struct stub_window *w, const struct stub_request *r,
+			enum vgpu_v1_error error)
 {
 	pthread_mutex_lock(&w->lock);
 	if (w->busy && w->request.id == r->id)
@@ -266,7 +271,8 @@ void stub_window_pump(struct vgpu_stub *s)
 }
 
 /* Fill the registers from a result. Under the lock. */
-static void window_fill(struct stub_window *w, const struct vgpu_v1_result *result, const void *data)
+static void window_fill(struct stub_window *w, const struct vgpu_v1_result *result,
+			const void *data)
 {
 	*window_word(w, VGPU_V1_RESULT_STATUS) = result->status;
 	*window_word(w, VGPU_V1_RESULT_NUM) = result->num_results;
@@ -278,14 +284,23 @@ static void window_fill(struct stub_window *w, const struct vgpu_v1_result *resu
 		memcpy(w->data + VGPU_V1_H2G, data, result->data_len);
 }
 
-/* A message of `size` bytes from the channel's worker. False: it is no RESULT. One that comes too late is dropped. */
-bool stub_window_result(struct vgpu_stub *s, const struct stub_channel *chan, const struct vgpu_msg_result *m, size_t size)
+static bool window_is_result(const struct stub_channel *chan, const struct vgpu_msg_result *m,
+			     size_t size)
+{
+	return size >= sizeof(*m) && m->h.magic == VGPU_MSG_MAGIC &&
+	       m->h.type == VGPU_MSG_RESULT && m->h.length == size && m->channel == chan->index &&
+	       m->result.data_len == size - sizeof(*m) &&
+	       m->result.data_len <= VGPU_RESULT_DATA_MAX &&
+	       m->result.num_results <= VGPU_V1_RESULTS;
+}
+
+/* A message of `size` bytes from the worker. False: it is no RESULT. A late one is dropped. */
+bool stub_window_result(struct vgpu_stub *s, const struct stub_channel *chan,
+			const struct vgpu_msg_result *m, size_t size)
 {
 	struct stub_window *w = &s->window;
 
-	if (size < sizeof(*m) || m->h.magic != VGPU_MSG_MAGIC || m->h.type != VGPU_MSG_RESULT || m->h.length != size ||
-	    m->channel != chan->index || m->result.data_len != size - sizeof(*m) ||
-	    m->result.data_len > VGPU_RESULT_DATA_MAX || m->result.num_results > VGPU_V1_RESULTS)
+	if (!window_is_result(chan, m, size))
 		return false;
 	pthread_mutex_lock(&w->lock);
 	if (window_is_for(w, chan) && w->request.id == m->request) {

@@ -24,7 +24,7 @@ to=$misc/vgpu-stub
 rm -rf "$to"
 mkdir -p "$to/include/vgpu"
 cp "$root"/stub/core/*.[ch] "$root/stub/qemu/vgpu_stub_qom.c" "$to/"
-for h in device ring shm socket; do
+for h in device ring shm socket v1; do
 	cp "$root/include/vgpu/$h.h" "$to/include/vgpu/"
 done
 cp "$root/stub/overlay/meson.build.in" "$to/meson.build"

@@ -152,8 +152,8 @@ static void vgpu_stub_disconnect_doorbells(VgpuStubState *d)
 }
 
 /* `memfd` stays the core's. */
-static bool vgpu_stub_map(VgpuStubState *d, MemoryRegion *region, const char *name, uint64_t size, int memfd,
-			  Error **errp)
+static bool vgpu_stub_map(VgpuStubState *d, MemoryRegion *region, const char *name, uint64_t size,
+			  int memfd, Error **errp)
 {
 	Error *err = NULL;
 	int fd = fcntl(memfd, F_DUPFD_CLOEXEC, 3);
@@ -162,7 +162,8 @@ static bool vgpu_stub_map(VgpuStubState *d, MemoryRegion *region, const char *na
 		error_setg_errno(errp, errno, TYPE_VGPU_STUB ": cannot duplicate the memfd");
 		return false;
 	}
-	memory_region_init_ram_from_fd(region, OBJECT(d), name, size, RAM_SHARED | RAM_NORESERVE, fd, 0, &err);
+	memory_region_init_ram_from_fd(region, OBJECT(d), name, size, RAM_SHARED | RAM_NORESERVE,
+				       fd, 0, &err);
 	if (err) {
 		close(fd);
 		error_propagate(errp, err);
@@ -224,8 +225,8 @@ static void vgpu_stub_realize(PCIDevice *pci, Error **errp)
 		goto no_core;
 	if (!vgpu_stub_map(d, &d->memory, "vgpu-stub-memory", vgpu_stub_memory_size(d->core),
 			   vgpu_stub_memfd(d->core), errp) ||
-	    !vgpu_stub_map(d, &d->window, "vgpu-stub-window", VGPU_V1_BAR1_SIZE, vgpu_stub_window_memfd(d->core),
-			   errp))
+	    !vgpu_stub_map(d, &d->window, "vgpu-stub-window", VGPU_V1_BAR1_SIZE,
+			   vgpu_stub_window_memfd(d->core), errp))
 		goto no_memory;
 	pci_set_word(pci->config + PCI_VENDOR_ID, d->vendor_id);
 	pci_set_word(pci->config + PCI_DEVICE_ID, d->device_id);
