@@ -56,6 +56,7 @@ copy_build() {
 			strip --strip-debug "$to/build/$f"
 		done
 	find "$VGPU_BUILD/shim" -name 'libcuda.so*' -type l -exec cp -P {} "$to/build/shim/" \;
+	find "$VGPU_BUILD/shim/nvml" -name 'libnvidia-ml.so*' -type l -exec cp -P {} "$to/build/shim/nvml/" \;
 }
 
 copy_tree() {

@@ -45,6 +45,7 @@ struct vgpu_config {
 	enum vgpu_record_data record_data;
 	const char *visible_devices;	/* CUDA_VISIBLE_DEVICES or NULL */
 	uint64_t occupy_at, occupy_size;	/* VGPU_TEST_OCCUPY=ADDRESS,SIZE */
+	bool monitor;			/* not of the environment: set by libnvidia-ml */
 	enum vgpu_occupy occupy;	/* VGPU_TEST_OCCUPY=first or largest */
 };
 

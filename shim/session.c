@@ -294,6 +294,7 @@ static void introduce(struct vgpu_session *s)
 	ctl->guest_pid = (uint32_t)getpid();
 	ctl->guest_batch = vgpu_config.batch;
 	ctl->guest_batch_usec = vgpu_config.batch > 1 ? vgpu_config.batch_usec : 0;
+	ctl->guest_flags = vgpu_config.monitor ? VGPU_GUEST_MONITOR : 0;
 	prctl(PR_GET_NAME, ctl->guest_name);	/* writes at most 16 bytes */
 	atomic_thread_fence(memory_order_release);
 }

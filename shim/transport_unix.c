@@ -62,8 +62,8 @@ static int send_hello(struct vgpu_transport *t, const struct vgpu_config *config
 {
 	struct vgpu_msg_hello hello = {
 		.h = { VGPU_MSG_MAGIC, VGPU_MSG_HELLO, 0, sizeof(hello), VGPU_PROTOCOL_VERSION },
-		.role = VGPU_ROLE_SHIM,
-		.shm_size = config->shm_size,
+		.role = config->monitor ? VGPU_ROLE_MONITOR : VGPU_ROLE_SHIM,
+		.shm_size = config->monitor ? VGPU_SHM_MIN_SIZE : config->shm_size,
 		.flags = config->batch == VGPU_BATCH_REGISTERS ? VGPU_HELLO_REGISTERS : 0,
 		.pid = (uint32_t)getpid(),
 	};

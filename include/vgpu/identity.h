@@ -10,4 +10,7 @@
 
 #define VGPU_IDENTITY_TABLE { { 'v', 'g', 'p', 'u', ' ', 'g', 'u', 'e', 's', 't', ' ', 'l', 'i', 'b', 'r', '.' } }
 
+/* The same for libnvidia-ml.so.1: a symbol that the guest library exports besides NVML's. */
+#define VGPU_IDENTITY_NVML "vgpu_guest_nvml"
+
 #endif

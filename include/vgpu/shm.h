@@ -81,6 +81,8 @@ enum vgpu_guest_answer {
 	VGPU_ANSWER_CONFLICT = 2,	/* a range of the offer is in use in the guest process */
 };
 
+#define VGPU_GUEST_MONITOR 1u	/* guest_flags: asks about devices (NVML), uses none: a monitor serves it */
+
 struct vgpu_range {		/* [start, start + size) of virtual addresses */
 	uint64_t start;
 	uint64_t size;
@@ -137,7 +139,7 @@ struct vgpu_channel_ctl {
 	_Atomic uint32_t generation;	/* grows by one with each open */
 	_Atomic uint32_t guest_answer;	/* enum vgpu_guest_answer, for offer_epoch below */
 	_Atomic uint32_t answer_epoch;	/* the offer that guest_answer is for; stored last */
-	uint32_t pad0;
+	uint32_t guest_flags;		/* VGPU_GUEST_* */
 	uint64_t arena_base;		/* where the guest mapped the whole memfd */
 
 	/* host's half (worker; supervisor and stub only while no worker is attached) */

@@ -54,6 +54,7 @@ enum vgpu_msg_type {
 enum vgpu_role {
 	VGPU_ROLE_STUB = 1,
 	VGPU_ROLE_SHIM = 2,
+	VGPU_ROLE_MONITOR = 3,	/* as SHIM, for a process that asks about devices (NVML) and uses none */
 };
 
 /* What a shim asks for, vgpu_msg_hello.flags. */

@@ -16,7 +16,7 @@ pids=()
 export VGPU_SOCKET_PATH=$work/mediator.sock VGPU_TRANSPORT=unix
 # The mediator is to find the real driver.
 host_path=${LD_LIBRARY_PATH:-}
-export LD_LIBRARY_PATH=$VGPU_BUILD/shim${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+export LD_LIBRARY_PATH=$VGPU_BUILD/shim:$VGPU_BUILD/shim/nvml${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 
 finish() {
 	local status=$? p

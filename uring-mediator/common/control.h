@@ -11,7 +11,9 @@
  *
  * Command line of a worker, always in full:
  *	vgpu-worker --device auto|cuda|soft --devices LIST|all --log-level LEVEL \
- *		--soft-devices N --kernel-timeout MILLISECONDS
+ *		--soft-devices N --kernel-timeout MILLISECONDS [--monitor]
+ * With --monitor it opens no device, makes no context and answers questions about devices (NVML): a monitor. One is
+ * started for each session that asks for it, and serves only that.
  * It is born with its parent-death signal set to SIGKILL, no signal blocked, its two
  * descriptors and stdin..stderr open and nothing else.  End of the control
  * socket means that the supervisor is gone: exit.
@@ -43,6 +45,8 @@ enum vgpu_control_type {
 	VGPU_CTL_EXPORT = 71,	/* worker: other sessions of the VM may have this; fd: what a descriptor stands for */
 	VGPU_CTL_IMPORT = 72,	/* worker: wants what the token names */
 	VGPU_CTL_IMPORTED = 73,	/* supervisor: the answer to IMPORT, at once; fd as in EXPORT */
+	VGPU_CTL_CENSUS_ASK = 74,	/* monitor: which processes has my VM? */
+	VGPU_CTL_CENSUS = 75,	/* supervisor: these */
 };
 
 struct vgpu_ctl_ready {
@@ -73,7 +77,25 @@ enum vgpu_wake_kind {
 	VGPU_WAKE_EVENTFD = 1,	/* the shim writes to it; the supervisor watches the connection */
 };
 
-struct vgpu_ctl_note {		/* FAILED, ATTACHED, CONFLICT, ENDED, DETACH */
+#define VGPU_CENSUS_MOST	64u
+
+/* A process of a VM that has a session with a device. */
+struct vgpu_census_entry {
+	uint32_t guest_pid;	/* as it says itself */
+	uint32_t worker_pid;	/* of the process that serves it, on the host */
+	uint64_t memory_used;	/* bytes of device memory */
+	uint64_t busy_ns;	/* soft device: time with work, up to now */
+};
+
+/* The sessions of the asker's VM, or without a VM those of the asker's user. Monitors are not among them. */
+struct vgpu_ctl_census {
+	struct vgpu_msg h;
+	uint32_t count;		/* told here */
+	uint32_t left_out;	/* more than there is room for */
+	struct vgpu_census_entry entries[VGPU_CENSUS_MOST];
+};
+
+struct vgpu_ctl_note {		/* FAILED, ATTACHED, CONFLICT, ENDED, DETACH, CENSUS_ASK */
 	struct vgpu_msg h;
 	uint32_t error;		/* enum vgpu_host_error */
 	uint32_t reserved;
@@ -140,6 +162,8 @@ struct vgpu_worker_stats {
 	_Atomic uint64_t sleeps;	/* times the consumer went to sleep */
 	_Atomic uint64_t polls;		/* empty looks at the ring */
 	_Atomic uint64_t wake_gaps;	/* holes in the serial numbers of WAKE messages */
+	_Atomic uint64_t busy_ns;	/* soft device: time with work, to the end of the last stretch */
+	_Atomic uint64_t busy_since;	/* its CLOCK_MONOTONIC, ns, when the present stretch began; 0: idle */
 	_Alignas(64) _Atomic uint32_t trace;	/* supervisor sets 1: record below */
 	_Alignas(64) _Atomic uint64_t trace_tail;	/* records written so far */
 	struct vgpu_trace_record record[VGPU_TRACE_RECORDS];

@@ -36,12 +36,15 @@ static const struct message_type {
 	{ VGPU_CTL_EXPORT, sizeof(struct vgpu_ctl_share), "EXPORT" },
 	{ VGPU_CTL_IMPORT, sizeof(struct vgpu_ctl_share), "IMPORT" },
 	{ VGPU_CTL_IMPORTED, sizeof(struct vgpu_ctl_share), "IMPORTED" },
+	{ VGPU_CTL_CENSUS_ASK, sizeof(struct vgpu_ctl_note), "CENSUS_ASK" },
+	{ VGPU_CTL_CENSUS, sizeof(struct vgpu_ctl_census), "CENSUS" },
 };
 
 #define TYPES (sizeof(types) / sizeof(types[0]))
 
 _Static_assert(sizeof(struct vgpu_msg_stats) <= VGPU_MSG_MAX_BYTES, "the longest message fits");
 _Static_assert(sizeof(struct vgpu_ctl_ready) <= VGPU_MSG_MAX_BYTES, "the longest message fits");
+_Static_assert(sizeof(struct vgpu_ctl_census) <= VGPU_MSG_MAX_BYTES, "the longest message fits");
 
 static const struct message_type *find(uint16_t type)
 {

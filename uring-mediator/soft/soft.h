@@ -18,9 +18,11 @@
 #include <stdint.h>
 
 #include "vgpu/cuda_types.h"
+#include "vgpu/nvml.h"
 #include "vgpu/shm.h"
 
 struct vgpu_driver;
+struct vgpu_nvml;
 
 enum vgpu_soft_level { VGPU_SOFT_ERROR = 3, VGPU_SOFT_WARNING = 4, VGPU_SOFT_INFO = 6 };
 
@@ -63,6 +65,12 @@ void vgpu_soft_set_image_limit(size_t size);
  * all work. 0 or -errno.
  */
 int vgpu_soft_share(CUdeviceptr start, int *fd, uint64_t *offset);
+
+/*
+ * NVML of the soft device: fills what there is to tell of a device on the CPU, and a handle for each device (at most
+ * @most). Returns how many there are, or -ENOMEM. Any thread, after vgpu_soft_configure.
+ */
+int vgpu_soft_nvml(struct vgpu_nvml *table, nvmlDevice_t *devices, uint32_t most);
 
 /* The sticky error of the process, or CUDA_SUCCESS. A memory load; any thread. */
 CUresult vgpu_soft_fault(void);

@@ -93,7 +93,7 @@ static void conn_hello(struct conn *conn, struct vgpu_packet *packet)
 	else if (hello.role == VGPU_ROLE_STUB && packet->fd_count == 1) {
 		vm_hello(conn, &hello, packet->fds[0]);
 		packet->fds[0] = -1;
-	} else if (hello.role == VGPU_ROLE_SHIM && !packet->fd_count)
+	} else if ((hello.role == VGPU_ROLE_SHIM || hello.role == VGPU_ROLE_MONITOR) && !packet->fd_count)
 		session_hello(conn, &hello);
 	else
 		conn_violation(conn, "HELLO of role %u with %u descriptors", hello.role,

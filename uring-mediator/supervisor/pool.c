@@ -47,7 +47,7 @@ static void start_one(struct supervisor *sup)
 {
 	struct pool *pool = &sup->pool;
 	char text[TEXT_BYTES];
-	struct worker *w = worker_spawn(sup, text, sizeof(text));
+	struct worker *w = worker_spawn(sup, false, text, sizeof(text));
 
 	pool->last_start_ms = sup->loop.now_ms;
 	if (!w) {

@@ -108,6 +108,7 @@ static struct json_object *session_json(const struct session *s)
 	add_number(o, "last_seq", w ? atomic_load(&w->last_seq) : 0);
 	add_number(o, "last_op", w ? atomic_load(&w->last_op) : 0);
 	add_flag(o, "ran", s->ran);
+	add_flag(o, "monitor", s->monitor);
 	add(o, "hops", hops_json(&hops));
 	return o;
 }

@@ -115,11 +115,13 @@ static void channel_state(int memfd, const struct vgpu_shm_geometry *g, uint32_t
 /* ---- birth ---- */
 
 /* NULL, or why there can be no further session. */
-static const char *session_objection(struct supervisor *sup, const struct vm *vm)
+static const char *session_objection(struct supervisor *sup, const struct vm *vm, bool monitor)
 {
 	if (sup->session_count >= sup->config.max_sessions)
 		return "the mediator serves as many sessions as max-sessions allows";
-	if (!vm->unix_transport && vm->session_count >= config_vm_sessions(&sup->config, vm->vm_id))
+	/* Asking about devices takes none of a VM's sessions; its channels bound it. */
+	if (!monitor && !vm->unix_transport &&
+	    vm->session_count - vm->monitor_count >= config_vm_sessions(&sup->config, vm->vm_id))
 		return "this VM has as many sessions as it may";
 	return NULL;
 }
@@ -142,7 +144,7 @@ static void session_late(struct timer *timer)
 			    s->sup->config.start_timeout_ms);
 }
 
-static struct session *session_new(struct vm *vm)
+static struct session *session_new(struct vm *vm, bool monitor)
 {
 	struct supervisor *sup = vm->sup;
 	struct session *s = vgpu_zalloc(sizeof(*s));
@@ -151,6 +153,7 @@ static struct session *session_new(struct vm *vm)
 		return NULL;
 	s->sup = sup;
 	s->vm = vm;
+	s->monitor = monitor;
 	s->wake_socket = !vm->unix_transport;
 	s->memfd = s->wake = s->peer_wake = -1;
 	s->id = ++sup->next_session;
@@ -165,6 +168,7 @@ static struct session *session_new(struct vm *vm)
 	sup->session_count++;
 	sup->sessions_total++;
 	vm->session_count++;
+	vm->monitor_count += monitor;
 	return s;
 }
 
@@ -172,7 +176,10 @@ static void session_start(struct session *s)
 {
 	s->state = SESSION_WAITING;
 	timer_set(&s->sup->loop, &s->deadline, s->sup->config.start_timeout_ms);
-	pool_request(s);
+	if (s->monitor)
+		monitor_request(s);
+	else
+		pool_request(s);
 }
 
 static void log_refused(struct supervisor *sup, const struct vgpu_log_ids *ids, const char *text)
@@ -182,11 +189,25 @@ static void log_refused(struct supervisor *sup, const struct vgpu_log_ids *ids, 
 			 "[REJECT] session refused: %s", text);
 }
 
+/* What the guest wrote into its channel: any answer will do. */
+static bool wants_monitor(const struct vm *vm, uint32_t channel)
+{
+	struct vgpu_channel_ctl *ctl = channel_map(vm->memfd, &vm->geometry, channel);
+	bool monitor;
+
+	if (!ctl)
+		return false;
+	monitor = __atomic_load_n(&ctl->guest_flags, __ATOMIC_RELAXED) & VGPU_GUEST_MONITOR;
+	channel_unmap(ctl);
+	return monitor;
+}
+
 void session_open(struct vm *vm, uint32_t channel, uint32_t generation)
 {
 	struct vgpu_log_ids ids = { .has_vm = true, .vm_id = vm->vm_id };
-	const char *objection = session_objection(vm->sup, vm);
-	struct session *s = objection ? NULL : session_new(vm);
+	bool monitor = wants_monitor(vm, channel);
+	const char *objection = session_objection(vm->sup, vm, monitor);
+	struct session *s = objection ? NULL : session_new(vm, monitor);
 
 	if (!s) {
 		if (!objection)
@@ -294,7 +315,7 @@ static void session_welcome(struct session *s)
 	s->peer_wake = -1;
 }
 
-static const char *hello_objection(struct supervisor *sup, const struct vm *vm, uint64_t size)
+static const char *hello_objection(struct supervisor *sup, const struct vm *vm, uint64_t size, bool monitor)
 {
 	struct vgpu_shm_geometry g;
 
@@ -304,7 +325,7 @@ static const char *hello_objection(struct supervisor *sup, const struct vm *vm, 
 		return "the size of shared memory must be a power of two from 64M to 64G";
 	if (size > sup->config.shm_limit)
 		return "more shared memory than shm-limit allows";
-	return session_objection(sup, vm);
+	return session_objection(sup, vm, monitor);
 }
 
 static void hello_refused(struct conn *conn, const char *text)
@@ -320,8 +341,9 @@ void session_hello(struct conn *conn, const struct vgpu_msg_hello *hello)
 	struct supervisor *sup = conn->sup;
 	struct vm *vm = vm_unix(sup);
 	uint64_t size = hello->shm_size ? hello->shm_size : sup->config.shm_size;
-	const char *objection = hello_objection(sup, vm, size);
-	struct session *s = objection ? NULL : session_new(vm);
+	bool monitor = hello->role == VGPU_ROLE_MONITOR;
+	const char *objection = hello_objection(sup, vm, size, monitor);
+	struct session *s = objection ? NULL : session_new(vm, monitor);
 
 	if (!s) {
 		hello_refused(conn, objection ? objection : "the mediator is out of memory");
@@ -388,8 +410,7 @@ void session_give_worker(struct session *s, struct worker *w)
 	s->worker = NULL;
 	worker_kill(w);
 	if (ret == -EPIPE || ret == -ECONNRESET) {
-		s->state = SESSION_WAITING;
-		pool_request(s);
+		session_start(s);
 	} else {
 		session_end(s, VGPU_HOST_QUOTA, "no worker could be attached: %s", strerror(-ret));
 	}
@@ -601,6 +622,7 @@ static void session_finish(struct session *s)
 	list_del(&s->by_id);
 	sup->session_count--;
 	vm->session_count--;
+	vm->monitor_count -= s->monitor;
 	close_fd(s->memfd);
 	close_fd(s->wake);
 	close_fd(s->peer_wake);

@@ -109,7 +109,7 @@ struct vm {
 	struct session *channel[VGPU_MAX_CHANNELS];
 	bool reopen[VGPU_MAX_CHANNELS];	/* OPEN came while the old session was ending */
 	uint32_t reopen_generation[VGPU_MAX_CHANNELS];
-	uint32_t session_count;
+	uint32_t session_count, monitor_count;	/* all of them; those of them that only ask */
 	uint64_t stats_cookie;		/* of the newest STATS_REQUEST */
 	uint64_t stats_answered;	/* of the newest STATS */
 	struct vgpu_msg_stats stats;	/* the newest */
@@ -156,6 +156,7 @@ struct session {
 	uint32_t id, channel, generation;
 	enum session_state state;
 	bool ran;			/* was RUNNING once */
+	bool monitor;			/* it only asks about devices: monitor.c gives it a process */
 	bool opened;			/* the stub got CHANNEL_OPENED */
 	int memfd;			/* unix transport: its own; pci: -1, the VM's counts */
 	int wake;			/* the worker's end, kept for a second try; -1 once attached */
@@ -176,7 +177,7 @@ struct session {
 	char text[TEXT_BYTES];
 };
 
-/* A shim said HELLO. */
+/* A shim said HELLO, or a library that only asks. */
 void session_hello(struct conn *conn, const struct vgpu_msg_hello *hello);
 /* A stub asks for a worker for `channel`, on which there is no session. */
 void session_open(struct vm *vm, uint32_t channel, uint32_t generation);
@@ -230,14 +231,15 @@ struct worker {
 	enum worker_state state;
 	bool exited;
 	bool lost;			/* ended by itself before it served anybody */
+	bool monitor;			/* started for `session`, and never of the pool */
 	struct session *session;
 	struct vgpu_worker_stats *stats;	/* mapped until the worker is freed; NULL: kept by trace.c */
 };
 
 /* Before the process opens anything: keep places for the descriptors that workers are born with. 0 or -errno. */
 int worker_reserve(void);
-/* Start a worker program. NULL if that is not possible; text says why. */
-struct worker *worker_spawn(struct supervisor *sup, char *text, size_t text_size);
+/* Start a worker program, or a monitor. NULL if that is not possible; text says why. */
+struct worker *worker_spawn(struct supervisor *sup, bool monitor, char *text, size_t text_size);
 void worker_kill(struct worker *w);
 int worker_attach(struct worker *w, const struct vgpu_ctl_attach *attach, int memfd, int wake);
 
@@ -269,6 +271,15 @@ void pool_forget(struct session *s);
 void pool_worker_ready(struct worker *w, const struct vgpu_ctl_ready *ready);
 void pool_worker_free_again(struct worker *w);
 void pool_start_failed(struct supervisor *sup, enum vgpu_host_error error, const char *text);
+
+/* ---- monitor.c ---- */
+
+/* Start a monitor for the session; it ends if that is not possible. */
+void monitor_request(struct session *s);
+void monitor_ready(struct worker *w);
+void monitor_failed(struct worker *w, enum vgpu_host_error error, const char *text);
+/* It asks which processes its VM has. */
+void monitor_census(struct worker *w);
 
 /* ---- record.c ---- */
 

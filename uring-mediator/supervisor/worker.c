@@ -99,15 +99,24 @@ static int __attribute__((no_sanitize_address)) become_worker(void *arg)
 	_exit(127);
 }
 
-static pid_t spawn(const struct config *c, int control, int stats)
+/* A monitor speaks of the devices that workers found. */
+static const char *worker_device(const struct supervisor *sup, bool monitor)
 {
+	if (!monitor || !sup->pool.device_known)
+		return sup->config.device;
+	return sup->pool.backend ? "cuda" : "soft";
+}
+
+static pid_t spawn(const struct supervisor *sup, bool monitor, int control, int stats)
+{
+	const struct config *c = &sup->config;
 	static _Alignas(16) uint8_t stack[SPAWN_STACK];
 	char soft_devices[16], kernel_timeout[16];
 	char *argv[] = {
-		(char *)"vgpu-worker", (char *)"--device", (char *)(uintptr_t)c->device,
+		(char *)"vgpu-worker", (char *)"--device", (char *)(uintptr_t)worker_device(sup, monitor),
 		(char *)"--devices", (char *)(uintptr_t)c->devices, (char *)"--log-level",
 		(char *)(uintptr_t)vgpu_log_level_name(vgpu_log_get_level()), (char *)"--soft-devices",
-		soft_devices, (char *)"--kernel-timeout", kernel_timeout, NULL,
+		soft_devices, (char *)"--kernel-timeout", kernel_timeout, monitor ? (char *)"--monitor" : NULL, NULL,
 	};
 	struct birth b = { .path = c->worker, .argv = argv, .parent = getpid() };
 	pid_t pid;
@@ -189,7 +198,7 @@ void worker_kill(struct worker *w)
 {
 	if (w->state == WORKER_DYING)
 		return;
-	if (w->state == WORKER_STARTING)
+	if (w->state == WORKER_STARTING && !w->monitor)
 		w->sup->pool.starting_count--;
 	else if (w->state == WORKER_READY)
 		w->sup->pool.ready_count--;
@@ -210,7 +219,10 @@ static void worker_ready(struct worker *w, const struct vgpu_packet *packet)
 		return;
 	m.device_name[sizeof(m.device_name) - 1] = 0;
 	timer_clear(&w->deadline);
-	pool_worker_ready(w, &m);
+	if (w->monitor)
+		monitor_ready(w);
+	else
+		pool_worker_ready(w, &m);
 }
 
 static void worker_failed(struct worker *w, const struct vgpu_ctl_note *m)
@@ -220,7 +232,10 @@ static void worker_failed(struct worker *w, const struct vgpu_ctl_note *m)
 	if (w->state != WORKER_STARTING)
 		return;
 	worker_kill(w);
-	pool_start_failed(sup, m->error, m->text);
+	if (w->monitor)
+		monitor_failed(w, m->error, m->text);
+	else
+		pool_start_failed(sup, m->error, m->text);
 }
 
 static void worker_note(struct worker *w, const struct vgpu_packet *packet)
@@ -238,6 +253,10 @@ static void worker_note(struct worker *w, const struct vgpu_packet *packet)
 		session_attached(s);
 	} else if (m.h.type == VGPU_CTL_ENDED) {
 		session_worker_ended(s, m.error, m.text);
+	} else if (m.h.type == VGPU_CTL_CENSUS_ASK && w->monitor) {
+		monitor_census(w);
+	} else if (m.h.type == VGPU_CTL_CONFLICT && w->monitor) {
+		session_worker_ended(s, VGPU_HOST_ADDRESS, m.text);
 	} else if (m.h.type == VGPU_CTL_CONFLICT && s->state == SESSION_STARTING) {
 		w->session = NULL;
 		session_conflict(s);
@@ -279,7 +298,7 @@ static void worker_received(struct io_op *op, int res, unsigned int flags, bool 
 		return;
 	}
 	/* End of its socket: it is exiting, or shall. Its session hears of it when it is reaped. */
-	w->lost = w->state == WORKER_STARTING || w->state == WORKER_READY;
+	w->lost = !w->monitor && (w->state == WORKER_STARTING || w->state == WORKER_READY);
 	worker_kill(w);
 	worker_maybe_finish(w);
 }
@@ -292,10 +311,13 @@ static void worker_late(struct timer *timer)
 	struct supervisor *sup = w->sup;
 	char text[TEXT_BYTES];
 
-	snprintf(text, sizeof(text), "a worker was not ready within %u ms",
+	snprintf(text, sizeof(text), "a %s was not ready within %u ms", w->monitor ? "monitor" : "worker",
 		 sup->config.start_timeout_ms);
 	worker_kill(w);
-	pool_start_failed(sup, VGPU_HOST_WORKER_DIED, text);
+	if (w->monitor)
+		monitor_failed(w, VGPU_HOST_WORKER_DIED, text);
+	else
+		pool_start_failed(sup, VGPU_HOST_WORKER_DIED, text);
 }
 
 static void worker_watch(struct worker *w)
@@ -310,7 +332,7 @@ static void worker_watch(struct worker *w)
 	loop_poll(&sup->loop, &w->exit, w->pidfd);
 }
 
-struct worker *worker_spawn(struct supervisor *sup, char *text, size_t text_size)
+struct worker *worker_spawn(struct supervisor *sup, bool monitor, char *text, size_t text_size)
 {
 	struct worker *w = vgpu_zalloc(sizeof(*w));
 	int pair[2] = { -1, -1 }, stats = -1;
@@ -322,7 +344,7 @@ struct worker *worker_spawn(struct supervisor *sup, char *text, size_t text_size
 		goto fail;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		goto fail;
-	w->pid = spawn(&sup->config, pair[1], stats);
+	w->pid = spawn(sup, monitor, pair[1], stats);
 	if (w->pid < 0) {
 		errno = -w->pid;
 		goto fail;
@@ -338,6 +360,7 @@ struct worker *worker_spawn(struct supervisor *sup, char *text, size_t text_size
 	close(stats);
 	w->sup = sup;
 	w->control = pair[0];
+	w->monitor = monitor;
 	w->serial = ++sup->pool.serial;
 	worker_watch(w);
 	return w;

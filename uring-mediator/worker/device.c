@@ -87,8 +87,11 @@ static int open_cuda(struct vgpu_device *d, const char *devices, char *why, size
 
 	d->backend = VGPU_BACKEND_CUDA;
 	/* The driver itself knows how to hide devices; it reads this once, in cuInit. */
-	if (strcmp(devices, "all"))
+	if (strcmp(devices, "all")) {
 		setenv("CUDA_VISIBLE_DEVICES", devices, 1);
+		/* Numbers mean what nvidia-smi and a monitor mean by them. */
+		setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", 0);
+	}
 	d->drv = vgpu_cuda_driver(why, size);
 	ret = d->drv ? start(d, why, size) : -ENODEV;
 	if (ret)

@@ -13,6 +13,7 @@
 #include <vgpu/shm.h>
 
 struct vgpu_driver;
+struct vgpu_monitor;
 
 enum vgpu_device_choice {
 	VGPU_DEVICE_AUTO,	/* cuda if the host has a usable GPU, else soft */
@@ -40,6 +41,7 @@ struct vgpu_device {
 	 * lies. 0 or -errno. NULL: the driver has handles for that.
 	 */
 	int (*share)(CUdeviceptr start, int *fd, uint64_t *offset);
+	struct vgpu_monitor *monitor;	/* NULL, or this process answers questions only, and all else here is empty */
 	struct vgpu_range ranges[VGPU_MAX_RANGES];
 	uint32_t range_count;
 };

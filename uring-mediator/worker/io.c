@@ -123,11 +123,15 @@ static void took_control(struct vgpu_io *io, int res)
 		return;
 	}
 	close_all(fds, n);
-	if (io->control_packet.h.type == VGPU_CTL_DETACH)
+	if (io->control_packet.h.type == VGPU_CTL_DETACH) {
 		io->detach = true;
-	else
+	} else if (io->control_packet.h.type == VGPU_CTL_CENSUS) {
+		io->census = io->control_packet.census;
+		io->census_came = true;
+	} else {
 		snprintf(io->broken, sizeof(io->broken), "unexpected %s on the control socket",
 			 vgpu_msg_name(io->control_packet.h.type));
+	}
 }
 
 static void count_wake(struct vgpu_io *io, uint64_t serial, uint64_t doorbells)

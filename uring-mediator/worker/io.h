@@ -44,6 +44,8 @@ struct vgpu_io {
 	bool share_came;
 	struct vgpu_ctl_share share;	/* IMPORTED */
 	int share_fd;			/* the taker's; -1: none */
+	bool census_came;
+	struct vgpu_ctl_census census;
 	bool detach;
 	bool control_closed;		/* end or error of the control socket: exit */
 	bool wake_closed;		/* the VM is gone, or the process in register mode */
@@ -58,6 +60,7 @@ struct vgpu_io {
 		struct vgpu_ctl_attach attach;
 		struct vgpu_ctl_note note;
 		struct vgpu_ctl_share share;
+		struct vgpu_ctl_census census;
 		uint8_t bytes[VGPU_MSG_MAX_BYTES];
 	} control_packet;
 	_Alignas(struct cmsghdr) uint8_t control_cmsg[CMSG_SPACE(sizeof(int) * VGPU_MSG_MAX_FDS)];

@@ -19,6 +19,7 @@
 #include "io.h"
 #include "log.h"
 #include "loop.h"
+#include "monitor.h"
 #include "session.h"
 
 #define POLL_DEFAULT_US	200u
@@ -29,6 +30,7 @@ struct options {
 	struct vgpu_loop_options loop;
 	uint64_t soft_devices;
 	uint64_t kernel_timeout_ms;	/* 0: none */
+	bool monitor;
 };
 
 static const char usage[] =
@@ -38,6 +40,7 @@ static const char usage[] =
 	"  --devices LIST|all       which GPUs, by number or UUID, separated by commas\n"
 	"  --soft-devices N         devices of the soft device (1)\n"
 	"  --kernel-timeout MS      end the session when a kernel runs for longer; 0: never (0)\n"
+	"  --monitor                open no device: answer what NVML asks\n"
 	"  --poll-us N              longest look at an empty ring before sleeping (200)\n"
 	"  --user NAME              who to become when started as root\n"
 	"  --log-level LEVEL        error, warning, notice, info, debug\n"
@@ -108,6 +111,9 @@ static int set_option(struct options *o, int c, const char *arg)
 		return parse_number(arg, 1, 8, &o->soft_devices);
 	case 't':
 		return parse_number(arg, 0, 1000000000, &o->kernel_timeout_ms);
+	case 'm':
+		o->monitor = true;
+		return 0;
 	case 'u':
 		o->user = arg;
 		return 0;
@@ -124,6 +130,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{ "device", required_argument, NULL, 'd' },   { "devices", required_argument, NULL, 'n' },
 		{ "soft-devices", required_argument, NULL, 's' },
 		{ "kernel-timeout", required_argument, NULL, 't' },
+		{ "monitor", no_argument, NULL, 'm' },
 		{ "poll-us", required_argument, NULL, 'p' },  { "user", required_argument, NULL, 'u' },
 		{ "log-level", required_argument, NULL, 'l' }, { "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
@@ -199,6 +206,8 @@ static bool session(struct vgpu_device *device, struct vgpu_worker_stats *stats,
 	int ret = s ? vgpu_io_watch(io, io->attach_fds[1], io->attach.wake_kind, io->attach.channel) : -ENOMEM;
 
 	set_ids(&io->attach);
+	if (device->monitor)
+		device->monitor->memory_limit = io->attach.memory_limit;
 	atomic_store(&stats->trace, io->attach.trace);
 	if (!ret)
 		ret = vgpu_attach(s, io, &io->attach, io->attach_fds[0], &error, why, sizeof(why));
@@ -236,6 +245,16 @@ static int work(struct vgpu_device *device, struct vgpu_worker_stats *stats, str
 	return 0;
 }
 
+static int open_device(struct vgpu_device *device, struct vgpu_io *io, const struct options *o, char *why, size_t size)
+{
+	static struct vgpu_monitor monitor;
+
+	if (!o->monitor)
+		return vgpu_device_open(device, o->device, o->devices, (unsigned int)o->soft_devices, why, size);
+	monitor.io = io;
+	return vgpu_monitor_open(&monitor, device, o->device, o->devices, (unsigned int)o->soft_devices, why, size);
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = { .device = VGPU_DEVICE_AUTO, .devices = "all", .soft_devices = 1,
@@ -249,7 +268,7 @@ int main(int argc, char **argv)
 	vgpu_log_init("worker", VGPU_LOG_INFO);
 	if (parse_options(argc, argv, &o))
 		return 2;
-	if (o.device != VGPU_DEVICE_SOFT)	/* that one reserves a place of its own */
+	if (o.device != VGPU_DEVICE_SOFT && !o.monitor)	/* that one reserves a place of its own */
 		vgpu_maps_prepare(argv);
 	stats = map_stats();
 	if (!stats) {
@@ -264,7 +283,7 @@ int main(int argc, char **argv)
 		vgpu_log(VGPU_LOG_ERROR, NULL, "no io_uring: %s", strerror(-ret));
 		return 1;
 	}
-	if (vgpu_device_open(&device, o.device, o.devices, (unsigned int)o.soft_devices, why, sizeof(why)) ||
+	if (open_device(&device, &io, &o, why, sizeof(why)) ||
 	    vgpu_confine(o.user, why, sizeof(why))) {
 		vgpu_log(VGPU_LOG_ERROR, NULL, "no device: %s", why);
 		vgpu_io_note(&io, VGPU_CTL_FAILED, VGPU_HOST_NO_DEVICE, why);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "monitor.h"
 #include "session.h"
 
 static uint32_t align8(uint32_t n)
@@ -103,7 +104,7 @@ static void defer(struct vgpu_session *s, const struct vgpu_cmd *cmd, CUresult r
 
 static CUresult check(struct vgpu_session *s, const struct vgpu_cmd *cmd, const struct vgpu_op_info *op)
 {
-	if (!op)
+	if (!op || (s->device->monitor && !vgpu_monitor_allows(cmd->op)))
 		return vgpu_session_broken(s, "operation 0x%04x does not exist", cmd->op);
 	if (cmd->args_size != op->args_size)
 		return vgpu_session_broken(s, "%s: %u bytes of arguments instead of %u", op->name, cmd->args_size,

@@ -57,7 +57,7 @@ static void damaged_packets_disconnect(void **state)
 	send_raw(&m, &h, sizeof(h));
 	send_raw(&m, &good, sizeof(good) - 1);
 	h = good;
-	h.role = 3;
+	h.role = 4;
 	send_raw(&m, &h, sizeof(h));
 	h = good;
 	memset(h.name, 'x', sizeof(h.name));

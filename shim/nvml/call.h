@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One question to the monitor, built by the generated functions: begin, one line for each parameter, end. Lives on the
+ * caller's stack; any thread. A parameter that is wrong is remembered and makes nvml_end() return its error without
+ * asking; so does a library that is not initialised.
+ */
+#ifndef VGPU_NVML_CALL_H
+#define VGPU_NVML_CALL_H
+
+#include <stdint.h>
+
+#include <vgpu/nvml.h>
+
+#define NVML_RESULTS 6		/* more than any function has */
+
+enum nvml_result_kind {
+	NVML_RESULT_BYTES,
+	NVML_RESULT_TEXT,	/* as much as fits, or INSUFFICIENT_SIZE */
+	NVML_RESULT_LIST,
+};
+
+struct nvml_result {
+	enum nvml_result_kind kind;
+	void *to;
+	unsigned int *count;	/* LIST */
+	uint32_t size;		/* bytes of `to`; LIST: of one item */
+	uint32_t wanted;	/* LIST: items that `to` has room for, at most what an answer holds */
+};
+
+struct nvml_call {
+	const char *name;
+	uint32_t function, device;
+	nvmlReturn_t wrong;	/* what a parameter is wrong with, or NVML_SUCCESS */
+	uint32_t asked_size, result_count;
+	struct nvml_result results[NVML_RESULTS];
+	uint8_t asked[NVML_ASKED_MAX] __attribute__((aligned(8)));
+};
+
+void nvml_begin(struct nvml_call *c, uint32_t function, const char *name);
+void nvml_put(struct nvml_call *c, uint64_t value);
+/* The first device is the call's own, the second a parameter. */
+void nvml_put_device(struct nvml_call *c, nvmlDevice_t device);
+void nvml_out(struct nvml_call *c, void *to, uint32_t size);
+void nvml_buffer(struct nvml_call *c, char *to, uint32_t size);
+void nvml_text(struct nvml_call *c, char *to, uint32_t size);
+void nvml_list(struct nvml_call *c, unsigned int *count, void *items, uint32_t size);
+void nvml_array(struct nvml_call *c, int count, void *items, uint32_t size);
+/* `versions`: the version words that are understood; each has the size in its low 24 bits. */
+void nvml_struct(struct nvml_call *c, void *s, const uint32_t *versions, uint32_t count);
+nvmlReturn_t nvml_end(struct nvml_call *c);
+
+/* Says once for each name that it is not supported. */
+nvmlReturn_t nvml_unsupported(const char *name);
+
+#endif

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT */
+/* NVML beside CUDA: the same devices under both, texts, structs with versions, error codes, a child of a fork. */
+#include "gpu_test.h"
+
+#include <dlfcn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <vgpu/nvml.h>
+
+#define PATH_BYTES 4096
+
+static void *library;
+
+/* The function as NVML declares it; a library that lacks it fails the test. */
+#define nvml(name, ...) ((nvmlReturn_t (*)(__VA_ARGS__))symbol(#name))
+
+static void *symbol(const char *name)
+{
+	void *p = dlsym(library, name);
+
+	if (!p)
+		fail_msg("libnvidia-ml.so.1 has no %s", name);
+	return p;
+}
+
+#define init() nvml(nvmlInit_v2, void)()
+#define shut_down() nvml(nvmlShutdown, void)()
+#define get_u32(name, device, out) nvml(name, nvmlDevice_t, unsigned int *)(device, out)
+#define get_text(name, device, to, size) nvml(name, nvmlDevice_t, char *, unsigned int)(device, to, size)
+
+static nvmlDevice_t first(void)
+{
+	nvmlDevice_t device;
+
+	assert_int_equal(nvml(nvmlDeviceGetHandleByIndex_v2, unsigned int, nvmlDevice_t *)(0, &device), NVML_SUCCESS);
+	return device;
+}
+
+/* The NVML handle of CUDA's device 0: the two need not count alike. */
+static nvmlDevice_t same_as_cuda(void)
+{
+	nvmlDevice_t device;
+	char bus[32];
+
+	ok(cuDeviceGetPCIBusId(bus, sizeof(bus), 0));
+	assert_int_equal(nvml(nvmlDeviceGetHandleByPciBusId_v2, const char *, nvmlDevice_t *)(bus, &device), NVML_SUCCESS);
+	return device;
+}
+
+static int open_both(void **state)
+{
+	(void)state;
+	gpu_need_device();
+	ok(cuInit(0));
+	assert_int_equal(init(), NVML_SUCCESS);
+	return 0;
+}
+
+static int close_both(void **state)
+{
+	(void)state;
+	assert_int_equal(shut_down(), NVML_SUCCESS);
+	return 0;
+}
+
+static void life(void **state)
+{
+	unsigned int n;
+
+	(void)state;
+	assert_int_equal(shut_down(), NVML_ERROR_UNINITIALIZED);
+	assert_int_equal(nvml(nvmlDeviceGetCount_v2, unsigned int *)(&n), NVML_ERROR_UNINITIALIZED);
+	assert_int_equal(init(), NVML_SUCCESS);
+	assert_int_equal(init(), NVML_SUCCESS);
+	assert_int_equal(shut_down(), NVML_SUCCESS);
+	assert_int_equal(nvml(nvmlDeviceGetCount_v2, unsigned int *)(&n), NVML_SUCCESS);
+	assert_in_range(n, 1, 64);
+	assert_int_equal(shut_down(), NVML_SUCCESS);
+	assert_int_equal(nvml(nvmlDeviceGetCount_v2, unsigned int *)(&n), NVML_ERROR_UNINITIALIZED);
+	assert_int_equal(shut_down(), NVML_ERROR_UNINITIALIZED);
+}
+
+static void names_of_results(void **state)
+{
+	const char *(*text)(nvmlReturn_t) = (const char *(*)(nvmlReturn_t))symbol("nvmlErrorString");
+
+	(void)state;
+	assert_string_equal(text(NVML_SUCCESS), "Success");
+	assert_string_equal(text(NVML_ERROR_UNINITIALIZED), "Uninitialized");
+	assert_string_equal(text(NVML_ERROR_NOT_SUPPORTED), "Not Supported");
+	assert_string_equal(text(NVML_ERROR_UNKNOWN), "Unknown Error");
+}
+
+static void same_device_as_cuda(void **state)
+{
+	nvmlDevice_t device = same_as_cuda(), again;
+	char name[96], cuda_name[96], uuid[96];
+	int major, minor, cuda_major, cuda_minor, version, cuda_version;
+	unsigned int index;
+
+	(void)state;
+	ok(cuDeviceGetName(cuda_name, sizeof(cuda_name), 0));
+	assert_int_equal(get_text(nvmlDeviceGetName, device, name, sizeof(name)), NVML_SUCCESS);
+	assert_string_equal(name, cuda_name);
+	assert_int_equal(get_text(nvmlDeviceGetUUID, device, uuid, sizeof(uuid)), NVML_SUCCESS);
+	assert_memory_equal(uuid, "GPU-", 4);
+	assert_int_equal(strlen(uuid), 40);
+	assert_int_equal(nvml(nvmlDeviceGetHandleByUUID, const char *, nvmlDevice_t *)(uuid, &again), NVML_SUCCESS);
+	assert_ptr_equal(again, device);
+	assert_int_equal(get_u32(nvmlDeviceGetIndex, device, &index), NVML_SUCCESS);
+	assert_int_equal(nvml(nvmlDeviceGetHandleByIndex_v2, unsigned int, nvmlDevice_t *)(index, &again), NVML_SUCCESS);
+	assert_ptr_equal(again, device);
+	assert_int_equal(nvml(nvmlDeviceGetCudaComputeCapability, nvmlDevice_t, int *, int *)(device, &major, &minor),
+			 NVML_SUCCESS);
+	ok(cuDeviceGetAttribute(&cuda_major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, 0));
+	ok(cuDeviceGetAttribute(&cuda_minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, 0));
+	assert_int_equal(major * 10 + minor, cuda_major * 10 + cuda_minor);
+	ok(cuDriverGetVersion(&cuda_version));
+	assert_int_equal(nvml(nvmlSystemGetCudaDriverVersion_v2, int *)(&version), NVML_SUCCESS);
+	assert_int_equal(version, cuda_version);
+}
+
+static void wrong_arguments(void **state)
+{
+	nvmlDevice_t device = first(), none;
+	unsigned int n;
+	char name[96];
+
+	(void)state;
+	assert_int_equal(nvml(nvmlDeviceGetCount_v2, unsigned int *)(&n), NVML_SUCCESS);
+	assert_int_equal(nvml(nvmlDeviceGetCount_v2, unsigned int *)(NULL), NVML_ERROR_INVALID_ARGUMENT);
+	assert_int_equal(nvml(nvmlDeviceGetHandleByIndex_v2, unsigned int, nvmlDevice_t *)(n, &none),
+			 NVML_ERROR_INVALID_ARGUMENT);
+	assert_int_equal(nvml(nvmlDeviceGetHandleByIndex_v2, unsigned int, nvmlDevice_t *)(0, NULL),
+			 NVML_ERROR_INVALID_ARGUMENT);
+	assert_int_equal(nvml(nvmlDeviceGetHandleByUUID, const char *, nvmlDevice_t *)
+			 ("GPU-00000000-0000-0000-0000-000000000000", &none), NVML_ERROR_NOT_FOUND);
+	assert_int_equal(get_text(nvmlDeviceGetName, device, name, 2), NVML_ERROR_INSUFFICIENT_SIZE);
+	assert_int_equal(get_text(nvmlDeviceGetName, device, NULL, 96), NVML_ERROR_INVALID_ARGUMENT);
+	assert_int_equal(get_text(nvmlDeviceGetName, NULL, name, sizeof(name)), NVML_ERROR_INVALID_ARGUMENT);
+}
+
+static void memory(void **state)
+{
+	nvmlDevice_t device = same_as_cuda();
+	nvmlMemory_t m;
+	nvmlMemory_v2_t v2;
+	size_t total;
+
+	(void)state;
+	ok(cuDeviceTotalMem(&total, 0));
+	assert_int_equal(nvml(nvmlDeviceGetMemoryInfo, nvmlDevice_t, nvmlMemory_t *)(device, &m), NVML_SUCCESS);
+	assert_in_range(m.used + m.free, 1, m.total);
+	assert_in_range(m.total, 1, UINT64_MAX);
+	v2.version = NVML_STRUCT_WORD(sizeof(v2), 2);
+	assert_int_equal(nvml(nvmlDeviceGetMemoryInfo_v2, nvmlDevice_t, nvmlMemory_v2_t *)(device, &v2), NVML_SUCCESS);
+	assert_int_equal(v2.version, NVML_STRUCT_WORD(sizeof(v2), 2));
+	assert_in_range(v2.used + v2.free, 1, v2.total);
+	assert_int_equal(v2.total, m.total);
+	v2.version = NVML_STRUCT_WORD(sizeof(v2), 9);
+	assert_int_equal(nvml(nvmlDeviceGetMemoryInfo_v2, nvmlDevice_t, nvmlMemory_v2_t *)(device, &v2),
+			 NVML_ERROR_ARGUMENT_VERSION_MISMATCH);
+}
+
+static void load(void **state)
+{
+	nvmlUtilization_t u;
+
+	(void)state;
+	assert_int_equal(nvml(nvmlDeviceGetUtilizationRates, nvmlDevice_t, nvmlUtilization_t *)(first(), &u),
+			 NVML_SUCCESS);
+	assert_in_range(u.gpu, 0, 100);
+	assert_in_range(u.memory, 0, 100);
+}
+
+static void processes(void **state)
+{
+	nvmlReturn_t (*list)(nvmlDevice_t, unsigned int *, nvmlProcessInfo_t *) =
+		nvml(nvmlDeviceGetComputeRunningProcesses_v3, nvmlDevice_t, unsigned int *, nvmlProcessInfo_t *);
+	nvmlProcessInfo_t all[128];
+	unsigned int n = 0;
+	nvmlReturn_t r;
+	CUcontext ctx;
+
+	(void)state;
+	ok(cuDevicePrimaryCtxRetain(&ctx, 0));
+	r = list(same_as_cuda(), &n, NULL);
+	if (r != NVML_SUCCESS)
+		assert_int_equal(r, NVML_ERROR_INSUFFICIENT_SIZE);
+	n = 128;
+	assert_int_equal(list(same_as_cuda(), &n, all), NVML_SUCCESS);
+	assert_in_range(n, 0, 128);
+	assert_int_equal(list(same_as_cuda(), NULL, all), NVML_ERROR_INVALID_ARGUMENT);
+	ok(cuDevicePrimaryCtxRelease(0));
+}
+
+static void own_name(void **state)
+{
+	char name[PATH_BYTES];
+
+	(void)state;
+	assert_int_equal(nvml(nvmlSystemGetProcessName, unsigned int, char *, unsigned int)
+			 ((unsigned int)getpid(), name, sizeof(name)), NVML_SUCCESS);
+	assert_non_null(strstr(name, "test_nvml"));
+	assert_int_equal(nvml(nvmlSystemGetProcessName, unsigned int, char *, unsigned int)
+			 ((unsigned int)getpid(), NULL, 8), NVML_ERROR_INVALID_ARGUMENT);
+}
+
+static void events(void **state)
+{
+	nvmlEventSet_t set;
+	struct {
+		nvmlDevice_t device;
+		unsigned long long type, data;
+		unsigned int instances[2];
+	} data;
+
+	(void)state;
+	assert_int_equal(nvml(nvmlEventSetCreate, nvmlEventSet_t *)(&set), NVML_SUCCESS);
+	assert_int_equal(nvml(nvmlEventSetWait_v2, nvmlEventSet_t, void *, unsigned int)(set, &data, 10),
+			 NVML_ERROR_TIMEOUT);
+	assert_int_equal(nvml(nvmlEventSetFree, nvmlEventSet_t)(set), NVML_SUCCESS);
+}
+
+/* Programs count devices by NVML before they fork, and the children do it again. */
+static void child(void **state)
+{
+	unsigned int n = 0, m = 0;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(nvml(nvmlDeviceGetCount_v2, unsigned int *)(&n), NVML_SUCCESS);
+	pid = fork();
+	if (!pid)
+		_exit(init() || nvml(nvmlDeviceGetCount_v2, unsigned int *)(&m) || m != n);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(nvml(nvmlDeviceGetCount_v2, unsigned int *)(&m), NVML_SUCCESS);
+	assert_int_equal(m, n);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(life),
+		cmocka_unit_test(names_of_results),
+		cmocka_unit_test_setup_teardown(same_device_as_cuda, open_both, close_both),
+		cmocka_unit_test_setup_teardown(wrong_arguments, open_both, close_both),
+		cmocka_unit_test_setup_teardown(memory, open_both, close_both),
+		cmocka_unit_test_setup_teardown(load, open_both, close_both),
+		cmocka_unit_test_setup_teardown(processes, open_both, close_both),
+		cmocka_unit_test_setup_teardown(own_name, open_both, close_both),
+		cmocka_unit_test_setup_teardown(events, open_both, close_both),
+		cmocka_unit_test_setup_teardown(child, open_both, close_both),
+	};
+
+	library = dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);
+	if (!library) {
+		fprintf(stderr, "skipped: %s\n", dlerror());
+		return getenv("VGPU_TEST_NEEDS_DEVICE") ? 1 : SKIPPED;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

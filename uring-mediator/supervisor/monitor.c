@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sessions that only ask about devices (NVML).  Each has a worker program of its own, started for it when it comes: it
+ * opens no device, so there is nothing to start ahead.  What it may know of its VM's processes it asks here.
+ */
+#include <string.h>
+#include <time.h>
+
+#include "supervisor.h"
+
+void monitor_request(struct session *s)
+{
+	char text[TEXT_BYTES];
+	struct worker *w = worker_spawn(s->sup, true, text, sizeof(text));
+
+	if (!w) {
+		session_end(s, VGPU_HOST_WORKER_DIED, "%s", text);
+		return;
+	}
+	/* Theirs from the start: the end of either is the other's. */
+	w->session = s;
+	s->worker = w;
+	list_add_before(&w->link, &s->sup->pool.busy);
+}
+
+void monitor_ready(struct worker *w)
+{
+	w->state = WORKER_SERVING;
+	session_give_worker(w->session, w);
+}
+
+void monitor_failed(struct worker *w, enum vgpu_host_error error, const char *text)
+{
+	session_end(w->session, error, "%s", text);
+}
+
+/* May the session of a monitor know of this one? */
+static bool visible(const struct session *monitor, const struct session *s)
+{
+	return s->vm == monitor->vm && !s->monitor && s->ran && s->worker &&
+	       (!s->vm->unix_transport || s->uid == monitor->uid);
+}
+
+/* Its name for itself: in a container it has another one than here. */
+static uint32_t own_pid(const struct session *s)
+{
+	struct vgpu_channel_ctl *ctl = session_map(s);
+	uint32_t pid = s->guest_pid;
+
+	if (!ctl)
+		return pid;
+	pid = __atomic_load_n(&ctl->guest_pid, __ATOMIC_RELAXED);
+	channel_unmap(ctl);
+	return pid;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static uint64_t busy_ns(const struct vgpu_worker_stats *stats)
+{
+	uint64_t since = atomic_load(&stats->busy_since), now = now_ns();
+
+	return atomic_load(&stats->busy_ns) + (since && since < now ? now - since : 0);
+}
+
+void monitor_census(struct worker *w)
+{
+	struct vgpu_ctl_census m;
+
+	memset(&m, 0, sizeof(m));
+	vgpu_msg_init(&m.h, VGPU_CTL_CENSUS, sizeof(m));
+	list_each(at, &w->sup->sessions) {
+		const struct session *s = container_of(at, struct session, link);
+
+		if (!visible(w->session, s))
+			continue;
+		if (m.count == VGPU_CENSUS_MOST) {
+			m.left_out++;
+			continue;
+		}
+		m.entries[m.count++] = (struct vgpu_census_entry){
+			.guest_pid = own_pid(s), .worker_pid = (uint32_t)s->worker->pid,
+			.memory_used = atomic_load(&s->worker->stats->memory_used),
+			.busy_ns = busy_ns(s->worker->stats),
+		};
+	}
+	if (vgpu_msg_send(w->control, &m.h, NULL, 0))
+		worker_kill(w);		/* it does not read: nothing more will be of use to it */
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/* Parameters and results of a question, and the handler of all of them, see nvml_frame.h. The worker's only thread. */
+#include "nvml_frame.h"
+
+#include <string.h>
+
+#include <gen/wire.h>
+#include <gen/worker_hand.h>
+
+#include "monitor.h"
+#include "session.h"
+
+static uint32_t align8(uint32_t n)
+{
+	return (n + 7) & ~7u;
+}
+
+/* The next `size` bytes of the question, or NULL. */
+static const void *next(struct nvml_frame *f, uint32_t size)
+{
+	const uint8_t *p = f->asked + f->asked_at;
+
+	if (size > f->asked_size - f->asked_at || align8(size) > f->asked_size - f->asked_at) {
+		f->bad = true;
+		return NULL;
+	}
+	f->asked_at += align8(size);
+	return p;
+}
+
+uint64_t nvml_take(struct nvml_frame *f)
+{
+	const uint64_t *p = next(f, sizeof(*p));
+
+	return p ? *p : 0;
+}
+
+nvmlDevice_t nvml_take_device(struct nvml_frame *f)
+{
+	uint64_t index = f->device_taken ? nvml_take(f) : f->device;
+
+	f->device_taken = true;
+	return index < f->monitor->count ? f->monitor->devices[index] : NULL;
+}
+
+void *nvml_room(struct nvml_frame *f, uint32_t size)
+{
+	uint8_t *p = f->answer + f->answer_at;
+
+	if (size > f->answer_size - f->answer_at || align8(size) > f->answer_size - f->answer_at) {
+		f->bad = true;
+		return NULL;
+	}
+	f->answer_at += align8(size);
+	return p;
+}
+
+unsigned int *nvml_take_count(struct nvml_frame *f, uint32_t item)
+{
+	uint64_t wanted = nvml_take(f);
+	unsigned int *count = nvml_room(f, 8);
+
+	if (!count || wanted > f->answer_size / item)
+		f->bad = true;
+	else
+		*count = (unsigned int)wanted;
+	return count;
+}
+
+void *nvml_room_list(struct nvml_frame *f, const unsigned int *count, uint32_t item)
+{
+	return !f->bad && *count ? nvml_room(f, *count * item) : NULL;
+}
+
+static void *copied(struct nvml_frame *f, uint64_t size)
+{
+	const void *from = size <= f->asked_size ? next(f, (uint32_t)size) : NULL;
+	void *to = from ? nvml_room(f, (uint32_t)size) : NULL;
+
+	if (to)
+		memcpy(to, from, size);
+	else
+		f->bad = true;
+	return to;
+}
+
+void *nvml_take_struct(struct nvml_frame *f)
+{
+	uint64_t size = nvml_take(f);
+	uint32_t *s = copied(f, size);
+
+	/* How long the struct is says its version word, to whoever fills it. */
+	if (!s || size < sizeof(*s) || (*s & 0xffffff) != size)
+		f->bad = true;
+	return s;
+}
+
+void *nvml_take_array(struct nvml_frame *f, int count, uint32_t item)
+{
+	if (count <= 0 || (uint32_t)count > f->answer_size / item) {
+		f->bad = true;
+		return NULL;
+	}
+	return copied(f, (uint64_t)count * item);
+}
+
+/* Ascending by id. */
+static const struct nvml_row *find(uint32_t id)
+{
+	size_t low = 0, high = NVML_ROWS;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (nvml_rows[middle].id == id)
+			return &nvml_rows[middle];
+		if (nvml_rows[middle].id < id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+static bool has(const struct vgpu_nvml *table, const struct nvml_row *row)
+{
+	const void *fn;
+
+	memcpy(&fn, (const char *)table + row->offset, sizeof(fn));
+	return fn;
+}
+
+bool vgpu_monitor_allows(uint16_t op)
+{
+	return op == VGPU_OP_nvml_call || op == VGPU_OP_noop || op == VGPU_OP_ping || op == VGPU_OP_session_bye;
+}
+
+CUresult vgpu_handle_nvml_call(struct vgpu_session *s, struct vgpu_request *rq)
+{
+	const struct vgpu_args_nvml_call *a = rq->args;
+	struct vgpu_ret_nvml_call *o = rq->ret;
+	const struct nvml_row *row = find(a->function);
+	uint32_t end = sizeof(*o);
+	struct nvml_frame f = {
+		.monitor = s->device->monitor, .asked = rq->payload, .asked_size = rq->payload_size & ~7u,
+		.device = a->device, .answer_size = (rq->ret_cap - end) & ~7u,
+	};
+
+	if (!f.monitor)
+		return vgpu_session_broken(s, "a question about devices to a worker");
+	if (!row)
+		return vgpu_session_broken(s, "NVML function %u does not exist", a->function);
+	f.answer = vgpu_room(rq, &end, f.answer_size);
+	if (!f.answer)
+		return VGPU_BROKEN;
+	o->result = has(&f.monitor->table, row) ? row->run(&f.monitor->table, &f) : NVML_ERROR_NOT_SUPPORTED;
+	if (f.bad)
+		return vgpu_session_broken(s, "parameters of NVML function %u make no sense", a->function);
+	rq->ret_size = sizeof(*o) + f.answer_at;
+	return CUDA_SUCCESS;
+}
