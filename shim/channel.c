@@ -29,6 +29,7 @@
 #include "config.h"
 #include "context.h"
 #include "log.h"
+#include "output.h"
 #include "record.h"
 #include "stream.h"
 #include "thread.h"
@@ -390,6 +391,7 @@ CUresult vgpu_error_take(void)
 	CUresult r = vgpu_error_sticky();
 	uint64_t seq, told;
 
+	vgpu_output_fetch();
 	if (r)
 		return r;
 	seq = atomic_load_explicit(&ctl->deferred_seq, memory_order_acquire);

@@ -8,6 +8,7 @@
 #include <gen/wire.h>
 
 #include "call.h"
+#include "output.h"
 #include "session.h"
 #include "staging.h"
 #include "thread.h"
@@ -166,7 +167,7 @@ static uint32_t put_log(char *to, uint32_t room, const char *from, uint32_t size
 	return (uint32_t)strlen(to);
 }
 
-static void put_logs(struct vgpu_jit *jit, const struct vgpu_call *c)
+static void take_reply(struct vgpu_jit *jit, const struct vgpu_call *c)
 {
 	const struct vgpu_ret_module_load *o = c->ret;
 	const char *text = (const char *)(o + 1);
@@ -176,6 +177,8 @@ static void put_logs(struct vgpu_jit *jit, const struct vgpu_call *c)
 	if (c->ret_size < sizeof(*o) || o->info_log_size > c->ret_size - sizeof(*o) ||
 	    o->error_log_size > c->ret_size - sizeof(*o) - o->info_log_size)
 		return;
+	if (o->prints)
+		vgpu_output_expect();
 	info = put_log(jit->info_log, jit->info_bytes, text, o->info_log_size);
 	error = put_log(jit->error_log, jit->error_bytes, text + o->info_log_size, o->error_log_size);
 	for (i = 0; i < jit->count; i++) {
@@ -212,7 +215,7 @@ CUresult vgpu_image_load(uint16_t op, uint64_t wire, uint64_t number, enum vgpu_
 	vgpu_call_submit(&c);
 	r = vgpu_call_wait(&c);
 	if (c.ret)
-		put_logs(jit, &c);
+		take_reply(jit, &c);
 	vgpu_call_end(&c);
 	return r;
 }

@@ -22,6 +22,7 @@
 #include "log.h"
 #include "memory.h"
 #include "module.h"
+#include "output.h"
 #include "session.h"
 #include "thread.h"
 
@@ -154,6 +155,7 @@ CUresult cuModuleUnload(CUmodule module)
 	m = vgpu_handle_object(VGPU_HANDLE_MODULE, module);
 	if (!m || m->library)
 		return CUDA_ERROR_INVALID_HANDLE;
+	vgpu_output_fetch();
 	vgpu_functions_drop(m);
 	r = vgpu_call_begin(&c, VGPU_OP_module_unload, sizeof(*a), 0, VGPU_CALL_CONTEXT);
 	if (r)

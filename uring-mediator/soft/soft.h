@@ -14,6 +14,7 @@
 #ifndef VGPU_SOFT_H
 #define VGPU_SOFT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -71,6 +72,12 @@ int vgpu_soft_share(CUdeviceptr start, int *fd, uint64_t *offset);
  * @most). Returns how many there are, or -ENOMEM. Any thread, after vgpu_soft_configure.
  */
 int vgpu_soft_nvml(struct vgpu_nvml *table, nvmlDevice_t *devices, uint32_t most);
+
+/*
+ * Does a code image (PTX, machine code, fat binary) of @bytes bytes contain @text, in what is packed into it, too? Of
+ * images that unpack to more than 32 MiB only the beginning is looked at. Any content, any thread.
+ */
+bool vgpu_soft_image_mentions(const void *image, size_t bytes, const char *text);
 
 /* The sticky error of the process, or CUDA_SUCCESS. A memory load; any thread. */
 CUresult vgpu_soft_fault(void);

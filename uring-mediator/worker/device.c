@@ -93,6 +93,7 @@ static int open_cuda(struct vgpu_device *d, const char *devices, char *why, size
 		setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", 0);
 	}
 	d->drv = vgpu_cuda_driver(why, size);
+	d->image_mentions = vgpu_soft_image_mentions;
 	ret = d->drv ? start(d, why, size) : -ENODEV;
 	if (ret)
 		return ret;
@@ -112,6 +113,7 @@ static int open_soft(struct vgpu_device *d, unsigned int soft_devices, char *why
 	d->drv = vgpu_soft_driver();
 	d->limit_image = vgpu_soft_set_image_limit;
 	d->share = vgpu_soft_share;
+	d->image_mentions = vgpu_soft_image_mentions;
 	n = vgpu_soft_ranges(d->ranges, VGPU_MAX_RANGES - 2);
 	if (n < 0 || n > (int)VGPU_MAX_RANGES - 2) {
 		snprintf(why, size, "no address space for the soft device");

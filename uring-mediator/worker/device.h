@@ -6,6 +6,7 @@
 #ifndef VGPU_WORKER_DEVICE_H
 #define VGPU_WORKER_DEVICE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,6 +42,8 @@ struct vgpu_device {
 	 * lies. 0 or -errno. NULL: the driver has handles for that.
 	 */
 	int (*share)(CUdeviceptr start, int *fd, uint64_t *offset);
+	/* Does this image, compressed or not, contain the text? NULL: it is looked for as it lies there. */
+	bool (*image_mentions)(const void *image, size_t bytes, const char *text);
 	struct vgpu_monitor *monitor;	/* NULL, or this process answers questions only, and all else here is empty */
 	struct vgpu_range ranges[VGPU_MAX_RANGES];
 	uint32_t range_count;

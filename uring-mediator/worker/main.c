@@ -20,6 +20,7 @@
 #include "log.h"
 #include "loop.h"
 #include "monitor.h"
+#include "output.h"
 #include "session.h"
 
 #define POLL_DEFAULT_US	200u
@@ -277,6 +278,10 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	vgpu_confine_descriptors(VGPU_WORKER_STATS_FD + 1);
+	if (vgpu_output_catch()) {
+		vgpu_log(VGPU_LOG_ERROR, NULL, "no memory for what kernels print");
+		return 1;
+	}
 	signal(SIGPIPE, SIG_IGN);
 	ret = vgpu_io_init(&io, VGPU_WORKER_CONTROL_FD, stats);
 	if (ret < 0) {

@@ -10,6 +10,7 @@
 #include <gen/worker_hand.h>
 
 #include "image.h"
+#include "output.h"
 #include "log.h"
 #include "session.h"
 
@@ -95,7 +96,7 @@ static uint32_t log_size(const struct jit *j, unsigned int at, uint32_t room)
 }
 
 /* module_load and library_load have the same arguments and reply but for the handle. */
-static void reply_logs(const struct jit *j, struct vgpu_request *rq)
+static void reply(const struct jit *j, bool prints, struct vgpu_request *rq)
 {
 	struct vgpu_ret_module_load *o = rq->ret;
 	uint8_t *text = (uint8_t *)rq->ret + sizeof(*o);
@@ -104,6 +105,7 @@ static void reply_logs(const struct jit *j, struct vgpu_request *rq)
 	o->error_log_size = log_size(j, j->error_at, LOG_MOST - o->info_log_size);
 	memcpy(text, j->info, o->info_log_size);
 	memcpy(text + o->info_log_size, j->error, o->error_log_size);
+	o->prints = prints;
 	if (j->wall_at)
 		memcpy(&o->wall_time, &j->value[j->wall_at - 1], sizeof(o->wall_time));
 	rq->ret_size = (uint32_t)sizeof(*o) + o->info_log_size + o->error_log_size;
@@ -153,7 +155,7 @@ CUresult vgpu_handle_module_load(struct vgpu_session *s, struct vgpu_request *rq
 		log_failure(r, bytes, j.error);
 	if (!a->error_log_bytes)
 		j.error_at = 0;
-	reply_logs(&j, rq);
+	reply(&j, !r && vgpu_output_may_come(s, data, bytes), rq);
 	return r ? r : vgpu_session_bind(s, VGPU_HANDLE_MODULE, a->module, module);
 }
 
@@ -176,7 +178,7 @@ CUresult vgpu_handle_library_load(struct vgpu_session *s, struct vgpu_request *r
 		log_failure(r, bytes, j.error);
 	if (!a->error_log_bytes)
 		j.error_at = 0;
-	reply_logs(&j, rq);
+	reply(&j, !r && vgpu_output_may_come(s, data, bytes), rq);
 	return r ? r : vgpu_session_bind(s, VGPU_HANDLE_LIBRARY, a->library, library);
 }
 

@@ -10,6 +10,7 @@
 
 #include "alloc.h"
 #include "log.h"
+#include "output.h"
 #include "graph.h"
 #include "session.h"
 
@@ -127,6 +128,7 @@ void vgpu_session_free(struct vgpu_session *s)
 		sweep_handles(s, 0, true);
 		free_memory(s);
 	}
+	vgpu_output_release(s);
 	vgpu_image_release(s);
 	vgpu_share_release(s);
 	vgpu_physical_release(s);

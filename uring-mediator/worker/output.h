@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What kernels print: natively a driver writes it to the standard output of its process when that process
+ * synchronises.  A worker's standard output is a piece of memory of fixed size; after the guest has synchronised it
+ * fetches what is there.  Text that nobody fetches stops coming when the memory is full.
+ */
+#ifndef VGPU_WORKER_OUTPUT_H
+#define VGPU_WORKER_OUTPUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct vgpu_session;
+
+/* Make descriptor 1 that memory. Once, before the device is opened. 0 or -errno. */
+int vgpu_output_catch(void);
+
+/* May kernels of this image print? */
+bool vgpu_output_may_come(const struct vgpu_session *s, const void *image, size_t bytes);
+
+void vgpu_output_release(struct vgpu_session *s);
+
+#endif
