@@ -83,7 +83,7 @@ run_mediated() {
 run_functional() {
 	local t
 	step hostile tests/functional/with-mediator.sh "$VGPU_BUILD/tests/functional/hostile"
-	for t in two_processes fault_isolation worker_killed mediator_killed client_killed collision verify isolation peek images; do
+	for t in two_processes fault_isolation worker_killed mediator_killed client_killed collision verify isolation peek images printf nvidia_smi; do
 		step "$t" "tests/functional/$t.sh"
 	done
 	step worker-cost tests/gpu/worker_cost.sh --json "$out/worker-cost.json"

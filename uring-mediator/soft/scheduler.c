@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "context.h"
+#include "device.h"
 #include "scheduler.h"
 
 #define BASE_EXECUTORS 2
@@ -611,10 +612,20 @@ bool soft_stream_idle(struct soft_stream *s)
 	return idle;
 }
 
+/* Lock held. In this order a reader counts the stretch twice for a moment rather than not at all. */
+static void end_stretch(void)
+{
+	uint64_t since = atomic_load_explicit(soft_config.busy_since, memory_order_relaxed);
+
+	atomic_fetch_add_explicit(soft_config.busy_ns, soft_now() - since, memory_order_relaxed);
+	atomic_store_explicit(soft_config.busy_since, 0, memory_order_relaxed);
+}
+
 void soft_long_begin(void)
 {
 	pthread_mutex_lock(&sched.lock);
-	sched.busy++;
+	if (!sched.busy++ && soft_config.busy_since)
+		atomic_store_explicit(soft_config.busy_since, soft_now(), memory_order_relaxed);
 	if (!sched.idle && !sched.spinner && sched.num_threads < BASE_EXECUTORS + sched.busy)
 		spawn();
 	pthread_mutex_unlock(&sched.lock);
@@ -623,7 +634,8 @@ void soft_long_begin(void)
 void soft_long_end(void)
 {
 	pthread_mutex_lock(&sched.lock);
-	sched.busy--;
+	if (!--sched.busy && soft_config.busy_since)
+		end_stretch();
 	pthread_mutex_unlock(&sched.lock);
 }
 

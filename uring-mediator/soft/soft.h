@@ -14,6 +14,7 @@
 #ifndef VGPU_SOFT_H
 #define VGPU_SOFT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -39,6 +40,11 @@ struct vgpu_soft_config {
 	/* Output of kernels' printf, as written. Threads of the device. Default: standard output. */
 	void (*print)(void *ctx, const char *text, size_t len);
 	void *ctx;
+	/*
+	 * NULL, or the account of the time in which kernels ran, ns: up to the end of the last such stretch, and since
+	 * when (CLOCK_MONOTONIC) the present one lasts, 0 for none. Written by the device's threads for as long as it lives.
+	 */
+	_Atomic uint64_t *busy_ns, *busy_since;
 };
 
 /* The table; a NULL slot is a call that is not supported. Valid for ever, never NULL, any thread. */

@@ -7,6 +7,7 @@
 
 #include <gen/driver_table.h>
 
+#include "control.h"
 #include "device.h"
 #include "log.h"
 #include "soft/soft.h"
@@ -104,7 +105,10 @@ static int open_cuda(struct vgpu_device *d, const char *devices, char *why, size
 
 static int open_soft(struct vgpu_device *d, unsigned int soft_devices, char *why, size_t size)
 {
-	struct vgpu_soft_config config = { .log = soft_log, .devices = soft_devices };
+	struct vgpu_soft_config config = {
+		.log = soft_log, .devices = soft_devices, .busy_ns = &d->stats->busy_ns,
+		.busy_since = &d->stats->busy_since,
+	};
 	int n, ret;
 
 	config.seed = (uint64_t)(uintptr_t)d;	/* differs from worker to worker, so that conflicts can be evaded */
@@ -124,12 +128,12 @@ static int open_soft(struct vgpu_device *d, unsigned int soft_devices, char *why
 	return ret;
 }
 
-int vgpu_device_open(struct vgpu_device *d, enum vgpu_device_choice choice, const char *devices,
-		     unsigned int soft_devices, char *why, size_t size)
+int vgpu_device_open(struct vgpu_device *d, struct vgpu_worker_stats *stats, enum vgpu_device_choice choice,
+		     const char *devices, unsigned int soft_devices, char *why, size_t size)
 {
 	int ret;
 
-	memset(d, 0, sizeof(*d));
+	*d = (struct vgpu_device){ .stats = stats };
 	if (choice == VGPU_DEVICE_SOFT) {
 		ret = open_soft(d, soft_devices, why, size);
 		if (!ret)
@@ -145,6 +149,6 @@ int vgpu_device_open(struct vgpu_device *d, enum vgpu_device_choice choice, cons
 	if (choice == VGPU_DEVICE_CUDA)
 		return ret;
 	vgpu_log(VGPU_LOG_NOTICE, NULL, "device: soft, because there is no usable GPU (%s)", why);
-	memset(d, 0, sizeof(*d));
+	*d = (struct vgpu_device){ .stats = d->stats };
 	return open_soft(d, soft_devices, why, size);
 }

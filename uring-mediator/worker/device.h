@@ -15,6 +15,7 @@
 
 struct vgpu_driver;
 struct vgpu_monitor;
+struct vgpu_worker_stats;
 
 enum vgpu_device_choice {
 	VGPU_DEVICE_AUTO,	/* cuda if the host has a usable GPU, else soft */
@@ -29,6 +30,7 @@ enum vgpu_backend {		/* values on the wire */
 
 struct vgpu_device {
 	const struct vgpu_driver *drv;
+	struct vgpu_worker_stats *stats;	/* where the soft device accounts for its time */
 	enum vgpu_backend backend;
 	int driver_version;
 	uint32_t count;
@@ -54,8 +56,8 @@ struct vgpu_device {
  * soft device has (1..8). 0, or -ENODEV with one line for
  * people in `why`.
  */
-int vgpu_device_open(struct vgpu_device *d, enum vgpu_device_choice choice, const char *devices,
-		     unsigned int soft_devices, char *why, size_t size);
+int vgpu_device_open(struct vgpu_device *d, struct vgpu_worker_stats *stats, enum vgpu_device_choice choice,
+		     const char *devices, unsigned int soft_devices, char *why, size_t size);
 
 /* backend_cuda.c: the table filled from libcuda.so.1; NULL with a line in `why`. Call once. */
 const struct vgpu_driver *vgpu_cuda_driver(char *why, size_t size);

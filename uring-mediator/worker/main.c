@@ -251,7 +251,7 @@ static int open_device(struct vgpu_device *device, struct vgpu_io *io, const str
 	static struct vgpu_monitor monitor;
 
 	if (!o->monitor)
-		return vgpu_device_open(device, o->device, o->devices, (unsigned int)o->soft_devices, why, size);
+		return vgpu_device_open(device, io->stats, o->device, o->devices, (unsigned int)o->soft_devices, why, size);
 	monitor.io = io;
 	return vgpu_monitor_open(&monitor, device, o->device, o->devices, (unsigned int)o->soft_devices, why, size);
 }
