@@ -26,7 +26,10 @@ static struct func *new_func(struct parser *p, const struct token *name, bool en
 	return f;
 }
 
-/* Names the function; a definition may follow declarations. */
+/*
+ * Names the function; a definition may follow declarations. Another .weak definition is read, but the name keeps its
+ * first meaning. Kernels are looked up by name in the whole module, whatever their linkage.
+ */
 static int claim_func(struct parser *p, const struct token *name, bool entry, struct func **out)
 {
 	struct sym *s = sym_find_here(p, name->text, name->len);
@@ -36,12 +39,19 @@ static int claim_func(struct parser *p, const struct token *name, bool entry, st
 		return parse_error(p, name->line, -EINVAL, "a function name was expected at '%.*s'", (int)name->len,
 				   name->text);
 	if (s && s->kind == SYM_FUNC && s->func->is_entry == entry) {
+		s->linked |= p->linkage.linked;
 		*out = s->func;
-		return 0;
+		if (!s->func->defined || !p->linkage.weak || !at_punct(p, '{'))
+			return 0;
+		*out = new_func(p, name, entry);
+		if (*out)
+			(*out)->shadow = true;
+		return *out ? 0 : parse_nomem(p);
 	}
 	err = sym_add(p, name, SYM_FUNC, &s);
 	if (err)
 		return err;
+	s->linked |= entry;
 	s->func = *out = new_func(p, name, entry);
 	return s->func ? 0 : parse_nomem(p);
 }

@@ -43,7 +43,7 @@ static int collect(struct parser *p)
 		return parse_nomem(p);
 	for (struct func *f = m->first; f; f = f->next) {
 		m->funcs[f->number] = f;
-		if (f->is_entry)
+		if (f->is_entry && !f->shadow)
 			m->entries[m->nentries++] = f;
 	}
 	for (size_t i = 0; i < m->nglobals; i++)

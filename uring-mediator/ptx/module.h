@@ -118,6 +118,7 @@ struct func {
 	struct func *next;
 	const char *name;
 	bool is_entry, defined, uses_indirect;
+	bool shadow; /* a .weak definition after the one that counts */
 	uint32_t number; /* in the module */
 	struct var *params, *rets;
 	uint32_t nparams, nrets;

@@ -18,6 +18,7 @@ int parse_error(struct parser *p, int line, int err, const char *fmt, ...)
 	if (p->diag.line || p->diag.text[0])
 		return err;
 	p->diag.line = line;
+	p->diag.part = p->part;
 	va_start(ap, fmt);
 	vsnprintf(p->diag.text, sizeof(p->diag.text), fmt, ap);
 	va_end(ap);
@@ -88,7 +89,8 @@ static int parse_version(struct parser *p)
 	memcpy(&v, &p->tok.value, sizeof(v));
 	if (p->tok.kind != TOK_FLOAT || p->tok.single || !(v >= 1 && v < 100))
 		return parse_error(p, p->tok.line, -EINVAL, ".version: '%.*s' is no version", (int)p->tok.len, p->tok.text);
-	p->m->version = (unsigned)(v * 10 + 0.5);
+	if (p->m->version < (unsigned)(v * 10 + 0.5))
+		p->m->version = (unsigned)(v * 10 + 0.5);
 	next_token(p);
 	return 0;
 }
@@ -104,7 +106,8 @@ static int parse_target(struct parser *p)
 
 			for (size_t i = 3; i < p->tok.len && i < 8 && p->tok.text[i] >= '0' && p->tok.text[i] <= '9'; i++)
 				v = v * 10 + (unsigned)(p->tok.text[i] - '0');
-			p->m->target = v;
+			if (p->m->target < v)
+				p->m->target = v;
 		}
 		next_token(p);
 	} while (accept(p, ','));
@@ -159,12 +162,16 @@ static const struct {
 /* ".visible .entry", ".extern .func", ".weak .global" */
 static int parse_linked(struct parser *p)
 {
-	bool is_extern = false;
+	bool is_extern;
 
+	p->linkage = (struct linkage){0};
 	while (at_word(p, ".visible") || at_word(p, ".extern") || at_word(p, ".weak") || at_word(p, ".common")) {
-		is_extern |= at_word(p, ".extern");
+		p->linkage.linked = true;
+		p->linkage.is_extern |= at_word(p, ".extern");
+		p->linkage.weak |= at_word(p, ".weak");
 		next_token(p);
 	}
+	is_extern = p->linkage.is_extern;
 	if (at_word(p, ".entry") || at_word(p, ".func")) {
 		bool entry = at_word(p, ".entry");
 
@@ -198,23 +205,42 @@ static int parse_directive(struct parser *p)
 	return parse_linked(p);
 }
 
-static int parse_module(struct parser *p)
+static int parse_text(struct parser *p, const struct ptx_text *t)
 {
+	const char *nul = memchr(t->text, 0, t->len);
 	int err = 0;
 
+	p->lx = (struct lexer){t->text, nul ? nul : t->text + t->len, 1};
+	next_token(p);
+	next_token(p);
+	if ((size_t)(p->lx.end - t->text) > PTX_TEXT_LIMIT)
+		return parse_error(p, 1, -ENOTSUP, "the text is too long");
 	if (!at_word(p, ".version"))
 		return parse_error(p, p->tok.line, -EINVAL, "the text does not begin with .version");
 	while (!err && p->tok.kind != TOK_END)
 		err = accept(p, ';') ? 0 : parse_directive(p);
 	if (!err && !p->m->target)
 		err = parse_error(p, p->tok.line, -EINVAL, "no .target");
+	return err;
+}
+
+static int parse_texts(struct parser *p, const struct ptx_text *texts, size_t count)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < count; i++) {
+		if (count > 1)
+			p->part = (unsigned)i + 1;
+		err = parse_text(p, &texts[i]);
+		scope_hide_unlinked(p);
+	}
+	p->part = 0;
 	return err ? err : layout_module(p);
 }
 
-int ptx_parse(const char *text, size_t len, struct ptx_module **out, struct ptx_diag *diag)
+int ptx_link(const struct ptx_text *texts, size_t count, struct ptx_module **out, struct ptx_diag *diag)
 {
 	struct parser *p;
-	const char *nul = memchr(text, 0, len);
 	int err;
 
 	*out = NULL;
@@ -229,11 +255,7 @@ int ptx_parse(const char *text, size_t len, struct ptx_module **out, struct ptx_
 		return -ENOMEM;
 	}
 	p->m->last = &p->m->first;
-	p->lx = (struct lexer){text, nul ? nul : text + len, 1};
-	next_token(p);
-	next_token(p);
-	err = (size_t)(p->lx.end - text) > PTX_TEXT_LIMIT ? parse_error(p, 1, -ENOTSUP, "the text is too long") :
-							   parse_module(p);
+	err = parse_texts(p, texts, count);
 	scope_drop_all(p);
 	free(p->consts);
 	if (err)
@@ -244,6 +266,11 @@ int ptx_parse(const char *text, size_t len, struct ptx_module **out, struct ptx_
 		*diag = p->diag;
 	free(p);
 	return err;
+}
+
+int ptx_parse(const char *text, size_t len, struct ptx_module **out, struct ptx_diag *diag)
+{
+	return ptx_link(&(struct ptx_text){text, len}, 1, out, diag);
 }
 
 void ptx_free(struct ptx_module *m)

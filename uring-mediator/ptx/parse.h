@@ -28,6 +28,7 @@ struct sym {
 	size_t len;
 	uint32_t hash;
 	enum sym_kind kind;
+	bool linked;         /* means the same in the other texts of a link */
 	enum type type;      /* SYM_REG, SYM_REGS */
 	uint32_t slot, count; /* of registers */
 	union {
@@ -45,6 +46,11 @@ struct scope {
 	size_t first_fixup;
 	uint32_t frame_top;
 	bool pinned; /* its .local variables live on after it */
+};
+
+/* The words before a directive at module scope. */
+struct linkage {
+	bool is_extern, weak, linked;
 };
 
 /* A use of a label that may come later in its scope or in one around it. */
@@ -80,6 +86,8 @@ struct operand {
 
 struct parser {
 	struct lexer lx;
+	unsigned part;       /* number of the text, 0 when there is only one */
+	struct linkage linkage; /* of the directive at module scope that is being read */
 	struct token tok, ahead;
 	struct ptx_module *m;
 	struct func *f;
@@ -123,6 +131,7 @@ int parse_uint(struct parser *p, uint64_t limit, const char *what, uint64_t *val
 int scope_push(struct parser *p);
 int scope_pop(struct parser *p);
 void scope_drop_all(struct parser *p);
+void scope_hide_unlinked(struct parser *p); /* the names of one text, from the next one */
 int sym_add(struct parser *p, const struct token *name, enum sym_kind kind, struct sym **out);
 struct sym *sym_find(struct parser *p, const char *name, size_t len);
 struct sym *sym_find_here(struct parser *p, const char *name, size_t len);

@@ -19,9 +19,13 @@
 
 struct ptx_module;
 
-/* What was wrong with a module and where: line counts from 1; text names the offending instruction or word. */
+/*
+ * What was wrong with a module and where: line counts from 1, part too (0: in no one part, or there is only one); text
+ * names the offending instruction or word.
+ */
 struct ptx_diag {
 	int line;
+	unsigned part;
 	char text[256];
 };
 
@@ -30,6 +34,19 @@ struct ptx_diag {
  * -ENOTSUP an instruction or feature that the interpreter does not know, -ENOMEM. @diag may be NULL.
  */
 int ptx_parse(const char *text, size_t len, struct ptx_module **out, struct ptx_diag *diag);
+
+/* PTX text, not NUL-terminated. */
+struct ptx_text {
+	const char *text;
+	size_t len;
+};
+
+/*
+ * Links @count texts, at least one, into a module, as nvlink does: what is .visible, .extern, .weak or .common has one
+ * meaning in all of them, the first definition of a .weak name counts, every other name belongs to its text alone. A
+ * name that two texts define, or that none defines, is an error. Otherwise as ptx_parse().
+ */
+int ptx_link(const struct ptx_text *texts, size_t count, struct ptx_module **out, struct ptx_diag *diag);
 void ptx_free(struct ptx_module *m);
 
 /* PTX ISA version times ten (".version 9.0" is 90) and the architecture number (".target sm_75" is 75). */

@@ -119,6 +119,7 @@ int sym_add(struct parser *p, const struct token *name, enum sym_kind kind, stru
 	s->len = name->len;
 	s->hash = hash;
 	s->kind = kind;
+	s->linked = !p->depth && p->linkage.linked;
 	s->next = sc->buckets[hash & (sc->nbuckets - 1)];
 	sc->buckets[hash & (sc->nbuckets - 1)] = s;
 	sc->count++;
@@ -139,6 +140,21 @@ static void scope_clear(struct scope *sc)
 {
 	free(sc->buckets);
 	*sc = (struct scope){0};
+}
+
+void scope_hide_unlinked(struct parser *p)
+{
+	struct scope *sc = &p->scopes[0];
+
+	for (size_t i = 0; i < sc->nbuckets; i++)
+		for (struct sym **at = &sc->buckets[i]; *at;) {
+			if ((*at)->linked) {
+				at = &(*at)->next;
+				continue;
+			}
+			*at = (*at)->next;
+			sc->count--;
+		}
 }
 
 void scope_drop_all(struct parser *p)

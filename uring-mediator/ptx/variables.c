@@ -195,23 +195,60 @@ static int place_global(struct parser *p, struct var *v, const struct declarator
 	return err;
 }
 
+/* Another .weak definition: it is read, but the name keeps its first meaning. */
+static int declare_shadow(struct parser *p, const struct declarator *d, const struct var *fresh)
+{
+	struct var *v = arena_alloc(&p->m->arena, sizeof(*v));
+	int err;
+
+	if (!v)
+		return parse_nomem(p);
+	*v = *fresh;
+	err = add_global(p, v);
+	return err ? err : place_global(p, v, d);
+}
+
+/* Dynamic shared memory is one stretch, whoever names it. */
+static bool is_dynamic(const struct var *v)
+{
+	return v->space == SP_SHARED && v->is_extern && !v->size;
+}
+
+/* A name of the module that is declared once more. 1: that is no redeclaration which is allowed. */
+static int redeclare(struct parser *p, const struct declarator *d, struct sym *s, const struct var *fresh)
+{
+	uint32_t global;
+
+	if (s->kind != SYM_VAR || p->f || s->var->space != fresh->space)
+		return 1;
+	s->linked |= p->linkage.linked;
+	if (is_dynamic(s->var) && is_dynamic(fresh)) {
+		if (s->var->align < fresh->align)
+			s->var->align = fresh->align;
+		return 0;
+	}
+	if (fresh->space != SP_GLOBAL && fresh->space != SP_CONST)
+		return 1;
+	if (fresh->is_extern)
+		return 0;
+	if (!s->var->is_extern)
+		return p->linkage.weak ? declare_shadow(p, d, fresh) : 1;
+	global = s->var->global;
+	*s->var = *fresh;
+	s->var->global = global;
+	return place_global(p, s->var, d);
+}
+
 static int declare(struct parser *p, const struct declarator *d, enum space space, bool is_extern)
 {
 	struct sym *s = sym_find_here(p, d->name.text, d->name.len);
-	bool again = s && s->kind == SYM_VAR && !p->f && (s->var->is_extern || is_extern) && s->var->space == space &&
-		     (space == SP_GLOBAL || space == SP_CONST);
 	struct var fresh = {.space = space, .is_extern = is_extern};
 	int err = fill_var(p, d, &fresh);
 
-	if (err)
+	if (!err && s)
+		err = redeclare(p, d, s, &fresh);
+	if (err < 0 || (s && !err))
 		return err;
-	if (again && is_extern)
-		return 0;
-	if (again) {
-		fresh.global = s->var->global;
-		*s->var = fresh;
-		return place_global(p, s->var, d);
-	}
 	err = sym_add(p, &d->name, SYM_VAR, &s);
 	if (err)
 		return err;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Recognises images: PTX text, fat binaries (with the wrapper only when the image is trusted), ELF. Machine code is
- * refused with a line that says what there is and what would be needed.
+ * refused with a line that says what there is and what would be needed; beside PTX that can be linked it is left out,
+ * as the linker notices when it would have been needed.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -16,7 +17,8 @@
 
 struct wrapper {
 	uint32_t magic, version;
-	const void *data, *prelinked;
+	const void *data;
+	const void *const *parts; /* version 2: to be linked, NULL at the end */
 };
 
 struct load {
@@ -59,27 +61,41 @@ static CUresult parse_result(int rc)
 	}
 }
 
-/* Takes over @text. */
-static CUresult parse(const struct load *l, char *text, size_t len)
+void soft_code_free(struct soft_code *code)
+{
+	while (code->count)
+		free((char *)code->texts[--code->count].text);
+	free(code->texts);
+	code->texts = NULL;
+}
+
+/* Links the texts of l->code, which are dropped if that fails. */
+static CUresult parse(const struct load *l)
 {
 	struct ptx_diag diag = { 0 };
-	size_t n = strnlen(text, len);
-	int rc = ptx_parse(text, n, l->module, &diag);
+	int rc = ptx_link(l->code->texts, l->code->count, l->module, &diag);
+	char part[32] = "";
 
-	if (rc) {
-		complain(l, "PTX line %d: %s: %s", diag.line,
-			 rc == -ENOTSUP ? "unknown instruction or feature" : "error", diag.text);
-		free(text);
-		return parse_result(rc);
-	}
-	l->code->text = text;
-	l->code->len = n;
-	return CUDA_SUCCESS;
+	if (!rc)
+		return CUDA_SUCCESS;
+	if (diag.part)
+		snprintf(part, sizeof(part), "part %u, ", diag.part);
+	complain(l, "PTX %sline %d: %s: %s", part, diag.line,
+		 rc == -ENOTSUP ? "unknown instruction or feature" : "error", diag.text);
+	soft_code_free(l->code);
+	return parse_result(rc);
 }
 
 CUresult soft_code_parse(const struct soft_code *code, struct ptx_module **module)
 {
-	return parse_result(ptx_parse(code->text, code->len, module, NULL));
+	return parse_result(ptx_link(code->texts, code->count, module, NULL));
+}
+
+/* Room for @count texts, of which there are none yet. */
+static bool make_room(struct soft_code *code, size_t count)
+{
+	*code = (struct soft_code){ calloc(count, sizeof(*code->texts)), 0 };
+	return code->texts;
 }
 
 static CUresult load_text(const struct load *l, const char *image, size_t limit)
@@ -87,21 +103,30 @@ static CUresult load_text(const struct load *l, const char *image, size_t limit)
 	size_t len = limit ? strnlen(image, limit) : strlen(image);
 	char *text = malloc(len + 1);
 
-	if (!text)
+	if (!text || !make_room(l->code, 1)) {
+		free(text);
 		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
 	memcpy(text, image, len);
 	text[len] = 0;
-	return parse(l, text, len);
+	l->code->texts[l->code->count++] = (struct ptx_text){ text, len };
+	return parse(l);
 }
 
+/* A fat binary of which at most @limit bytes are read. */
+struct part {
+	const void *image;
+	size_t limit;
+};
+
 /* The PTX entry with the highest architecture below @below; 1, 0 for none, -EINVAL. */
-static int best_entry(const void *image, size_t limit, unsigned below, struct fatbin_entry *best)
+static int best_entry(const struct part *part, unsigned below, struct fatbin_entry *best)
 {
 	struct fatbin_entry e;
 	struct fatbin f;
 	int rc, found = 0;
 
-	rc = fatbin_open(&f, image, limit);
+	rc = fatbin_open(&f, part->image, part->limit);
 	while (!rc && (rc = fatbin_next(&f, &e)) > 0) {
 		rc = 0;
 		if (e.kind == FATBIN_PTX && e.arch < below && (!found || e.arch > best->arch)) {
@@ -112,27 +137,49 @@ static int best_entry(const void *image, size_t limit, unsigned below, struct fa
 	return rc < 0 ? rc : found;
 }
 
-static CUresult load_fatbin(const struct load *l, const void *image, size_t limit)
+/* The best PTX below *@below of each part that has some; *@below becomes the highest architecture among them. */
+static int take_texts(struct soft_code *code, const struct part *parts, size_t count, unsigned *below)
 {
-	unsigned below = soft_config.capability + 1;
-	CUresult result = CUDA_ERROR_NO_BINARY_FOR_GPU;
 	struct fatbin_entry e;
-	size_t len;
+	unsigned highest = 0;
+	size_t i, len;
 	char *text;
 	int rc;
 
-	/* What was written for a newer device may use what the interpreter lacks: then the next lower entry has a go. */
-	while ((rc = best_entry(image, limit, below, &e)) > 0) {
-		rc = fatbin_unpack(&e, &text, &len);
-		if (rc == -ENOMEM)
-			return CUDA_ERROR_OUT_OF_MEMORY;
+	for (i = 0; i < count; i++) {
+		rc = best_entry(&parts[i], *below, &e);
+		if (!rc)
+			continue;
+		if (rc > 0)
+			rc = fatbin_unpack(&e, &text, &len);
 		if (rc < 0)
-			break;
-		result = parse(l, text, len);
-		if (result != CUDA_ERROR_INVALID_PTX)
-			return result;
-		below = e.arch;
+			return rc;
+		code->texts[code->count++] = (struct ptx_text){ text, len };
+		if (highest < e.arch)
+			highest = e.arch;
 	}
+	*below = highest;
+	return code->count > 0;
+}
+
+/* What was written for a newer device may use what the interpreter lacks: then the next lower entries have a go. */
+static CUresult load_parts(const struct load *l, const struct part *parts, size_t count)
+{
+	unsigned below = soft_config.capability + 1;
+	CUresult result = CUDA_ERROR_NO_BINARY_FOR_GPU;
+	int rc;
+
+	do {
+		if (!make_room(l->code, count))
+			return CUDA_ERROR_OUT_OF_MEMORY;
+		rc = take_texts(l->code, parts, count, &below);
+		if (rc > 0)
+			result = parse(l);
+		else
+			soft_code_free(l->code);
+	} while (rc > 0 && result == CUDA_ERROR_INVALID_PTX);
+	if (rc == -ENOMEM)
+		return CUDA_ERROR_OUT_OF_MEMORY;
 	if (rc < 0) {
 		complain(l, "the fat binary is damaged");
 		return CUDA_ERROR_INVALID_IMAGE;
@@ -143,14 +190,41 @@ static CUresult load_fatbin(const struct load *l, const void *image, size_t limi
 	return result;
 }
 
+static CUresult load_fatbin(const struct load *l, const void *image, size_t limit)
+{
+	return load_parts(l, &(struct part){ image, limit }, 1);
+}
+
+static struct part unlimited(const void *image)
+{
+	return (struct part){ image, SIZE_MAX - (uintptr_t)image };
+}
+
+/* Parts are linked when the fat binary itself, which holds what was linked when the program was built, has no PTX. */
 static CUresult load_wrapped(const struct load *l, const void *image)
 {
+	struct part *parts, linked;
+	struct fatbin_entry e;
 	struct wrapper w;
+	size_t count = 0, i;
+	CUresult r;
 
 	memcpy(&w, image, sizeof(w));
 	if ((w.version != 1 && w.version != 2) || !w.data)
 		return CUDA_ERROR_INVALID_IMAGE;
-	return load_fatbin(l, w.data, SIZE_MAX - (uintptr_t)w.data);
+	linked = unlimited(w.data);
+	while (w.version == 2 && w.parts && w.parts[count])
+		count++;
+	if (!count || best_entry(&linked, soft_config.capability + 1, &e))
+		return load_parts(l, &linked, 1);
+	parts = calloc(count, sizeof(*parts));
+	if (!parts)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	for (i = 0; i < count; i++)
+		parts[i] = unlimited(w.parts[i]);
+	r = load_parts(l, parts, count);
+	free(parts);
+	return r;
 }
 
 /* The first four bytes decide; less than that is no image. */

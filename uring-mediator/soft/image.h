@@ -10,20 +10,22 @@
 #include "ptx/ptx.h"
 #include "vgpu/cuda_types.h"
 
-/* PTX text of an image that parsed, kept so that it can be parsed again for another context. */
+/* The PTX texts of an image that could be linked, kept so that it can be done again for another context. */
 struct soft_code {
-	char *text;
-	size_t len;
+	struct ptx_text *texts; /* each text is ours, too */
+	size_t count;
 };
 
 /*
  * Finds the PTX in @image and parses it; of a fat binary the entry for the highest architecture that the device has
- * and the interpreter understands. The caller frees code->text and the module. @log, of @log_size bytes or NULL, takes
+ * and the interpreter understands; of a wrapper whose fat binary is empty the same of each part, linked. The caller
+ * frees the module and, by soft_code_free(), the texts; after a failure there are none. @log, of @log_size bytes or NULL, takes
  * what was wrong, which the device's log gets too. Uses up vgpu_soft_set_image_limit() of this thread.
  */
 CUresult soft_image_load(const void *image, struct soft_code *code, struct ptx_module **module, char *log,
 			 size_t log_size);
 /* Parses once more what soft_image_load() parsed. */
 CUresult soft_code_parse(const struct soft_code *code, struct ptx_module **module);
+void soft_code_free(struct soft_code *code);
 
 #endif

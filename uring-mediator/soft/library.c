@@ -30,7 +30,7 @@ static void release_library(struct soft_object *o)
 	struct soft_library *l = (struct soft_library *)o;
 
 	ptx_free(l->ptx);
-	free(l->code.text);
+	soft_code_free(&l->code);
 	free(l->kernels);
 	pthread_mutex_destroy(&l->lock);
 	free(l);

@@ -191,7 +191,7 @@ static CUresult load(CUmodule *out, const void *image, char *log, size_t log_siz
 	rc = soft_image_load(image, &code, &ptx, log, log_size);
 	if (rc)
 		return rc;
-	free(code.text);
+	soft_code_free(&code);
 	rc = soft_module_create(ctx, ptx, 0, &m);
 	if (rc)
 		return rc;
