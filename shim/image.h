@@ -14,22 +14,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define VGPU_FATBIN_WRAPPER_MAGIC	0x466243b1u
-#define VGPU_FATBIN_MAGIC		0xba55ed50u
-
-/* Values are the wire's, field `kind` of module_load. */
-enum vgpu_image_kind {
-	VGPU_IMAGE_NONE = 0,
-	VGPU_IMAGE_PTX = 1,
-	VGPU_IMAGE_FATBIN = 2,
-	VGPU_IMAGE_ELF = 3,
-};
+#include <vgpu/image.h>
 
 struct vgpu_image {
 	enum vgpu_image_kind kind;
 	const void *data;	/* inside the application's memory */
 	uint64_t size;		/* bytes, PTX with its NUL */
-	/* wrapper version 2: NULL-terminated array of fat binaries linked ahead; else NULL */
+	/* wrapper version 2: NULL-terminated array of fat binaries to be linked; else NULL */
 	const void *const *prelinked;
 };
 
@@ -39,5 +30,17 @@ struct vgpu_image {
  * not fit the limit.
  */
 int vgpu_image_parse(const void *data, uint64_t limit, struct vgpu_image *image);
+
+/* The image with its parts needs to be joined before it can be sent. */
+static inline int vgpu_image_has_parts(const struct vgpu_image *image)
+{
+	return image->prelinked && *image->prelinked;
+}
+
+/*
+ * The image and its parts as one image of kind VGPU_IMAGE_PARTS, in memory that the caller frees (joined->data). 0,
+ * -EINVAL if a part is no fat binary or there are too many, -ENOMEM.
+ */
+int vgpu_image_join(const struct vgpu_image *image, struct vgpu_image *joined);
 
 #endif

@@ -58,12 +58,21 @@ CUresult vgpu_module_read_file(const char *name, void **data, struct vgpu_image 
 
 CUresult vgpu_module_load_image(uint16_t op, uint64_t wire, const struct vgpu_image *image, struct vgpu_jit *jit)
 {
+	struct vgpu_image joined;
 	uint64_t number;
 	CUresult r;
+	int err;
 
-	if (image->prelinked && *image->prelinked)
-		vgpu_debug("fat binary with parts linked ahead: the linked image is used");
-	r = vgpu_image_send(image, &number);
+	if (vgpu_image_has_parts(image)) {
+		err = vgpu_image_join(image, &joined);
+		if (err)
+			return err == -ENOMEM ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_ERROR_INVALID_IMAGE;
+		r = vgpu_image_send(&joined, &number);
+		free((void *)joined.data);
+		image = &joined;
+	} else {
+		r = vgpu_image_send(image, &number);
+	}
 	if (r)
 		return r;
 	r = vgpu_image_load(op, wire, number, image->kind, jit);

@@ -3,15 +3,10 @@
 # runtime.sh static|shared: builds a program with nvcc, with the cudart linked in or beside it, and runs it on the shim.
 # Skipped without a CUDA toolkit.
 . "$(dirname "$0")/../functional/lib.sh"
-nvcc=$(command -v nvcc || ls /usr/local/cuda/bin/nvcc 2>/dev/null)
-[ -n "$nvcc" ] || {
-	echo "skipped: no nvcc"
-	exit 77
-}
-"$nvcc" -cudart "$1" -arch=compute_80 -o "$work/program" "$(dirname "$0")/runtime.cu" >"$work/nvcc.log" 2>&1 ||
-	fail "nvcc: $(cat "$work/nvcc.log")"
+. "$(dirname "$0")/toolkit.sh"
+build program -cudart "$1" -arch=compute_80 "$(dirname "$0")/runtime.cu"
 if [ "$1" = shared ]; then
-	LD_LIBRARY_PATH=$LD_LIBRARY_PATH:$(dirname "$(readlink -f "$nvcc")")/../lib64
+	LD_LIBRARY_PATH=$LD_LIBRARY_PATH:$toolkit/lib64
 fi
 mediator_up
 timeout 60 "$work/program" || fail "the program's exit status is $?"

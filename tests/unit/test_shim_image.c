@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -65,6 +66,47 @@ static void fat_binaries_say_their_length(void **state)
 	fat.payload = 8;
 	fat.header = 8;
 	assert_int_equal(vgpu_image_parse(&fat, sizeof(fat), &i), -22);
+}
+
+/* The parts of a wrapper become one image with a directory; a part that is no fat binary is refused. */
+static void parts_are_joined(void **state)
+{
+	const struct fat {
+		uint32_t magic;
+		uint16_t version, header;
+		uint64_t payload;
+		uint8_t data[13];
+	} __attribute__((packed)) linked = { VGPU_FATBIN_MAGIC, 1, 16, 0, { 0 } }, a = { VGPU_FATBIN_MAGIC, 1, 16, 13, "aaaaaaaaaaaa" },
+	  b = { VGPU_FATBIN_MAGIC, 1, 16, 4, "bbb" };
+	struct {
+		uint32_t magic, version;
+		const void *data, *extra;
+	} inner = { VGPU_FATBIN_WRAPPER_MAGIC, 1, &b, NULL }, wrapper = { VGPU_FATBIN_WRAPPER_MAGIC, 2, &linked, NULL };
+	const void *parts[] = { &a, &inner, NULL };
+	const struct vgpu_image_directory *head;
+	const struct vgpu_image_part *part;
+	struct vgpu_image i, joined;
+
+	(void)state;
+	wrapper.extra = parts;
+	assert_int_equal(vgpu_image_parse(&wrapper, UINT64_MAX, &i), 0);
+	assert_true(vgpu_image_has_parts(&i));
+	assert_int_equal(vgpu_image_join(&i, &joined), 0);
+	assert_int_equal(joined.kind, VGPU_IMAGE_PARTS);
+	head = joined.data;
+	part = (const void *)(head + 1);
+	assert_int_equal(head->count, 3);
+	assert_int_equal(part[0].bytes, 16);
+	assert_int_equal(part[1].bytes, 29);
+	assert_int_equal(part[2].bytes, 20);
+	assert_int_equal(joined.size, part[2].at + 20);
+	assert_memory_equal((const uint8_t *)head + part[1].at, &a, 29);
+	assert_memory_equal((const uint8_t *)head + part[2].at, &b, 20);
+	free((void *)joined.data);
+	parts[1] = ptx;
+	assert_int_equal(vgpu_image_join(&i, &joined), -22);
+	parts[0] = NULL;
+	assert_false(vgpu_image_has_parts(&i));
 }
 
 struct cubin {
@@ -134,6 +176,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ptx_is_as_long_as_its_text),
 		cmocka_unit_test(fat_binaries_say_their_length),
+		cmocka_unit_test(parts_are_joined),
 		cmocka_unit_test(elf_ends_with_its_last_part),
 		cmocka_unit_test(every_shortened_image_is_refused),
 	};

@@ -522,10 +522,10 @@ static CUresult f_elapsed(float *ms, CUevent a, CUevent b)
 
 static CUresult f_module(CUmodule *m, const void *image, unsigned int n, CUjit_option *options, void **values)
 {
-	(void)image;
 	(void)n;
 	(void)options;
 	(void)values;
+	fake.image = image;
 	*m = make(VGPU_HANDLE_MODULE, NULL);
 	return CUDA_SUCCESS;
 }

@@ -19,6 +19,7 @@ struct fake_driver {
 	CUresult result;		/* what the next calls return, CUDA_SUCCESS at first */
 	unsigned int param_count;	/* parameters of 8 bytes of every kernel */
 	const void *params;		/* of the last launch */
+	const void *image;		/* of the last module */
 	size_t param_bytes;
 	uint64_t live;			/* objects */
 	CUcontext current;

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include <gen/wire.h>
+#include <vgpu/image.h>
 
 #include "fake_driver.h"
 
@@ -318,7 +319,7 @@ static void test_images(void **state)
 	send_image(1, fat, sizeof(fat));
 	assert_int_equal(CALL(module_load, .module = ID(MODULE, 1), .image = 1, .kind = 2), 0);
 	assert_int_equal(CALL(module_load, .module = ID(MODULE, 2), .image = 1, .kind = 3), CUDA_ERROR_INVALID_IMAGE);
-	assert_int_equal(RUN(module_load, .module = ID(MODULE, 2), .image = 1, .kind = 4), -EPROTO);
+	assert_int_equal(RUN(module_load, .module = ID(MODULE, 2), .image = 1, .kind = 5), -EPROTO);
 	assert_int_equal(CALL(image_close, .image = 1), 0);
 	assert_int_equal(CALL(module_load, .module = ID(MODULE, 2), .image = 1, .kind = 1), CUDA_ERROR_INVALID_IMAGE);
 	fat[8] = 17;	/* says to be one byte longer than it is */
@@ -330,6 +331,68 @@ static void test_images(void **state)
 	assert_int_equal(run(VGPU_OP_image_data, &a, sizeof(a), fat, 16), -EPROTO);
 	assert_int_equal(CALL(module_load, .module = ID(MODULE, 2), .image = 2, .kind = 1), CUDA_ERROR_INVALID_IMAGE);
 	assert_int_equal(CALL(image_open, .image = 3, .bytes = UINT64_MAX), CUDA_ERROR_OUT_OF_MEMORY);
+	/* As text, a wrapper with the guest's pointers in it: a driver would follow them. */
+	send_image(4, (uint32_t[]){ VGPU_FATBIN_WRAPPER_MAGIC, 1, 0x1000, 0, 0, 0 }, 24);
+	assert_int_equal(CALL(module_load, .module = ID(MODULE, 2), .image = 4, .kind = 1), CUDA_ERROR_INVALID_IMAGE);
+}
+
+#define FAT(...)	{ 0x50, 0xed, 0x55, 0xba, 1, 0, 16, 0, __VA_ARGS__ }
+
+struct joined {
+	struct vgpu_image_directory head;
+	struct vgpu_image_part part[2];
+	uint8_t linked[16], other[24];
+};
+
+static const struct joined joined = {
+	.head = { .count = 2 },
+	.part = { { offsetof(struct joined, linked), 16 }, { offsetof(struct joined, other), 24 } },
+	.linked = FAT(0), .other = FAT(8),
+};
+
+static void load_parts(const struct joined *image, uint32_t bytes, CUresult wanted)
+{
+	send_image(1, image, bytes);
+	assert_int_equal(CALL(module_load, .module = ID(MODULE, 2), .image = 1, .kind = VGPU_IMAGE_PARTS), wanted);
+	assert_int_equal(CALL(image_close, .image = 1), 0);
+}
+
+/* Parts to be linked reach the driver in a wrapper of the worker's; what a directory says wrong does not. */
+static void test_image_parts(void **state)
+{
+	const struct {
+		const void *linked;
+		const void *const *parts;
+	} *wrapper;
+	struct joined bad;
+
+	(void)state;
+	send_image(1, &joined, sizeof(joined));
+	assert_int_equal(CALL(module_load, .module = ID(MODULE, 1), .image = 1, .kind = VGPU_IMAGE_PARTS), 0);
+	assert_memory_equal(fake.image, ((const uint32_t[]){ VGPU_FATBIN_WRAPPER_MAGIC, 2 }), 8);
+	wrapper = (const void *)((const uint8_t *)fake.image + 8);
+	assert_memory_equal(wrapper->linked, joined.linked, sizeof(joined.linked));
+	assert_memory_equal(wrapper->parts[0], joined.other, sizeof(joined.other));
+	assert_null(wrapper->parts[1]);
+	assert_int_equal(CALL(module_load, .module = ID(MODULE, 3), .image = 1, .kind = VGPU_IMAGE_PARTS), 0);
+	assert_int_equal(CALL(image_close, .image = 1), 0);
+	for (uint32_t bytes = 1; bytes < sizeof(joined); bytes++)
+		load_parts(&joined, bytes, CUDA_ERROR_INVALID_IMAGE);
+#define BAD(member, value)	(bad = joined, bad.member = (value), load_parts(&bad, sizeof(bad), CUDA_ERROR_INVALID_IMAGE))
+	BAD(head.count, 0);
+	BAD(head.count, 3);
+	BAD(head.count, UINT32_MAX);
+	BAD(head.reserved, 1);
+	BAD(part[0].at, 0);
+	BAD(part[0].at, UINT64_MAX - 7);
+	BAD(part[0].bytes, UINT64_MAX);
+	BAD(part[0].bytes, 15);
+	BAD(part[1].at, offsetof(struct joined, linked));
+	BAD(part[1].at, offsetof(struct joined, other) + 4);
+	BAD(part[1].bytes, 25);
+	BAD(other[8], 9);
+	BAD(other[0], 0x51);
+#undef BAD
 }
 
 static int get_function(uint64_t module, uint64_t function, const char *name, uint32_t size)
@@ -536,6 +599,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_sticky, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_watchdog, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_images, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_image_parts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_launch, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_launch_attributes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_context_dies, setup, teardown),

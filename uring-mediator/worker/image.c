@@ -2,7 +2,7 @@
 /*
  * Code images on their way in: a private buffer of the announced size that fills piece by piece, then is loaded as
  * often as wanted, then closed.  Lengths inside an image are checked against the buffer before a driver, which trusts
- * them, sees it.  Formats: CUDA-fat-binary and ELF headers as NVIDIA's tools write them.  The worker's only thread.
+ * them, sees it; pointers are never taken from it: a wrapper, which has some, is made here.  Formats: CUDA-fat-binary and ELF headers as NVIDIA's tools write them.  The worker's only thread.
  */
 #include <elf.h>
 #include <stdlib.h>
@@ -15,15 +15,23 @@
 #include "session.h"
 
 #define IMAGE_MOST	(1ull << 30)	/* bytes of all open images of a session */
-#define FATBIN_MAGIC	0xBA55ED50u
+
+/* As nvcc makes them: the fat binary that was linked already, and those that the driver links. */
+struct wrapper {
+	uint32_t magic, version;
+	const void *linked;
+	const void *const *parts;	/* NULL at the end */
+	const void *array[];
+};
 
 struct vgpu_image {
 	uint64_t number, bytes, filled;
 	uint8_t *data;			/* bytes + 1, the last one NUL */
+	struct wrapper *wrapper;	/* around the parts, once they have been asked for */
 	struct vgpu_image *next;
 };
 
-static struct vgpu_image *find(struct vgpu_session *s, uint64_t number)
+static struct vgpu_image *find(const struct vgpu_session *s, uint64_t number)
 {
 	struct vgpu_image *i = s->images;
 
@@ -85,6 +93,7 @@ static void drop(struct vgpu_session *s, struct vgpu_image **at)
 
 	*at = i->next;
 	s->image_bytes -= i->bytes;
+	free(i->wrapper);
 	free(i->data);
 	free(i);
 }
@@ -119,7 +128,7 @@ static bool fatbin_fits(const uint8_t *p, uint64_t bytes)
 	memcpy(&magic, p, 4);
 	memcpy(&header, p + 6, 2);
 	memcpy(&payload, p + 8, 8);
-	return magic == FATBIN_MAGIC && header >= 16 && header <= bytes && payload <= bytes - header;
+	return magic == VGPU_FATBIN_MAGIC && header >= 16 && header <= bytes && payload <= bytes - header;
 }
 
 static bool table_fits(uint64_t at, uint64_t count, uint64_t size, uint64_t least, uint64_t bytes)
@@ -148,6 +157,69 @@ static bool elf_fits(const uint8_t *p, uint64_t bytes)
 	return true;
 }
 
+/* Text: what it begins with is no number that a driver takes for another kind of image. */
+static bool ptx_fits(const uint8_t *p)
+{
+	return *p && strchr(" \t\r\n./", *p);
+}
+
+static struct vgpu_image_part entry(const struct vgpu_image *i, uint32_t index)
+{
+	struct vgpu_image_part part;
+
+	memcpy(&part, i->data + sizeof(struct vgpu_image_directory) + index * sizeof(part), sizeof(part));
+	return part;
+}
+
+/* The directory's entry `index`, if its fat binary lies behind `*end`, which moves on. */
+static const uint8_t *part_at(const struct vgpu_image *i, uint32_t index, uint64_t *end)
+{
+	const struct vgpu_image_part part = entry(i, index);
+
+	if (part.at < *end || part.at > i->bytes || part.bytes > i->bytes - part.at ||
+	    part.at % VGPU_IMAGE_PART_ALIGN || !fatbin_fits(i->data + part.at, part.bytes))
+		return NULL;
+	*end = part.at + part.bytes;
+	return i->data + part.at;
+}
+
+static CUresult wrap_parts(struct vgpu_image *i)
+{
+	struct vgpu_image_directory head;
+	struct wrapper *w;
+	uint64_t end;
+
+	if (i->bytes < sizeof(head))
+		return CUDA_ERROR_INVALID_IMAGE;
+	memcpy(&head, i->data, sizeof(head));
+	end = sizeof(head) + (uint64_t)head.count * sizeof(struct vgpu_image_part);
+	if (!head.count || head.count > VGPU_IMAGE_PARTS_MOST || head.reserved || end > i->bytes)
+		return CUDA_ERROR_INVALID_IMAGE;
+	w = calloc(1, sizeof(*w) + (head.count + 1) * sizeof(w->array[0]));
+	if (!w)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	*w = (struct wrapper){ .magic = VGPU_FATBIN_WRAPPER_MAGIC, .version = 2, .parts = w->array + 1 };
+	for (uint32_t part = 0; part < head.count; part++) {
+		w->array[part] = part_at(i, part, &end);
+		if (!w->array[part]) {
+			free(w);
+			return CUDA_ERROR_INVALID_IMAGE;
+		}
+	}
+	w->linked = w->array[0];
+	i->wrapper = w;
+	return CUDA_SUCCESS;
+}
+
+static CUresult get_parts(struct vgpu_image *i, const void **data, uint64_t *bytes)
+{
+	CUresult r = i->wrapper ? CUDA_SUCCESS : wrap_parts(i);
+
+	*data = i->wrapper;
+	*bytes = i->bytes;
+	return r;
+}
+
 CUresult vgpu_image_get(struct vgpu_session *s, uint64_t number, uint32_t kind, const void **data, uint64_t *bytes)
 {
 	struct vgpu_image *i = find(s, number);
@@ -157,7 +229,7 @@ CUresult vgpu_image_get(struct vgpu_session *s, uint64_t number, uint32_t kind, 
 		return CUDA_ERROR_INVALID_IMAGE;
 	switch (kind) {
 	case VGPU_IMAGE_PTX:
-		fits = true;	/* ends with the NUL behind the buffer at the latest */
+		fits = ptx_fits(i->data);	/* ends with the NUL behind the buffer at the latest */
 		break;
 	case VGPU_IMAGE_FATBIN:
 		fits = fatbin_fits(i->data, i->bytes);
@@ -165,10 +237,28 @@ CUresult vgpu_image_get(struct vgpu_session *s, uint64_t number, uint32_t kind, 
 	case VGPU_IMAGE_ELF:
 		fits = elf_fits(i->data, i->bytes);
 		break;
+	case VGPU_IMAGE_PARTS:
+		return get_parts(i, data, bytes);
 	default:
 		return vgpu_session_broken(s, "image of kind %u", kind);
 	}
 	*data = i->data;
 	*bytes = i->bytes;
 	return fits ? CUDA_SUCCESS : CUDA_ERROR_INVALID_IMAGE;
+}
+
+bool vgpu_image_any(const struct vgpu_session *s, uint64_t number, uint32_t kind,
+		    bool (*is)(const struct vgpu_session *s, const void *data, uint64_t bytes))
+{
+	const struct vgpu_image *i = find(s, number);
+	struct vgpu_image_part part;
+
+	if (kind != VGPU_IMAGE_PARTS)
+		return is(s, i->data, i->bytes);
+	for (uint32_t n = 0; i->wrapper->array[n]; n++) {
+		part = entry(i, n);
+		if (is(s, i->data + part.at, part.bytes))
+			return true;
+	}
+	return false;
 }

@@ -3,22 +3,23 @@
 #ifndef VGPU_WORKER_IMAGE_H
 #define VGPU_WORKER_IMAGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <vgpu/cuda_types.h>
+#include <vgpu/image.h>
 
 struct vgpu_session;
 
-enum vgpu_image_kind {		/* values on the wire */
-	VGPU_IMAGE_PTX = 1,
-	VGPU_IMAGE_FATBIN = 2,
-	VGPU_IMAGE_ELF = 3,
-};
-
 /*
- * A complete image whose own lengths stay inside its `bytes`; a NUL follows them.  Valid until the image is closed.
- * INVALID_IMAGE: not there, incomplete, or not what `kind` says.
+ * A complete image whose own lengths stay inside its `bytes`; a NUL follows them.  Of parts: a wrapper of ours, which
+ * points at them; `bytes` is the size of them all.  Valid until the image is closed.  INVALID_IMAGE: not there,
+ * incomplete, or not what `kind` says.
  */
 CUresult vgpu_image_get(struct vgpu_session *s, uint64_t number, uint32_t kind, const void **data, uint64_t *bytes);
+
+/* Does `is` say so of a complete image that vgpu_image_get() had nothing against, or of one of its parts? */
+bool vgpu_image_any(const struct vgpu_session *s, uint64_t number, uint32_t kind,
+		    bool (*is)(const struct vgpu_session *s, const void *data, uint64_t bytes));
 
 #endif

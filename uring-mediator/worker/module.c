@@ -131,7 +131,8 @@ static CUresult prepare(struct vgpu_session *s, const struct vgpu_request *rq, s
 	/* Always: the reason belongs into our log, too. */
 	put_log(j, CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES, j->error,
 		a->error_log_bytes ? a->error_log_bytes : LOG_MOST, &j->error_at);
-	if (s->device->limit_image)
+	/* The wrapper of parts is ours, and each of them as long as it says. */
+	if (s->device->limit_image && a->kind != VGPU_IMAGE_PARTS)
 		s->device->limit_image(*bytes);
 	return CUDA_SUCCESS;
 }
@@ -155,7 +156,7 @@ CUresult vgpu_handle_module_load(struct vgpu_session *s, struct vgpu_request *rq
 		log_failure(r, bytes, j.error);
 	if (!a->error_log_bytes)
 		j.error_at = 0;
-	reply(&j, !r && vgpu_output_may_come(s, data, bytes), rq);
+	reply(&j, !r && vgpu_output_may_come(s, a->image, a->kind), rq);
 	return r ? r : vgpu_session_bind(s, VGPU_HANDLE_MODULE, a->module, module);
 }
 
@@ -178,7 +179,7 @@ CUresult vgpu_handle_library_load(struct vgpu_session *s, struct vgpu_request *r
 		log_failure(r, bytes, j.error);
 	if (!a->error_log_bytes)
 		j.error_at = 0;
-	reply(&j, !r && vgpu_output_may_come(s, data, bytes), rq);
+	reply(&j, !r && vgpu_output_may_come(s, a->image, a->kind), rq);
 	return r ? r : vgpu_session_bind(s, VGPU_HANDLE_LIBRARY, a->library, library);
 }
 

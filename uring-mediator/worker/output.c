@@ -15,6 +15,7 @@
 #include <gen/wire.h>
 #include <gen/worker_hand.h>
 
+#include "image.h"
 #include "session.h"
 
 #define OUTPUT_BYTES (4u << 20)
@@ -42,11 +43,16 @@ int vgpu_output_catch(void)
 	return ret;
 }
 
-bool vgpu_output_may_come(const struct vgpu_session *s, const void *image, size_t bytes)
+static bool mentions_printf(const struct vgpu_session *s, const void *image, uint64_t bytes)
 {
 	if (s->device->image_mentions)
 		return s->device->image_mentions(image, bytes, PRINTF_SYMBOL);
 	return memmem(image, bytes, PRINTF_SYMBOL, strlen(PRINTF_SYMBOL));
+}
+
+bool vgpu_output_may_come(const struct vgpu_session *s, uint64_t image, uint32_t kind)
+{
+	return vgpu_image_any(s, image, kind, mentions_printf);
 }
 
 static struct vgpu_flush_stream *flush_stream(struct vgpu_session *s)

@@ -8,15 +8,15 @@
 #define VGPU_WORKER_OUTPUT_H
 
 #include <stdbool.h>
-#include <stddef.h>
+#include <stdint.h>
 
 struct vgpu_session;
 
 /* Make descriptor 1 that memory. Once, before the device is opened. 0 or -errno. */
 int vgpu_output_catch(void);
 
-/* May kernels of this image print? */
-bool vgpu_output_may_come(const struct vgpu_session *s, const void *image, size_t bytes);
+/* May kernels of this image, which has been loaded, print? */
+bool vgpu_output_may_come(const struct vgpu_session *s, uint64_t image, uint32_t kind);
 
 void vgpu_output_release(struct vgpu_session *s);
 
