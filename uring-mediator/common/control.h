@@ -44,7 +44,7 @@ enum vgpu_control_type {
 	VGPU_CTL_DETACH = 70,	/* supervisor: end the session, exit */
 	VGPU_CTL_EXPORT = 71,	/* worker: other sessions of the VM may have this; fd: what a descriptor stands for */
 	VGPU_CTL_IMPORT = 72,	/* worker: wants what the token names */
-	VGPU_CTL_IMPORTED = 73,	/* supervisor: the answer to IMPORT, at once; fd as in EXPORT */
+	VGPU_CTL_SHARED = 73,	/* supervisor: the answer to both, at once; to IMPORT with fd as in EXPORT */
 	VGPU_CTL_CENSUS_ASK = 74,	/* monitor: which processes has my VM? */
 	VGPU_CTL_CENSUS = 75,	/* supervisor: these */
 };
@@ -109,11 +109,11 @@ enum vgpu_share_kind {
 	VGPU_SHARE_PHYSICAL = 2,	/* memory of cuMemCreate: a descriptor */
 };
 
-struct vgpu_ctl_share {		/* EXPORT, IMPORT, IMPORTED */
+struct vgpu_ctl_share {		/* EXPORT, IMPORT, SHARED */
 	struct vgpu_msg h;
 	uint8_t token[VGPU_TOKEN_BYTES];	/* random, chosen by the worker that exports */
 	uint32_t kind;		/* enum vgpu_share_kind */
-	uint32_t found;		/* IMPORTED: 0 if there is no such token, or it is another VM's */
+	uint32_t found;		/* SHARED: 0 if there is no such token, or it is another VM's, or it cannot be kept */
 	uint64_t offset;	/* of the memory in the descriptor, bytes */
 	uint64_t size;		/* of the memory, bytes */
 	uint8_t data[64];

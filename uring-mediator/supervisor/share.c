@@ -34,23 +34,33 @@ void shares_end(struct session *s)
 	s->share_count = 0;
 }
 
-static void share_export(struct session *s, struct vgpu_packet *packet)
+/* The worker waits for this. `fd`: -1: none. */
+static void share_answer(struct session *s, struct vgpu_ctl_share *m, bool found, int fd)
+{
+	m->found = found;
+	vgpu_msg_init(&m->h, VGPU_CTL_SHARED, sizeof(*m));
+	if (vgpu_msg_send(s->worker->control, &m->h, &fd, fd >= 0))
+		session_end(s, VGPU_HOST_WORKER_DIED, "the worker does not read its messages");
+}
+
+static void share_export(struct session *s, struct vgpu_ctl_share *m, struct vgpu_packet *packet)
 {
 	struct share *sh = s->share_count < SHARES_MOST ? vgpu_zalloc(sizeof(*sh)) : NULL;
 	struct vgpu_log_ids ids = session_ids(s);
 
-	if (!sh) {
+	if (sh) {
+		sh->what = *m;
+		sh->fd = -1;
+		if (packet->fd_count) {
+			sh->fd = packet->fds[0];
+			packet->fds[0] = packet->fds[--packet->fd_count];
+		}
+		list_add_before(&sh->link, &s->shares);
+		s->share_count++;
+	} else {
 		vgpu_log(VGPU_LOG_WARNING, &ids, "[CONNECTION] the session shares too much: %u pieces", s->share_count);
-		return;
 	}
-	memcpy(&sh->what, packet->bytes, sizeof(sh->what));
-	sh->fd = -1;
-	if (packet->fd_count) {
-		sh->fd = packet->fds[0];
-		packet->fds[0] = packet->fds[--packet->fd_count];
-	}
-	list_add_before(&sh->link, &s->shares);
-	s->share_count++;
+	share_answer(s, m, sh != NULL, -1);
 }
 
 /* May a session have what another one exported? */
@@ -76,25 +86,22 @@ static const struct share *share_find(const struct session *to, const struct vgp
 	return NULL;
 }
 
-static void share_import(struct session *s, const struct vgpu_packet *packet)
+static void share_import(struct session *s, struct vgpu_ctl_share *m)
 {
-	struct vgpu_ctl_share m;
-	const struct share *sh;
+	const struct share *sh = share_find(s, m);
 
-	memcpy(&m, packet->bytes, sizeof(m));
-	sh = share_find(s, &m);
 	if (sh)
-		m = sh->what;
-	m.found = sh != NULL;
-	vgpu_msg_init(&m.h, VGPU_CTL_IMPORTED, sizeof(m));
-	if (vgpu_msg_send(s->worker->control, &m.h, sh ? &sh->fd : NULL, sh && sh->fd >= 0))
-		session_end(s, VGPU_HOST_WORKER_DIED, "the worker does not read its messages");
+		*m = sh->what;
+	share_answer(s, m, sh != NULL, sh ? sh->fd : -1);
 }
 
 void share_message(struct session *s, struct vgpu_packet *packet)
 {
-	if (packet->h.type == VGPU_CTL_EXPORT)
-		share_export(s, packet);
+	struct vgpu_ctl_share m;
+
+	memcpy(&m, packet->bytes, sizeof(m));
+	if (m.h.type == VGPU_CTL_EXPORT)
+		share_export(s, &m, packet);
 	else
-		share_import(s, packet);
+		share_import(s, &m);
 }

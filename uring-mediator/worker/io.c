@@ -118,7 +118,7 @@ static void took_control(struct vgpu_io *io, int res)
 		took_attach(io, fds, n);
 		return;
 	}
-	if (io->control_packet.h.type == VGPU_CTL_IMPORTED) {
+	if (io->control_packet.h.type == VGPU_CTL_SHARED) {
 		took_share(io, fds, n);
 		return;
 	}

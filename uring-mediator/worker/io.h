@@ -42,7 +42,7 @@ struct vgpu_io {
 	struct vgpu_ctl_attach attach;
 	int attach_fds[2];		/* memfd, wake: the taker's */
 	bool share_came;
-	struct vgpu_ctl_share share;	/* IMPORTED */
+	struct vgpu_ctl_share share;	/* SHARED */
 	int share_fd;			/* the taker's; -1: none */
 	bool census_came;
 	struct vgpu_ctl_census census;
@@ -93,7 +93,7 @@ int vgpu_io_wait(struct vgpu_io *io, int64_t timeout_ns);
  */
 int vgpu_io_answer(struct vgpu_io *io, CUresult status, const void *data, uint32_t size);
 
-/* Forget an IMPORTED that nobody took. */
+/* Forget a SHARED that nobody took. */
 void vgpu_io_drop_share(struct vgpu_io *io);
 
 /* Send a control message. 0 or -errno. */

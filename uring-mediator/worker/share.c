@@ -41,16 +41,6 @@ _Static_assert(sizeof(((struct vgpu_ctl_share *)0)->data) == sizeof(CUipcMemHand
 
 /* ---- exchange with the supervisor ---- */
 
-static CUresult export(struct vgpu_session *s, struct vgpu_ctl_share *m, int fd)
-{
-	if (!s->io)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	if (getrandom(m->token, sizeof(m->token), 0) != sizeof(m->token))
-		return CUDA_ERROR_OPERATING_SYSTEM;
-	vgpu_msg_init(&m->h, VGPU_CTL_EXPORT, sizeof(*m));
-	return vgpu_msg_send(s->io->control, &m->h, &fd, fd >= 0) ? CUDA_ERROR_OPERATING_SYSTEM : CUDA_SUCCESS;
-}
-
 static uint64_t now_ms(void)
 {
 	struct timespec t;
@@ -59,10 +49,48 @@ static uint64_t now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+/*
+ * Send what *m says, with a descriptor or -1, and wait for the supervisor's answer, which comes in *m; s->io->share_fd
+ * is what came with it.
+ */
+static CUresult ask(struct vgpu_session *s, enum vgpu_control_type type, struct vgpu_ctl_share *m, int fd)
+{
+	struct vgpu_io *io = s->io;
+	uint64_t until = now_ms() + SHARE_MS;
+
+	vgpu_msg_init(&m->h, type, sizeof(*m));
+	vgpu_io_drop_share(io);
+	if (vgpu_msg_send(io->control, &m->h, &fd, fd >= 0))
+		return CUDA_ERROR_OPERATING_SYSTEM;
+	while (!io->share_came && !io->control_closed && !io->broken[0] && now_ms() < until)
+		if (vgpu_io_wait(io, 1000000) < 0)
+			return CUDA_ERROR_OPERATING_SYSTEM;
+	if (!io->share_came || memcmp(io->share.token, m->token, VGPU_TOKEN_BYTES))
+		return CUDA_ERROR_OPERATING_SYSTEM;
+	*m = io->share;
+	return CUDA_SUCCESS;
+}
+
+/*
+ * Until the supervisor has it the guest does not hear of the token: the process that it gives it to might be quicker
+ * than this message.
+ */
+static CUresult export(struct vgpu_session *s, struct vgpu_ctl_share *m, int fd)
+{
+	CUresult r;
+
+	if (!s->io)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (getrandom(m->token, sizeof(m->token), 0) != sizeof(m->token))
+		return CUDA_ERROR_OPERATING_SYSTEM;
+	r = ask(s, VGPU_CTL_EXPORT, m, fd);
+	return r || m->found ? r : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
 /* What a token names, of the given kind; *fd is the caller's to close, -1: none came. */
 static CUresult import(struct vgpu_session *s, const uint8_t *token, uint32_t kind, struct vgpu_ctl_share *m, int *fd)
 {
-	uint64_t until = now_ms() + SHARE_MS;
+	CUresult r;
 
 	*fd = -1;
 	if (!s->io)
@@ -70,16 +98,9 @@ static CUresult import(struct vgpu_session *s, const uint8_t *token, uint32_t ki
 	memset(m, 0, sizeof(*m));
 	memcpy(m->token, token, sizeof(m->token));
 	m->kind = kind;
-	vgpu_msg_init(&m->h, VGPU_CTL_IMPORT, sizeof(*m));
-	vgpu_io_drop_share(s->io);
-	if (vgpu_msg_send(s->io->control, &m->h, NULL, 0))
-		return CUDA_ERROR_OPERATING_SYSTEM;
-	while (!s->io->share_came && !s->io->control_closed && !s->io->broken[0] && now_ms() < until)
-		if (vgpu_io_wait(s->io, 1000000) < 0)
-			return CUDA_ERROR_OPERATING_SYSTEM;
-	if (!s->io->share_came || memcmp(s->io->share.token, token, VGPU_TOKEN_BYTES))
-		return CUDA_ERROR_OPERATING_SYSTEM;
-	*m = s->io->share;
+	r = ask(s, VGPU_CTL_IMPORT, m, -1);
+	if (r)
+		return r;
 	*fd = s->io->share_fd;
 	s->io->share_fd = -1;
 	vgpu_io_drop_share(s->io);

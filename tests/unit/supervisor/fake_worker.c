@@ -12,6 +12,7 @@
  *	die		is killed by SIGKILL at the first command
  *	ended		ends its session at the first command
  *	garbage		sends a damaged message when it gets a session
+ * In each of them it shares memory when a command asks for it, see fake_worker.h.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -24,6 +25,7 @@
 #include <unistd.h>
 
 #include "control.h"
+#include "fake_worker.h"
 #include "message.h"
 
 static struct vgpu_worker_stats *stats;
@@ -74,13 +76,63 @@ static void first_command(void)
 	}
 }
 
-static void execute(struct vgpu_consumer *c)
+static void share_ask(uint16_t type, struct vgpu_ctl_share *m, int fd, struct vgpu_packet *answer)
+{
+	vgpu_msg_init(&m->h, type, sizeof(*m));
+	if (vgpu_msg_send(VGPU_WORKER_CONTROL_FD, &m->h, &fd, fd >= 0) ||
+	    vgpu_msg_recv(VGPU_WORKER_CONTROL_FD, answer, 0) <= 0 || answer->h.type != VGPU_CTL_SHARED)
+		exit(1);
+}
+
+static void share_export(const struct fake_share *f, struct fake_imported *o)
+{
+	struct vgpu_ctl_share m = { .kind = f->kind, .data = FAKE_SECRET };
+	int fd = memfd_create("shared", MFD_CLOEXEC);
+	struct vgpu_packet p;
+
+	memcpy(m.token, f->token, sizeof(m.token));
+	if (fd < 0 || pwrite(fd, f->token, sizeof(f->token), 0) != sizeof(f->token))
+		exit(1);
+	share_ask(VGPU_CTL_EXPORT, &m, fd, &p);
+	memcpy(&o->share, p.bytes, sizeof(o->share));
+	close(fd);
+}
+
+static void share_import(const struct fake_share *f, struct fake_imported *o)
+{
+	struct vgpu_ctl_share m = { .kind = f->kind };
+	struct vgpu_packet p;
+
+	memcpy(m.token, f->token, sizeof(m.token));
+	share_ask(VGPU_CTL_IMPORT, &m, -1, &p);
+	memcpy(&o->share, p.bytes, sizeof(o->share));
+	if (p.fd_count && pread(p.fds[0], o->file, sizeof(o->file), 0) != sizeof(o->file))
+		exit(1);
+	vgpu_packet_close_fds(&p);
+}
+
+static void share(struct vgpu_reply_slot *reply, const struct fake_share *f)
+{
+	struct fake_imported *o = (struct fake_imported *)reply->data;
+
+	memset(o, 0, sizeof(*o));
+	if (f->c.op == FAKE_EXPORT)
+		share_export(f, o);
+	else
+		share_import(f, o);
+	reply->result = !o->share.found;
+	atomic_store(&reply->done, f->c.seq);
+}
+
+static void execute(struct vgpu_channel *ch, struct vgpu_consumer *c)
 {
 	static _Alignas(64) uint8_t buf[VGPU_CMD_MAX];
 	const struct vgpu_cmd *cmd = (const void *)buf;
 
 	while (vgpu_consumer_take(c, buf) > 0) {
 		first_command();
+		if (cmd->op == FAKE_EXPORT || cmd->op == FAKE_IMPORT)
+			share(&ch->replies[0], (const struct fake_share *)buf);
 		atomic_store(&stats->last_seq, cmd->seq);
 		atomic_store(&stats->last_op, cmd->op);
 		atomic_store(&stats->memory_used, 1 << 20);
@@ -139,7 +191,7 @@ static void serve(const struct vgpu_ctl_attach *a, int memfd, int wake)
 		if (p[1].revents & POLLHUP)
 			p[1].fd = -1;
 		woken(wake, a->wake_kind);
-		execute(&c);
+		execute(ch, &c);
 	}
 }
 

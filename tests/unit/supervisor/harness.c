@@ -323,6 +323,27 @@ void stub_expect(struct stub *s, uint16_t type, struct vgpu_packet *p)
 	assert_int_equal(p->h.type, type);
 }
 
+void stub_guest_prepares(struct stub *s, uint32_t channel, uint32_t generation)
+{
+	atomic_store(&stub_ctl(s, channel)->host_state, VGPU_HOST_NONE);
+	atomic_store(&stub_ctl(s, channel)->generation, generation);
+}
+
+void stub_open_channel(struct stub *s, uint32_t channel, uint32_t generation, int *wake)
+{
+	struct vgpu_packet p;
+
+	stub_guest_prepares(s, channel, generation);
+	stub_channel(s, VGPU_MSG_CHANNEL_OPEN, channel, generation);
+	stub_expect(s, VGPU_MSG_CHANNEL_OPENED, &p);
+	assert_int_equal(p.fd_count, 1);
+	assert_int_equal(((struct vgpu_msg_channel *)p.bytes)->channel, channel);
+	assert_int_equal(((struct vgpu_msg_channel *)p.bytes)->generation, generation);
+	assert_int_not_equal(((struct vgpu_msg_channel *)p.bytes)->session, 0);
+	*wake = p.fds[0];
+	soon(atomic_load(&stub_ctl(s, channel)->host_state) == VGPU_HOST_READY);
+}
+
 void stub_close(struct stub *s)
 {
 	munmap(s->base, s->g.total_size);

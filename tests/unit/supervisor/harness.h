@@ -84,6 +84,10 @@ void stub_channel(struct stub *s, uint16_t type, uint32_t channel, uint32_t gene
 /* Wait for a message of this type, answering STATS_REQUEST meanwhile. */
 void stub_expect(struct stub *s, uint16_t type, struct vgpu_packet *p);
 struct vgpu_channel_ctl *stub_ctl(struct stub *s, uint32_t channel);
+/* What a guest does to a channel before it asks for a session. */
+void stub_guest_prepares(struct stub *s, uint32_t channel, uint32_t generation);
+/* A session on the channel, running; *wake is the caller's. */
+void stub_open_channel(struct stub *s, uint32_t channel, uint32_t generation, int *wake);
 void stub_close(struct stub *s);
 
 /* Open descriptors of a process. */

@@ -53,28 +53,6 @@ static void bad_memory_is_refused(void **state)
 	mediator_stop(&m);
 }
 
-/* What a guest does to a channel before it asks for a session. */
-static void guest_prepares(struct stub *s, uint32_t channel, uint32_t generation)
-{
-	atomic_store(&stub_ctl(s, channel)->host_state, VGPU_HOST_NONE);
-	atomic_store(&stub_ctl(s, channel)->generation, generation);
-}
-
-static void open_channel(struct stub *s, uint32_t channel, uint32_t generation, int *wake)
-{
-	struct vgpu_packet p;
-
-	guest_prepares(s, channel, generation);
-	stub_channel(s, VGPU_MSG_CHANNEL_OPEN, channel, generation);
-	stub_expect(s, VGPU_MSG_CHANNEL_OPENED, &p);
-	assert_int_equal(p.fd_count, 1);
-	assert_int_equal(((struct vgpu_msg_channel *)p.bytes)->channel, channel);
-	assert_int_equal(((struct vgpu_msg_channel *)p.bytes)->generation, generation);
-	assert_int_not_equal(((struct vgpu_msg_channel *)p.bytes)->session, 0);
-	*wake = p.fds[0];
-	soon(atomic_load(&stub_ctl(s, channel)->host_state) == VGPU_HOST_READY);
-}
-
 static void channels_open_and_close(void **state)
 {
 	struct mediator m;
@@ -86,7 +64,7 @@ static void channels_open_and_close(void **state)
 	mediator_start(&m, "ok", NULL);
 	stub_open(&s, &m);
 	for (uint32_t generation = 1; generation < 4; generation++) {
-		open_channel(&s, 3, generation, &wake);
+		stub_open_channel(&s, 3, generation, &wake);
 		stub_channel(&s, VGPU_MSG_CHANNEL_CLOSE, 3, generation);
 		stub_expect(&s, VGPU_MSG_CHANNEL_CLOSED, &p);
 		assert_int_equal(atomic_load(&stub_ctl(&s, 3)->host_state), VGPU_HOST_DEAD);
@@ -110,8 +88,8 @@ static void an_end_is_not_said_to_the_next(void **state)
 	(void)state;
 	mediator_start(&m, "ok", NULL);
 	stub_open(&s, &m);
-	open_channel(&s, 1, 1, &wake);
-	guest_prepares(&s, 1, 2);
+	stub_open_channel(&s, 1, 1, &wake);
+	stub_guest_prepares(&s, 1, 2);
 	stub_channel(&s, VGPU_MSG_CHANNEL_CLOSE, 1, 1);
 	stub_expect(&s, VGPU_MSG_CHANNEL_CLOSED, &p);
 	assert_int_equal(atomic_load(&stub_ctl(&s, 1)->host_state), VGPU_HOST_NONE);
@@ -131,7 +109,7 @@ static void reopening_ends_the_old_session(void **state)
 	(void)state;
 	mediator_start(&m, "ok", NULL);
 	stub_open(&s, &m);
-	open_channel(&s, 0, 1, &wake);
+	stub_open_channel(&s, 0, 1, &wake);
 	close(wake);
 	stub_channel(&s, VGPU_MSG_CHANNEL_OPEN, 0, 2);
 	stub_expect(&s, VGPU_MSG_CHANNEL_CLOSED, &p);
@@ -154,7 +132,7 @@ static void a_vm_that_goes_takes_its_workers(void **state)
 	mediator_start(&m, "ok", NULL);
 	stub_open(&s, &m);
 	for (uint32_t i = 0; i < 4; i++)
-		open_channel(&s, i, 1, &wake[i]);
+		stub_open_channel(&s, i, 1, &wake[i]);
 	assert_int_equal(status_number(&m, "session_count"), 4);
 	shutdown(s.fd, SHUT_RDWR);
 	for (uint32_t i = 0; i < 4; i++) {
@@ -178,7 +156,7 @@ static void a_vm_has_a_limit(void **state)
 	(void)state;
 	mediator_start(&m, "ok", "--max-sessions-vm", "1", NULL);
 	stub_open(&s, &m);
-	open_channel(&s, 0, 1, &wake);
+	stub_open_channel(&s, 0, 1, &wake);
 	stub_channel(&s, VGPU_MSG_CHANNEL_OPEN, 1, 1);
 	stub_expect(&s, VGPU_MSG_CHANNEL_FAILED, &p);
 	assert_int_equal(((struct vgpu_msg_refused *)p.bytes)->error, VGPU_HOST_QUOTA);
@@ -203,8 +181,8 @@ static void a_crash_closes_its_channel_only(void **state)
 	(void)state;
 	mediator_start(&m, "die", NULL);
 	stub_open(&s, &m);
-	open_channel(&s, 0, 1, &wake[0]);
-	open_channel(&s, 1, 1, &wake[1]);
+	stub_open_channel(&s, 0, 1, &wake[0]);
+	stub_open_channel(&s, 1, 1, &wake[1]);
 	ch = vgpu_shm_channel(s.base, &s.g, 0);
 	vgpu_producer_init(&producer, &ch->ring, ch->ring_data, VGPU_RING_BYTES);
 	c = vgpu_producer_reserve(&producer, 64);
@@ -283,7 +261,7 @@ static void stub_counters_arrive(void **state)
 	(void)state;
 	mediator_start(&m, "ok", NULL);
 	stub_open(&s, &m);
-	open_channel(&s, 0, 1, &wake);
+	stub_open_channel(&s, 0, 1, &wake);
 	stub_channel(&s, VGPU_MSG_CHANNEL_CLOSE, 0, 1);
 	stub_expect(&s, VGPU_MSG_CHANNEL_CLOSED, &p);
 	close(wake);
