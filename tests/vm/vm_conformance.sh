@@ -20,4 +20,6 @@ cat "$work/out"
 expect "exit status of the guest" 0 $status
 ran=$(grep -c '^test_.*: 0$' "$work/out")
 [ "$ran" -ge 6 ] || fail "only $ran programs ran"
+# Two processes of this one VM share memory, as those of different VMs cannot (supervisor_share).
+grep -qx 'test_share: 0' "$work/out" || fail "test_share did not pass"
 assert_all_returned
