@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/memfd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -43,17 +44,60 @@ static int memory_check(struct vgpu_stub *s, char *err, size_t err_size)
 	return 0;
 }
 
+/*
+ * The file, of this size, of reserved huge pages or ordinary.  All of one of huge pages is mapped for a moment, so that
+ * the kernel sets them aside now and nobody gets SIGBUS later.  Descriptor or -errno.
+ */
+static int memory_file(uint64_t size, bool huge)
+{
+	int fd = memfd_create("vgpu-bar2", MFD_CLOEXEC | MFD_ALLOW_SEALING | (huge ? MFD_HUGETLB | MFD_HUGE_2MB : 0u));
+	void *all = MAP_FAILED;
+	int rc;
+
+	if (fd < 0)
+		return -errno;
+	rc = ftruncate(fd, (off_t)size) ? -errno : 0;
+	if (!rc && huge) {
+		all = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		rc = all == MAP_FAILED ? -errno : 0;
+	}
+	if (all != MAP_FAILED)
+		munmap(all, size);
+	if (!rc)
+		return fd;
+	close(fd);
+	return rc;
+}
+
+static int memory_open(struct vgpu_stub *s, char *err, size_t err_size)
+{
+	uint64_t size = s->geometry.total_size;
+	enum vgpu_stub_pages pages = s->config.pages;
+	int fd = pages == VGPU_STUB_PAGES_OFF ? -ENOMEM : memory_file(size, true);
+
+	if (fd < 0 && pages == VGPU_STUB_PAGES_ON) {
+		snprintf(err, err_size, "no huge pages for memory of %lluM (%s): raise vm.nr_hugepages, or say hugepages=auto",
+			 (unsigned long long)(size >> 20), strerror(-fd));
+		return fd;
+	}
+	if (fd >= 0)
+		stub_log(s, VGPU_STUB_INFO, -1, "memory of %lluM in huge pages", (unsigned long long)(size >> 20));
+	else
+		fd = memory_file(size, false);
+	if (fd < 0)
+		snprintf(err, err_size, "memory: %s", strerror(-fd));
+	s->memfd = fd;
+	return fd < 0 ? fd : 0;
+}
+
 int stub_memory_create(struct vgpu_stub *s, char *err, size_t err_size)
 {
 	int rc = memory_check(s, err, err_size);
 
+	if (!rc)
+		rc = memory_open(s, err, err_size);
 	if (rc)
 		return rc;
-	s->memfd = memfd_create("vgpu-bar2", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (s->memfd < 0)
-		return memory_fail(err, err_size, "memfd_create");
-	if (ftruncate(s->memfd, (off_t)s->geometry.total_size))
-		return memory_fail(err, err_size, "memory: ftruncate");
 	s->base = mmap(NULL, s->geometry.arena_at, PROT_READ | PROT_WRITE,
 		       MAP_SHARED | MAP_NORESERVE, s->memfd, 0);
 	if (s->base == MAP_FAILED) {

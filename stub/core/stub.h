@@ -35,12 +35,20 @@ struct vgpu_stub_ops {
 	void (*trace)(void *opaque, const char *line);
 };
 
+/* Whether the memory behind BAR2 is made of the huge pages that the host's vm.nr_hugepages sets aside. */
+enum vgpu_stub_pages {
+	VGPU_STUB_PAGES_AUTO,		/* while there are enough, at creation */
+	VGPU_STUB_PAGES_OFF,
+	VGPU_STUB_PAGES_ON,		/* or create() fails */
+};
+
 struct vgpu_stub_config {
 	const char *socket_path;	/* of the mediator; NULL: VGPU_DEFAULT_SOCKET */
 	const char *name;		/* of the VM, for people; NULL: "" */
 	uint64_t memory;		/* bytes of BAR2; 0: VGPU_SHM_DEFAULT_SIZE */
 	uint32_t vm_id;
 	uint32_t channels;		/* 0: vgpu_shm_default_channels() */
+	enum vgpu_stub_pages pages;
 	uint32_t caps;			/* VGPU_CAP_* besides VGPU_CAP_RING and VGPU_CAP_WINDOW */
 	uint32_t backoff_min_ms;	/* between attempts to connect; 0: 50 */
 	uint32_t backoff_max_ms;	/* 0: 2000 */

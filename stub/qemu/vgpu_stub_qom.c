@@ -59,6 +59,7 @@ struct VgpuStubState {
 	uint64_t memory_size;
 	uint32_t vm_id;
 	uint32_t channels;
+	OnOffAuto hugepages;
 	uint16_t vendor_id;
 	uint16_t device_id;
 };
@@ -104,6 +105,18 @@ static const MemoryRegionOps vgpu_stub_register_ops = {
 	.impl = { .min_access_size = 1, .max_access_size = 8, .unaligned = true },
 };
 
+static enum vgpu_stub_pages vgpu_stub_pages(OnOffAuto asked)
+{
+	switch (asked) {
+	case ON_OFF_AUTO_ON:
+		return VGPU_STUB_PAGES_ON;
+	case ON_OFF_AUTO_OFF:
+		return VGPU_STUB_PAGES_OFF;
+	default:
+		return VGPU_STUB_PAGES_AUTO;
+	}
+}
+
 static bool vgpu_stub_create_core(VgpuStubState *d, bool msix, Error **errp)
 {
 	struct vgpu_stub_config config = {
@@ -112,6 +125,7 @@ static bool vgpu_stub_create_core(VgpuStubState *d, bool msix, Error **errp)
 		.memory = d->memory_size,
 		.vm_id = d->vm_id,
 		.channels = d->channels,
+		.pages = vgpu_stub_pages(d->hugepages),
 		.caps = msix ? VGPU_CAP_MSIX : 0,
 	};
 	struct vgpu_stub_ops ops = {
@@ -275,6 +289,7 @@ static Property vgpu_stub_properties[] = {
 	DEFINE_PROP_UINT32("vm-id", VgpuStubState, vm_id, 0),
 	DEFINE_PROP_SIZE("memory", VgpuStubState, memory_size, VGPU_SHM_DEFAULT_SIZE),
 	DEFINE_PROP_UINT32("channels", VgpuStubState, channels, 0),
+	DEFINE_PROP_ON_OFF_AUTO("hugepages", VgpuStubState, hugepages, ON_OFF_AUTO_AUTO),
 	DEFINE_PROP_UINT16("vendor-id", VgpuStubState, vendor_id, VGPU_PCI_VENDOR),
 	DEFINE_PROP_UINT16("device-id", VgpuStubState, device_id, VGPU_PCI_DEVICE),
 #ifdef DEFINE_PROP_END_OF_LIST			/* until QEMU 9.2 */
@@ -292,6 +307,8 @@ static void vgpu_stub_describe(ObjectClass *klass)
 		"Shared memory behind BAR2: a power of two, 64M to 64G, sparse");
 	object_class_property_set_description(klass, "channels",
 		"Guest processes at once: 1 to 64, 0 = as many as suit the memory");
+	object_class_property_set_description(klass, "hugepages",
+		"Take the shared memory from the host's reserved huge pages: on, off, auto (default: auto, while there are enough)");
 	object_class_property_set_description(klass, "vendor-id",
 		"PCI vendor id, 0x0001 to 0xfffe");
 	object_class_property_set_description(klass, "device-id", "PCI device id");

@@ -25,6 +25,7 @@
 #pragma weak object_dynamic_cast_assert
 #pragma weak pci_register_bar
 #pragma weak qapi_free_VersionInfo
+#pragma weak qdev_prop_on_off_auto
 #pragma weak qdev_prop_size
 #pragma weak qdev_prop_string
 #pragma weak qdev_prop_uint16

@@ -40,7 +40,7 @@ reject() {
 
 expect 'name "vgpu-stub", bus PCI' run -device help
 for p in 'socket=<str>' 'vm-id=<uint32>' 'memory=<size>' 'channels=<uint32>' \
-	'vendor-id=<uint16>' 'device-id=<uint16>'; do
+	'hugepages=<OnOffAuto>' 'vendor-id=<uint16>' 'device-id=<uint16>'; do
 	expect "  $p " run -device vgpu-stub,help
 done
 expect '(default: /run/vgpu/mediator.sock)' run -device vgpu-stub,help
@@ -50,6 +50,7 @@ reject memory=0 'accepted is a power of two from 64M to 64G'
 reject memory=128G 'accepted is a power of two from 64M to 64G'
 reject memory=64M,channels=17 'accepted is 1 to 16 with memory of 64M'
 reject channels=65 'accepted is 1 to 64'
+reject hugepages=maybe hugepages
 reject vendor-id=0 'accepted is 0x0001 to 0xfffe'
 reject socket= 'accepted is the path'
 reject "socket=$(printf 'x%.0s' {1..108})" 'accepted is 1 to 107 bytes'

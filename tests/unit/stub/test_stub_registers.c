@@ -143,6 +143,7 @@ static void test_memory(void **state)
 	struct stat st;
 	int fd;
 
+	f->config.pages = VGPU_STUB_PAGES_OFF;	/* sparse */
 	fix_create(f);
 	h = (const void *)f->base;
 	assert_true(h->magic == VGPU_SHM_MAGIC);
@@ -184,6 +185,7 @@ static void test_largest_memory(void **state)
 
 	f->config.memory = VGPU_SHM_MAX_SIZE;
 	f->config.channels = 0;
+	f->config.pages = VGPU_STUB_PAGES_OFF;
 	assert_int_equal(vgpu_stub_create(&f->stub, &f->config, NULL, err, sizeof(err)), 0);
 	assert_int_equal(fix_read(f, VGPU_REG_SHM_SIZE_LO), 0);
 	assert_int_equal(fix_read(f, VGPU_REG_SHM_SIZE_HI), 16);
@@ -192,15 +194,20 @@ static void test_largest_memory(void **state)
 	assert_true(st.st_blocks * 512 < 1 << 20);
 }
 
-static void refused(struct fixture *f, const char *expected)
+static void refused_as(struct fixture *f, int code, const char *expected)
 {
 	struct vgpu_stub *s = NULL;
 	char err[256] = "";
 
-	assert_int_equal(vgpu_stub_create(&s, &f->config, NULL, err, sizeof(err)), -EINVAL);
+	assert_int_equal(vgpu_stub_create(&s, &f->config, NULL, err, sizeof(err)), code);
 	assert_null(s);
 	if (!strstr(err, expected))
 		fail_msg("'%s' does not say '%s'", err, expected);
+}
+
+static void refused(struct fixture *f, const char *expected)
+{
+	refused_as(f, -EINVAL, expected);
 }
 
 /* Every refusal says what is accepted. */
@@ -228,6 +235,59 @@ static void test_bad_configuration(void **state)
 	refused(f, "accepted is 1 to 107 bytes");
 }
 
+/* Pages of 2 MiB that somebody may still take. */
+static long huge_pages_left(void)
+{
+	long all = 0, reserved = 0, kib = 0;
+	FILE *f = fopen("/proc/meminfo", "re");
+	char line[128];
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		(void)!sscanf(line, "HugePages_Free: %ld", &all);
+		(void)!sscanf(line, "HugePages_Rsvd: %ld", &reserved);
+		(void)!sscanf(line, "Hugepagesize: %ld", &kib);
+	}
+	fclose(f);
+	return kib == 2048 ? all - reserved : 0;
+}
+
+static long page_bytes(struct fixture *f)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(vgpu_stub_memfd(f->stub), &st), 0);
+	return st.st_blksize;
+}
+
+/* On a machine without reserved pages `auto` does without and `on` refuses; with them both take them. */
+static void test_huge_pages(void **state)
+{
+	const long needed = FIX_MEMORY >> 21;
+	struct fixture *f = *state;
+	long left = huge_pages_left();
+
+	f->config.pages = VGPU_STUB_PAGES_OFF;
+	fix_create(f);
+	assert_int_equal(huge_pages_left(), left);
+	assert_int_equal(fix_count_log(f, "huge pages"), 0);
+	fix_destroy(f);
+	f->config.pages = VGPU_STUB_PAGES_AUTO;
+	fix_create(f);
+	assert_int_equal(left - huge_pages_left(), left < needed ? 0 : needed);
+	assert_int_equal(fix_count_log(f, "memory of 64M in huge pages"), left >= needed);
+	fix_destroy(f);
+	f->config.pages = VGPU_STUB_PAGES_ON;
+	if (left < needed) {
+		refused_as(f, -ENOMEM, "raise vm.nr_hugepages, or say hugepages=auto");
+		return;
+	}
+	fix_create(f);
+	assert_int_equal(page_bytes(f), 2 << 20);
+	fix_destroy(f);
+	assert_int_equal(huge_pages_left(), left);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -242,6 +302,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_memory, fix_setup, fix_teardown),
 		cmocka_unit_test_setup_teardown(test_reset_restores_header, fix_setup, fix_teardown),
 		cmocka_unit_test_setup_teardown(test_largest_memory, fix_setup, fix_teardown),
+		cmocka_unit_test_setup_teardown(test_huge_pages, fix_setup, fix_teardown),
 		cmocka_unit_test_setup_teardown(test_bad_configuration, fix_setup, fix_teardown),
 	};
 
