@@ -6,28 +6,32 @@
 need=32	# pages of 2 MiB
 free=$(awk '/^HugePages_Free/ { f = $2 } /^HugePages_Rsvd/ { r = $2 } /^Hugepagesize/ { s = $2 } END { print s == 2048 ? f - r : 0 }' /proc/meminfo)
 
-# huge OPTIONS...: "true" or "false" for a session under these options that works.
+# huge OPTIONS...: of which pages the memory is, for a session under these options that works.
 huge() {
 	mediator_options=(--shm-size 64M "$@")
 	mediator_up
 	start pinned "$programs/pinned" 8 4 300
 	soon 10 status_is "$live_sessions" 1
 	soon 10 status_is '[.vms[].sessions[] | .ran][0]' true
-	answer=$(status '[.vms[].sessions[] | .huge_pages][0]')
+	answer=$(status '[.vms[].sessions[] | .pages][0]')
 	wait "$started" || fail "pinned memory is not right under: $*"
 	mediator_down
 }
 
+case $(cat /sys/kernel/mm/transparent_hugepage/shmem_enabled 2>/dev/null) in
+*'[never]'* | *'[deny]'* | '') others=small ;;
+*) others=transparent ;;
+esac
 huge --huge-pages never
-expect "huge pages although they are not wanted" false "$answer"
+expect "pages where no reserved ones are wanted" $others "$answer"
 huge --huge-pages auto
 if [ "$free" -ge "$need" ]; then
-	expect "huge pages where there are $free" true "$answer"
+	expect "pages where $free are reserved" reserved "$answer"
 	huge --huge-pages always
-	expect "huge pages where they must be" true "$answer"
+	expect "pages where they must be reserved" reserved "$answer"
 	exit 0
 fi
-expect "huge pages where there are none" false "$answer"
+expect "pages where none are reserved" $others "$answer"
 mediator_options=(--shm-size 64M --huge-pages always)
 mediator_up
 "$programs/pinned" 8 1 >"$work/out.log" 2>&1 && fail "a session was served without the pages that it must have"

@@ -100,7 +100,7 @@ static struct json_object *session_json(const struct session *s)
 	add_number(o, "memory_used", w ? atomic_load(&w->memory_used) : 0);
 	add_number(o, "memory_peak", hops.memory_peak);
 	add_number(o, "memory_limit", s->memory_limit);
-	add_flag(o, "huge_pages", s->huge_pages);
+	add_text(o, "pages", s->pages ? s->pages : "");
 	add_number(o, "pinned", w ? atomic_load(&w->arena_registered) : 0);
 	add_number(o, "pinned_ahead", w ? atomic_load(&w->arena_ahead) : 0);
 	add_number(o, "pinned_late", w ? atomic_load(&w->arena_late) : 0);

@@ -219,6 +219,7 @@ void session_open(struct vm *vm, uint32_t channel, uint32_t generation)
 		return;
 	}
 	s->geometry = vm->geometry;
+	s->pages = vm->pages;
 	s->channel = channel;
 	s->generation = generation;
 	vm->channel[channel] = s;
@@ -229,15 +230,15 @@ void session_open(struct vm *vm, uint32_t channel, uint32_t generation)
  * Format fresh memory of the session's size.  The first huge page is what is mapped: no less can be of memory that is
  * made of them, and all of it is mapped for a moment, so that the kernel sets it aside now and nobody gets SIGBUS later.
  */
-static int format_memory(struct session *s, int fd)
+static int format_memory(struct session *s, int fd, bool huge)
 {
 	uint64_t size = s->geometry.total_size;
-	void *p = mmap(NULL, s->huge_pages ? size : HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	void *p = mmap(NULL, huge ? size : HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	if (p == MAP_FAILED)
 		return -ENOMEM;
 	vgpu_shm_format(p, &s->geometry, 0);
-	munmap(p, s->huge_pages ? size : HUGE_PAGE);
+	munmap(p, huge ? size : HUGE_PAGE);
 	return 0;
 }
 
@@ -248,8 +249,7 @@ static int make_file(struct session *s, bool huge)
 
 	if (fd < 0)
 		return -errno;
-	s->huge_pages = huge;
-	if (!ftruncate(fd, (off_t)s->geometry.total_size) && !fcntl(fd, F_ADD_SEALS, SEALS) && !format_memory(s, fd))
+	if (!ftruncate(fd, (off_t)s->geometry.total_size) && !fcntl(fd, F_ADD_SEALS, SEALS) && !format_memory(s, fd, huge))
 		return fd;
 	close(fd);
 	return -ENOMEM;
@@ -259,22 +259,25 @@ static int make_file(struct session *s, bool huge)
 static int make_memory(struct session *s, uint64_t size)
 {
 	enum config_pages pages = s->sup->config.huge_pages;
-	struct vgpu_log_ids ids;
+	struct vgpu_log_ids ids = session_ids(s);
 	int fd = -ENOMEM;
 
 	if (vgpu_shm_geometry(&s->geometry, size, 1))
 		return -EINVAL;
 	if (pages != CONFIG_PAGES_NEVER)
 		fd = make_file(s, true);
-	if (fd >= 0 || pages == CONFIG_PAGES_ALWAYS) {
-		ids = session_ids(s);
-		vgpu_log(fd < 0 ? VGPU_LOG_WARNING : VGPU_LOG_DEBUG, &ids,
-			 fd < 0 ? "[CONNECTION] no huge pages for %llu MiB of shared memory: raise vm.nr_hugepages, or set huge-pages = auto" :
-				  "[CONNECTION] %llu MiB of shared memory in huge pages",
+	if (fd < 0 && pages == CONFIG_PAGES_ALWAYS)
+		vgpu_log(VGPU_LOG_WARNING, &ids,
+			 "[CONNECTION] no huge pages for %llu MiB of shared memory: raise vm.nr_hugepages, or set huge-pages = auto",
 			 (unsigned long long)(size >> 20));
+	else if (fd < 0)
+		fd = make_file(s, false);
+	if (fd < 0)
 		return fd;
-	}
-	return make_file(s, false);
+	s->pages = pages_of(fd);
+	vgpu_log(VGPU_LOG_DEBUG, &ids, "[CONNECTION] %llu MiB of shared memory, %s pages", (unsigned long long)(size >> 20),
+		 s->pages);
+	return fd;
 }
 
 static void close_fd(int fd)

@@ -105,6 +105,7 @@ struct vm {
 	bool unix_transport;
 	pid_t pid;			/* of QEMU */
 	int memfd;
+	const char *pages;		/* pages_of(memfd) */
 	struct vgpu_shm_geometry geometry;
 	struct session *channel[VGPU_MAX_CHANNELS];
 	bool reopen[VGPU_MAX_CHANNELS];	/* OPEN came while the old session was ending */
@@ -167,7 +168,7 @@ struct session {
 	uint32_t tries;
 	uint64_t started_ms;
 	uint64_t memory_limit;
-	bool huge_pages;		/* unix transport: its memory is made of them */
+	const char *pages;		/* pages_of() its memory; NULL: it has none yet */
 	uid_t uid;			/* unix transport: of the process that connected */
 	struct list shares;		/* share.c */
 	uint32_t share_count;
@@ -193,6 +194,9 @@ const char *session_state_name(const struct session *s);
 struct vgpu_log_ids session_ids(const struct session *s);
 struct session *session_find(struct supervisor *sup, uint32_t id);
 /* A channel's control block, to be given back with channel_unmap(). NULL if it cannot be mapped. */
+/* "reserved", "transparent" (the host gives them where it can) or "small". */
+const char *pages_of(int memfd);
+
 struct vgpu_channel_ctl *channel_map(int memfd, const struct vgpu_shm_geometry *g, uint32_t channel);
 struct vgpu_channel_ctl *session_map(const struct session *s);
 void channel_unmap(struct vgpu_channel_ctl *ctl);

@@ -95,8 +95,8 @@ static void vm_welcome(struct vm *vm)
 	vgpu_msg_init(&m.h, VGPU_MSG_WELCOME, sizeof(m));
 	conn_send(vm->conn, &m.h, NULL, 0);
 	vgpu_log(VGPU_LOG_INFO, &ids,
-		 "[CONNECTION] VM '%s' registered: %llu MiB shared, %u channels, uid %u",
-		 vm->record->name, (unsigned long long)(vm->geometry.total_size >> 20),
+		 "[CONNECTION] VM '%s' registered: %llu MiB shared, %s pages, %u channels, uid %u",
+		 vm->record->name, (unsigned long long)(vm->geometry.total_size >> 20), vm->pages,
 		 vm->geometry.channel_count, vm->conn->uid);
 	if (vm->record->live > 1)
 		vgpu_log(VGPU_LOG_WARNING, &ids,
@@ -121,6 +121,7 @@ void vm_hello(struct conn *conn, const struct vgpu_msg_hello *hello, int memfd)
 	}
 	vm->geometry = g;
 	vm->memfd = memfd;
+	vm->pages = pages_of(memfd);
 	vm->pid = conn->pid;
 	vm->conn = conn;
 	conn->vm = vm;
