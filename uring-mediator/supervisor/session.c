@@ -498,21 +498,21 @@ static void session_look_ready(struct session *s)
 
 /* ---- counting ---- */
 
+/* Read, not mapped: with many sessions mapping and faulting is what a status costs. */
 static void hops_of_guest(const struct session *s, struct hops *h)
 {
-	struct vgpu_channel_ctl *ctl = session_map(s);
-	const struct vgpu_guest_counters *c;
+	off_t at = (off_t)(s->geometry.channels_at + s->channel * VGPU_CHANNEL_STRIDE +
+			   offsetof(struct vgpu_channel, ctl) + offsetof(struct vgpu_channel_ctl, counters));
+	struct vgpu_guest_counters c;
 
-	if (!ctl)
+	if (pread(session_memfd(s), &c, sizeof(c), at) != sizeof(c))
 		return;
-	c = &ctl->counters;
-	h->guest_commands = atomic_load(&c->commands);
-	h->guest_doorbells = atomic_load(&c->doorbells);
-	h->guest_replies = atomic_load(&c->replies);
-	h->guest_fences = atomic_load(&c->fences_seen);
-	h->guest_fence_waits = atomic_load(&c->fence_waits);
-	h->guest_ring_full = atomic_load(&c->ring_full);
-	channel_unmap(ctl);
+	h->guest_commands = atomic_load(&c.commands);
+	h->guest_doorbells = atomic_load(&c.doorbells);
+	h->guest_replies = atomic_load(&c.replies);
+	h->guest_fences = atomic_load(&c.fences_seen);
+	h->guest_fence_waits = atomic_load(&c.fence_waits);
+	h->guest_ring_full = atomic_load(&c.ring_full);
 }
 
 static void hops_of_worker(const struct vgpu_worker_stats *w, struct hops *h)
