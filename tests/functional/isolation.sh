@@ -14,7 +14,7 @@ after() {
 	soon 1 status_is "$memory_used" $((16 << 20)) || fail "memory is still accounted a second after: $1"
 	soon 1 status_is "$live_sessions" 1 || fail "a session is left after: $1"
 	kill -0 "$steady" 2>/dev/null || fail "the bystander was disturbed by: $1"
-	"$programs/vectoradd" >"$work/next.log" 2>&1 || fail "the next program does not work after: $1"
+	"$programs/vectoradd" 5000 >"$work/next.log" 2>&1 || fail "the next program does not work after: $1"
 	soon 1 status_is "$live_sessions" 1 || fail "the next program's session is left after: $1"
 }
 
