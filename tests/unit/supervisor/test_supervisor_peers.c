@@ -115,7 +115,7 @@ static void storms_leave_nothing(void **state)
 
 		if (i % 3 == 1)
 			assert_int_equal(send(fd, "nonsense", 8, MSG_NOSIGNAL), 8);
-		if (i % 20 == 2)
+		else if (i % 20 == 2)
 			hello_send(fd, VGPU_ROLE_SHIM, 0, 0, -1);
 		close(fd);
 	}
