@@ -161,12 +161,15 @@ def guest_step(p):
             }[p.kind]
 
 
+def versions(p):
+    """The version words that a struct may open with, as an array; both sides check them."""
+    words = ", ".join(f"{size}u | {version}u << 24" for size, version in p.versions)
+    return f"static const uint32_t {p.name}_versions[] = {{ {words} }};"
+
+
 def guest_call(f):
     out = [f"nvmlReturn_t {f.symbol()}({f.c_params()})\n{{\n"]
-    for p in f.params:
-        if p.kind == "struct":
-            words = ", ".join(f"{size}u | {version}u << 24" for size, version in p.versions)
-            out.append(f"\tstatic const uint32_t {p.name}_versions[] = {{ {words} }};\n")
+    out += [f"\t{versions(p)}\n" for p in f.params if p.kind == "struct"]
     out.append(f"\tstruct nvml_call c;\n\n\tnvml_begin(&c, {f.id}, \"{f.name}\");\n")
     out += [f"\t{guest_step(p)}\n" for p in f.params]
     return "".join(out) + "\treturn nvml_end(&c);\n}\n"
@@ -211,8 +214,10 @@ def host_step(p):
            "u32": f"unsigned int {n} = (unsigned int)nvml_take(frame);",
            "u64": f"unsigned long long {n} = nvml_take(frame);",
            "buffer": f"char *{n} = nvml_room(frame, {p.type});",
-           "text": f"char *{n} = nvml_room(frame, NVML_TEXT);",
-           "struct": f"void *{n} = nvml_take_struct(frame);"}
+           "text": f"char *{n} = nvml_room(frame, NVML_TEXT);"}
+    if p.kind == "struct":
+        return [versions(p), f"void *{n} = nvml_take_struct(frame, {n}_versions, "
+                f"sizeof({n}_versions) / sizeof({n}_versions[0]));"], [n]
     if p.kind in one:
         return [one[p.kind]], [n, "NVML_TEXT"] if p.kind == "text" else [n]
     if p.kind == "out":

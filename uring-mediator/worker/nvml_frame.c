@@ -84,15 +84,17 @@ static void *copied(struct nvml_frame *f, uint64_t size)
 	return to;
 }
 
-void *nvml_take_struct(struct nvml_frame *f)
+void *nvml_take_struct(struct nvml_frame *f, const uint32_t *versions, uint32_t count)
 {
 	uint64_t size = nvml_take(f);
-	uint32_t *s = copied(f, size);
+	uint32_t *s = size < sizeof(*s) ? NULL : copied(f, size);
 
-	/* How long the struct is says its version word, to whoever fills it. */
-	if (!s || size < sizeof(*s) || (*s & 0xffffff) != size)
-		f->bad = true;
-	return s;
+	/* How long the struct is says its version word, to whoever fills it: it must be one that the driver knows. */
+	for (uint32_t i = 0; s && i < count; i++)
+		if (versions[i] == *s && (*s & 0xffffff) == size)
+			return s;
+	f->bad = true;
+	return NULL;
 }
 
 void *nvml_take_array(struct nvml_frame *f, int count, uint32_t item)

@@ -34,8 +34,8 @@ void *nvml_room(struct nvml_frame *f, uint32_t size);
 /* A list: its count (in the answer, holding what the caller has room for), then the items; NULL for none. */
 unsigned int *nvml_take_count(struct nvml_frame *f, uint32_t item);
 void *nvml_room_list(struct nvml_frame *f, const unsigned int *count, uint32_t item);
-/* Parameters that are results, too: a copy in the answer. */
-void *nvml_take_struct(struct nvml_frame *f);
+/* Parameters that are results, too: a copy in the answer. A struct opens with one of `count` version words. */
+void *nvml_take_struct(struct nvml_frame *f, const uint32_t *versions, uint32_t count);
 void *nvml_take_array(struct nvml_frame *f, int count, uint32_t item);
 
 static inline bool nvml_frame_bad(const struct nvml_frame *f)
