@@ -125,7 +125,7 @@ write_job() {
 		esac
 		[ -z "${!name+set}" ] || printf ' %s' "$(quote "$name=${!name}")"
 	done
-	printf ' %s' "$(quote "LD_LIBRARY_PATH=$VGPU_BUILD/shim")"
+	printf ' %s' "$(quote "LD_LIBRARY_PATH=$VGPU_BUILD/shim:$VGPU_BUILD/shim/nvml")"
 	for word in ${extra_env+"${extra_env[@]}"} "${command_line[@]}"; do
 		printf ' %s' "$(quote "$word")"
 	done
