@@ -45,6 +45,9 @@ nvmlReturn_t nvmlEventSetWait(nvmlEventSet_t set, void *data, unsigned int milli
 nvmlReturn_t nvmlEventSetWait_v2(nvmlEventSet_t set, void *data, unsigned int milliseconds);
 nvmlReturn_t nvmlDeviceGetSupportedEventTypes(nvmlDevice_t device, unsigned long long *types);
 
+/* export_table.c */
+nvmlReturn_t nvmlInternalGetExportTable(const void **table, const void *id);
+
 /* VGPU_IDENTITY_NVML: a mediator that finds it has found this library instead of a driver's. */
 extern const unsigned int vgpu_guest_nvml;
 

@@ -195,6 +195,41 @@ static void processes(void **state)
 	ok(cuDevicePrimaryCtxRelease(0));
 }
 
+/* What nvidia-smi asks for behind NVML. Of the driver's own table nothing is known for certain: it is not called. */
+static void private_table(void **state)
+{
+	static const uint8_t id[16] = { 0xc4, 0xfe, 0x3e, 0x6c, 0xc9, 0x8f, 0x6c, 0x4e,
+					0xa3, 0x27, 0xee, 0x69, 0x6e, 0x12, 0xf7, 0xc4 }, other[16] = { 1 };
+	nvmlReturn_t (*get)(const void **, const void *) = nvml(nvmlInternalGetExportTable, const void **, const void *);
+	static uint8_t room[4128 * 64];
+	nvmlReturn_t (*by_index)(unsigned int, nvmlDevice_t *, int), (*list)(nvmlDevice_t, unsigned int *, void *);
+	nvmlReturn_t (*nothing)(nvmlDevice_t, unsigned int *);
+	nvmlDevice_t device;
+	const void *table;
+	unsigned int n = 7;
+
+	(void)state;
+	if (!dlsym(library, "vgpu_guest_nvml"))
+		skip();
+	assert_int_equal(get(&table, other), NVML_ERROR_NOT_SUPPORTED);
+	assert_int_equal(get(NULL, id), NVML_ERROR_INVALID_ARGUMENT);
+	assert_int_equal(get(&table, id), NVML_SUCCESS);
+	assert_int_equal(*(const size_t *)table, 4096);
+	memcpy(&by_index, (const char *)table + 8 * 81, 8);
+	memcpy(&list, (const char *)table + 8 * 213, 8);
+	memcpy(&nothing, (const char *)table + 8 * 249, 8);
+	assert_int_equal(nothing(first(), &n), NVML_ERROR_NOT_SUPPORTED);
+	assert_int_equal(n, 7);
+	if (by_index(0, &device, 0x22) == NVML_ERROR_NOT_SUPPORTED)
+		return;		/* a driver of another branch */
+	assert_ptr_equal(device, first());
+	n = 64;
+	assert_int_equal(list(device, &n, room), NVML_SUCCESS);
+	assert_in_range(n, 0, 64);
+	assert_int_equal(list(device, NULL, room), NVML_ERROR_INVALID_ARGUMENT);
+	assert_int_equal(list(NULL, &n, room), NVML_ERROR_INVALID_ARGUMENT);
+}
+
 static void own_name(void **state)
 {
 	char name[PATH_BYTES];
@@ -251,6 +286,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(memory, open_both, close_both),
 		cmocka_unit_test_setup_teardown(load, open_both, close_both),
 		cmocka_unit_test_setup_teardown(processes, open_both, close_both),
+		cmocka_unit_test_setup_teardown(private_table, open_both, close_both),
 		cmocka_unit_test_setup_teardown(own_name, open_both, close_both),
 		cmocka_unit_test_setup_teardown(events, open_both, close_both),
 		cmocka_unit_test_setup_teardown(child, open_both, close_both),
