@@ -13,6 +13,7 @@
  *	ended		ends its session at the first command
  *	garbage		sends a damaged message when it gets a session
  * In each of them it shares memory when a command asks for it, see fake_worker.h.
+ * Started as a monitor it asks for the census at each command, and puts the answer into reply slot 0.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -30,6 +31,7 @@
 
 static struct vgpu_worker_stats *stats;
 static const char *mode;
+static bool monitor;
 
 static void send_note(uint16_t type, uint32_t error, const char *text)
 {
@@ -124,6 +126,19 @@ static void share(struct vgpu_reply_slot *reply, const struct fake_share *f)
 	atomic_store(&reply->done, f->c.seq);
 }
 
+static void tell_census(struct vgpu_channel *ch, uint64_t seq)
+{
+	struct vgpu_reply_slot *r = &ch->replies[0];
+	struct vgpu_packet p;
+
+	send_note(VGPU_CTL_CENSUS_ASK, 0, "");
+	if (vgpu_msg_recv(VGPU_WORKER_CONTROL_FD, &p, 0) <= 0 || p.h.type != VGPU_CTL_CENSUS)
+		exit(1);
+	memcpy(r->data, p.bytes, p.size);
+	r->size = p.size;
+	atomic_store(&r->done, seq);
+}
+
 static void execute(struct vgpu_channel *ch, struct vgpu_consumer *c)
 {
 	static _Alignas(64) uint8_t buf[VGPU_CMD_MAX];
@@ -133,6 +148,8 @@ static void execute(struct vgpu_channel *ch, struct vgpu_consumer *c)
 		first_command();
 		if (cmd->op == FAKE_EXPORT || cmd->op == FAKE_IMPORT)
 			share(&ch->replies[0], (const struct fake_share *)buf);
+		if (monitor)
+			tell_census(ch, cmd->seq);
 		atomic_store(&stats->last_seq, cmd->seq);
 		atomic_store(&stats->last_op, cmd->op);
 		atomic_store(&stats->memory_used, 1 << 20);
@@ -219,11 +236,13 @@ static void attach(const struct vgpu_packet *p)
 	serve(&a, p->fds[0], p->fds[1]);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	struct vgpu_packet p;
 	int death = 0;
 
+	for (int i = 1; i < argc; i++)
+		monitor |= !strcmp(argv[i], "--monitor");
 	mode = getenv("FAKE_WORKER");
 	if (!mode)
 		mode = "ok";

@@ -214,14 +214,14 @@ void hello_send(int fd, uint32_t role, uint64_t size, uint32_t channels, int mem
 
 /* ---- a shim ---- */
 
-void shim_open(struct shim *s, const struct mediator *m)
+void shim_open_role(struct shim *s, const struct mediator *m, uint32_t role)
 {
 	struct vgpu_packet p;
 	struct vgpu_msg_welcome w;
 
 	memset(s, 0, sizeof(*s));
 	s->fd = peer_connect(m);
-	hello_send(s->fd, VGPU_ROLE_SHIM, 0, 0, -1);
+	hello_send(s->fd, role, 0, 0, -1);
 	assert_int_equal(peer_receive(s->fd, &p), sizeof(w));
 	assert_int_equal(p.h.type, VGPU_MSG_WELCOME);
 	assert_int_equal(p.fd_count, 2);
@@ -234,6 +234,11 @@ void shim_open(struct shim *s, const struct mediator *m)
 	assert_ptr_not_equal(s->base, MAP_FAILED);
 	s->channel = vgpu_shm_channel(s->base, &s->g, 0);
 	vgpu_producer_init(&s->producer, &s->channel->ring, s->channel->ring_data, VGPU_RING_BYTES);
+}
+
+void shim_open(struct shim *s, const struct mediator *m)
+{
+	shim_open_role(s, m, VGPU_ROLE_SHIM);
 }
 
 void shim_command(struct shim *s)

@@ -67,6 +67,8 @@ struct shim {
 void hello_send(int fd, uint32_t role, uint64_t size, uint32_t channels, int memfd);
 /* Connect as a shim with 64 MiB and take WELCOME. */
 void shim_open(struct shim *s, const struct mediator *m);
+/* The same as VGPU_ROLE_SHIM or VGPU_ROLE_MONITOR. */
+void shim_open_role(struct shim *s, const struct mediator *m, uint32_t role);
 /* Publish one command and ring. */
 void shim_command(struct shim *s);
 void shim_close(struct shim *s);
