@@ -19,6 +19,7 @@
 #include "context_internal.h"
 #include "device.h"
 #include "handle.h"
+#include "output.h"
 #include "thread.h"
 
 #define CTX_FLAGS	(CU_CTX_SCHED_MASK | CU_CTX_MAP_HOST | CU_CTX_LMEM_RESIZE_TO_MAX | CU_CTX_SYNC_MEMOPS)
@@ -203,6 +204,7 @@ CUresult cuCtxDestroy_v2(CUcontext ctx)
 		r = vgpu_call_wait(&c);
 		vgpu_call_end(&c);
 	}
+	vgpu_output_fetch();	/* its kernels have ended */
 	vgpu_handle_drop(VGPU_HANDLE_CONTEXT, o->wire);
 	return r;
 }

@@ -16,6 +16,7 @@
 #include "function.h"
 #include "handle.h"
 #include "module.h"
+#include "output.h"
 #include "thread.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* lists of modules */
@@ -128,6 +129,7 @@ CUresult cuLibraryUnload(CUlibrary library)
 	l = vgpu_handle_object(VGPU_HANDLE_LIBRARY, library);
 	if (!l)
 		return CUDA_ERROR_INVALID_HANDLE;
+	vgpu_output_fetch();
 	drop_modules(l);
 	vgpu_functions_drop(l);
 	r = vgpu_call_begin(&c, VGPU_OP_library_unload, sizeof(*a), 0, 0);

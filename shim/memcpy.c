@@ -13,6 +13,7 @@
 #include "context.h"
 #include "copy.h"
 #include "memory.h"
+#include "output.h"
 #include "stream.h"
 #include "thread.h"
 
@@ -35,6 +36,8 @@ static CUresult copy(uint64_t dst, uint64_t src, size_t bytes, CUstream stream, 
 	    (device & SRC && vgpu_memory_place(src) == VGPU_PLACE_HOST))
 		return CUDA_ERROR_INVALID_VALUE;
 	r = vgpu_copy(dst, src, bytes, s, wait);
+	if (!r && wait && device & DST)
+		vgpu_output_fetch();
 	/* Whoever waited is told what went wrong before; a queued copy is not a point of synchronisation. */
 	return !r && wait && !(device & DST) ? vgpu_error_take() : r;
 }

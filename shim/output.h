@@ -8,7 +8,10 @@
 
 /* A module was loaded whose kernels may print. */
 void vgpu_output_expect(void);
-/* This thread has waited for the device: write what was printed up to now. */
+/*
+ * Write what was printed up to now: where CUDA's programming guide says that the buffer is flushed (waits, blocking
+ * copies, loading and unloading of code, the end of a context), except at launches, which would wait for the host.
+ */
 void vgpu_output_fetch(void);
 
 #endif

@@ -14,8 +14,12 @@ expect "then the program's" "host: many" "${lines[3]}"
 expect "lines of many blocks" 300 "$(grep -c '^block [0-9]* of 300$' "$work/out.log")"
 expect "each block once" 300 "$(grep '^block [0-9]* of 300$' "$work/out.log" | sort -u | wc -l)"
 expect "behind them" "host: none" "${lines[604]}"
-expect "last line" "host: end" "${lines[605]}"
-expect "lines in all" 606 ${#lines[@]}
+for i in 605 608 611; do
+	expect "a context's kernel" "block 0 of 1" "${lines[i]}"
+	expect "after its end" "host: a context less" "${lines[i + 2]}"
+done
+expect "last line" "host: end" "${lines[614]}"
+expect "lines in all" 615 ${#lines[@]}
 expect "lines of the other" 4 "$(grep -c '^block [0-9]* of 4$' "$work/other.log")"
 ! grep -q '^block' "$work/mediator.log" || fail "the mediator's log has what kernels print"
 # More than the host keeps: what fits arrives whole, and nobody waits for the rest.

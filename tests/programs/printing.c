@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Lines of its own and of kernels, in the order in which a program sees them: host, kernel of one block (up to a wait
- * for its stream), host, kernel of BLOCKS blocks (up to a wait for an event, then one for the context), host.
+ * for its stream), host, kernel of BLOCKS blocks (up to a wait for an event, then one for the context), host; then
+ * three contexts, one after the other, each with a kernel of one block that nobody but the context's end waits for.
  * Usage: printing [BLOCKS]
  */
 #include "program.h"
@@ -18,6 +19,21 @@ static void launch(unsigned blocks, CUstream stream)
 	void *params[] = { &value, &ratio, &name };
 
 	CHECK(cuLaunchKernel(hello, blocks, 1, 1, 32, 1, 1, 0, stream, params, NULL));
+}
+
+/* The end of a context is one of the points where the text must come. */
+static void in_a_context_of_its_own(void)
+{
+	CUmodule module;
+	CUcontext ctx;
+
+	CHECK(cuCtxCreate(&ctx, NULL, 0, 0));
+	hello = program_kernel(&module, "printf.ptx", "hello");
+	CHECK(cuMemAlloc(&name, 8));
+	CHECK(cuMemcpyHtoD(name, "device", 7));
+	launch(1, NULL);
+	CHECK(cuCtxDestroy(ctx));
+	printf("host: a context less\n");
 }
 
 int main(int argc, char **argv)
@@ -43,6 +59,8 @@ int main(int argc, char **argv)
 	printf("host: none\n");
 	CHECK(cuCtxSynchronize());
 	CHECK(cuModuleUnload(module));
+	for (int i = 0; i < 3; i++)
+		in_a_context_of_its_own();
 	printf("host: end\n");
 	return 0;
 }

@@ -88,6 +88,19 @@ static void flush_driver(struct vgpu_session *s)
 		s->drv->cuStreamSynchronize(f->stream);
 }
 
+void vgpu_output_forget(struct vgpu_session *s, uint32_t context)
+{
+	struct vgpu_flush_stream **at = &s->flush_streams, *f;
+
+	while (*at && (*at)->context != context)
+		at = &(*at)->next;
+	f = *at;
+	if (!f)
+		return;
+	*at = f->next;
+	free(f);
+}
+
 void vgpu_output_release(struct vgpu_session *s)
 {
 	struct vgpu_flush_stream *f;

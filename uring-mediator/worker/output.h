@@ -18,6 +18,8 @@ int vgpu_output_catch(void);
 /* May kernels of this image, which has been loaded, print? */
 bool vgpu_output_may_come(const struct vgpu_session *s, uint64_t image, uint32_t kind);
 
+/* The context has died: another one may get its number. */
+void vgpu_output_forget(struct vgpu_session *s, uint32_t context);
 void vgpu_output_release(struct vgpu_session *s);
 
 #endif

@@ -97,6 +97,7 @@ void vgpu_session_drop_context(struct vgpu_session *s, uint32_t context)
 	vgpu_stream_drop_context(s, context);
 	vgpu_timeline_drop_context(s, context);
 	vgpu_timeout_drop_context(s, context);
+	vgpu_output_forget(s, context);
 	sweep_handles(s, context, false);
 	while ((r = vgpu_ranges_of_context(&s->ranges, context))) {
 		if (r->kind == VGPU_RANGE_ALLOC || r->kind == VGPU_RANGE_POOL)
