@@ -25,6 +25,7 @@ struct fake_driver {
 	CUcontext current;
 	bool busy;			/* events do not come */
 	bool capturing;			/* all streams */
+	CUgraph captured;		/* what they capture to; NULL: they do not */
 	unsigned long records;		/* of events */
 };
 

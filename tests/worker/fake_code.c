@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/* Modules, libraries and launches of the driver that checks its caller. One thread. */
+#include "fake_parts.h"
+
+static CUresult f_module(CUmodule *m, const void *image, unsigned int n, CUjit_option *options, void **values)
+{
+	(void)n;
+	(void)options;
+	(void)values;
+	fake.image = image;
+	*m = fake_make(VGPU_HANDLE_MODULE, NULL);
+	return CUDA_SUCCESS;
+}
+
+static CUresult f_module_unload(CUmodule m)
+{
+	fake_destroy(fake_check(m, VGPU_HANDLE_MODULE));
+	return CUDA_SUCCESS;
+}
+
+static CUresult f_get_function(CUfunction *f, CUmodule m, const char *name)
+{
+	(void)name;
+	*f = fake_make(VGPU_HANDLE_FUNCTION, fake_check(m, VGPU_HANDLE_MODULE));
+	return CUDA_SUCCESS;
+}
+
+static CUresult f_library(CUlibrary *l, const void *code, CUjit_option *jo, void **jv, unsigned int jn,
+			  CUlibraryOption *lo, void **lv, unsigned int ln)
+{
+	(void)code;
+	(void)jo;
+	(void)jv;
+	(void)jn;
+	fake_insist(!lo && !lv && !ln, "library options");
+	*l = fake_make(VGPU_HANDLE_LIBRARY, NULL);
+	return CUDA_SUCCESS;
+}
+
+static CUresult f_library_unload(CUlibrary l)
+{
+	fake_destroy(fake_check(l, VGPU_HANDLE_LIBRARY));
+	return CUDA_SUCCESS;
+}
+
+static CUresult f_get_kernel(CUkernel *k, CUlibrary l, const char *name)
+{
+	(void)name;
+	*k = fake_make(VGPU_HANDLE_KERNEL, fake_check(l, VGPU_HANDLE_LIBRARY));
+	return CUDA_SUCCESS;
+}
+
+static CUresult f_kernel_function(CUfunction *f, CUkernel k)
+{
+	*f = fake_make(VGPU_HANDLE_FUNCTION, fake_check(k, VGPU_HANDLE_KERNEL)->owner);
+	return CUDA_SUCCESS;
+}
+
+static CUresult f_library_module(CUmodule *m, CUlibrary l)
+{
+	*m = fake_make(VGPU_HANDLE_MODULE, fake_check(l, VGPU_HANDLE_LIBRARY));
+	return CUDA_SUCCESS;
+}
+
+static CUresult f_func_param(CUfunction f, size_t i, size_t *offset, size_t *size)
+{
+	fake_check(f, VGPU_HANDLE_FUNCTION);
+	*offset = i * 8;
+	*size = 8;
+	return i < fake.param_count ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+static CUresult f_kernel_param(CUkernel k, size_t i, size_t *offset, size_t *size)
+{
+	fake_check(k, VGPU_HANDLE_KERNEL);
+	*offset = i * 8;
+	*size = 8;
+	return i < fake.param_count ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+void fake_check_function(CUfunction f)
+{
+	for (struct fake_object *o = fake_objects; o; o = o->next)
+		if ((void *)o == (void *)f) {
+			fake_insist(o->kind == VGPU_HANDLE_FUNCTION || o->kind == VGPU_HANDLE_KERNEL, "no function to launch");
+			return;
+		}
+	fake_insist(false, "a dead function to launch");
+}
+
+static CUresult launched(CUfunction f, CUstream s, void **params, void **extra)
+{
+	fake.calls++;
+	fake_check_function(f);
+	fake_check_stream(s);
+	fake_insist(!params && extra, "kernelParams");
+	fake.params = extra[1];
+	fake.param_bytes = *(size_t *)extra[3];
+	fake_insist(fake.param_bytes >= fake.param_count * 8, "a parameter block that is too short");
+	fake_check_source(fake.params, fake.param_bytes);
+	return fake.result;
+}
+
+static CUresult f_launch(CUfunction f, unsigned int gx, unsigned int gy, unsigned int gz, unsigned int bx, unsigned int by,
+			 unsigned int bz, unsigned int shared, CUstream s, void **params, void **extra)
+{
+	(void)gx, (void)gy, (void)gz, (void)bx, (void)by, (void)bz, (void)shared;
+	return launched(f, s, params, extra);
+}
+
+static CUresult f_launch_ex(const CUlaunchConfig *c, CUfunction f, void **params, void **extra)
+{
+	for (unsigned int i = 0; i < c->numAttrs; i++) {
+		if (c->attrs[i].id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT)
+			fake_check(c->attrs[i].value.programmaticEvent.event, VGPU_HANDLE_EVENT);
+		if (c->attrs[i].id == CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT)
+			fake_check(c->attrs[i].value.launchCompletionEvent.event, VGPU_HANDLE_EVENT);
+		fake_insist(c->attrs[i].id != CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE, "a graph node's pointer");
+	}
+	return launched(f, c->hStream, params, extra);
+}
+
+static CUresult f_occupancy(int *n, CUfunction f, int block, size_t shared)
+{
+	(void)block;
+	(void)shared;
+	fake_check_function(f);
+	*n = 4;
+	return fake.result;
+}
+
+void fake_fill_code(struct vgpu_driver *t)
+{
+	t->cuModuleLoadDataEx = f_module;
+	t->cuModuleUnload = f_module_unload;
+	t->cuModuleGetFunction = f_get_function;
+	t->cuLibraryLoadData = f_library;
+	t->cuLibraryUnload = f_library_unload;
+	t->cuLibraryGetKernel = f_get_kernel;
+	t->cuLibraryGetModule = f_library_module;
+	t->cuKernelGetFunction = f_kernel_function;
+	t->cuFuncGetParamInfo = f_func_param;
+	t->cuKernelGetParamInfo = f_kernel_param;
+	t->cuLaunchKernel = f_launch;
+	t->cuLaunchKernelEx = f_launch_ex;
+	t->cuOccupancyMaxActiveBlocksPerMultiprocessor = f_occupancy;
+}
