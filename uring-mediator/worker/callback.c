@@ -33,6 +33,8 @@ struct vgpu_callbacks {
 	uint64_t asked;			/* last value asked for on it */
 	_Atomic uint64_t *answers;	/* the word */
 	_Atomic bool ending;		/* the session ends: deliver nothing more */
+	struct vgpu_host_records *records;	/* of the session that has ended */
+	struct vgpu_callbacks *next;	/* of those that have ended */
 };
 
 struct call {
@@ -47,11 +49,13 @@ static void deliver(struct vgpu_callbacks *c, const void *args, uint32_t size)
 	const struct timespec nap = { .tv_nsec = 200000 };
 	struct vgpu_cmd *cmd;
 
-	while (!(cmd = vgpu_producer_reserve(&c->producer, bytes))) {
+	do {
 		if (atomic_load(&c->ending))
-			return;
-		nanosleep(&nap, NULL);
-	}
+			return;		/* the ring may be gone */
+		cmd = vgpu_producer_reserve(&c->producer, bytes);
+		if (!cmd)
+			nanosleep(&nap, NULL);
+	} while (!cmd);
 	*cmd = (struct vgpu_cmd){ .size = bytes, .op = VGPU_OP_host_call, .args_size = size, .seq = ++c->seq };
 	memcpy(cmd + 1, args, size);
 	vgpu_producer_publish(&c->producer, bytes);
@@ -170,6 +174,15 @@ CUresult vgpu_handle_host_call(struct vgpu_session *s, struct vgpu_request *rq)
 void vgpu_callbacks_end(struct vgpu_session *s)
 {
 	/* Not freed: a thread of the driver may still come by. The process ends soon. */
-	if (s->callbacks)
-		atomic_store(&s->callbacks->ending, true);
+	static struct vgpu_callbacks *ended;
+	struct vgpu_callbacks *c = s->callbacks;
+
+	if (!c)
+		return;
+	atomic_store(&c->ending, true);
+	pthread_mutex_lock(&c->lock);	/* whoever is writing to the ring is done */
+	pthread_mutex_unlock(&c->lock);
+	c->records = s->host_records;
+	c->next = ended;
+	ended = c;
 }

@@ -79,6 +79,8 @@ void vgpu_host_run(void *record);
 CUresult vgpu_host_count(struct vgpu_session *s, CUgraph graph, uint32_t *count);
 /* A launch that was promised `count` calls has failed. */
 void vgpu_host_lost(struct vgpu_session *s, uint32_t count);
+/* The session ends, and its graphs are gone: so are the guest's references to user objects. */
+void vgpu_user_objects_end(struct vgpu_session *s);
 /* ---- graph.c ---- */
 
 /* Was this handle of a condition made by this session? INVALID_VALUE if not. */

@@ -36,6 +36,7 @@ struct user_object {
 	CUuserObject object;
 	uint64_t id;		/* wire */
 	uint64_t fn, data;
+	uint64_t references;	/* the guest's own */
 	_Atomic uint32_t holders;	/* the handle, and the driver until it has called destroy() */
 	_Atomic bool gone;		/* the driver has: the object may not be given to it any more */
 };
@@ -166,6 +167,14 @@ static void destroy(void *data)
 	let_go(u);
 }
 
+/* The guest has no handle of it: its references go, and with the last of them the object. */
+static void abandon(struct vgpu_session *s, struct user_object *u)
+{
+	if (u->references && !atomic_load(&u->gone) && s->drv->cuUserObjectRelease)
+		s->drv->cuUserObjectRelease(u->object, (unsigned int)u->references);
+	let_go(u);
+}
+
 /* Give up handles of objects that are gone: they cost memory, and cannot be used. */
 static void sweep(void *ctx, const struct vgpu_handle_entry *e)
 {
@@ -191,75 +200,108 @@ CUresult vgpu_handle_user_object_create(struct vgpu_session *s, struct vgpu_requ
 	u = c ? calloc(1, sizeof(*u)) : NULL;
 	if (!u)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	*u = (struct user_object){ .callbacks = c, .id = a->object, .fn = a->fn, .data = a->data, .holders = 2 };
+	*u = (struct user_object){ .callbacks = c, .id = a->object, .fn = a->fn, .data = a->data,
+				   .references = a->references, .holders = 2 };
 	r = s->drv->cuUserObjectCreate(&u->object, u, destroy, a->references, a->flags);
 	if (r) {
 		free(u);
 		return r;
 	}
-	return vgpu_session_bind(s, VGPU_HANDLE_USEROBJECT, a->object, u);
+	r = vgpu_session_bind(s, VGPU_HANDLE_USEROBJECT, a->object, u);
+	if (r)
+		abandon(s, u);
+	return r;
 }
 
-static CUresult find(struct vgpu_session *s, uint64_t id, CUuserObject *object)
+static void abandon_one(void *ctx, const struct vgpu_handle_entry *e)
+{
+	struct vgpu_session *s = ctx;
+	struct user_object *u = e->obj;
+
+	vgpu_session_unbind(s, VGPU_HANDLE_USEROBJECT, e->id);
+	abandon(s, u);
+}
+
+void vgpu_user_objects_end(struct vgpu_session *s)
+{
+	vgpu_handles_each(&s->handles, VGPU_HANDLE_USEROBJECT, abandon_one, s);
+}
+
+static CUresult find(struct vgpu_session *s, uint64_t id, struct user_object **u)
 {
 	void *obj;
 	CUresult r = vgpu_session_lookup(s, VGPU_HANDLE_USEROBJECT, id, &obj);
-	struct user_object *u = obj;
 
 	if (r)
 		return r;
-	*object = u->object;
-	return atomic_load(&u->gone) ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+	*u = obj;
+	return atomic_load(&(*u)->gone) ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
 }
 
 CUresult vgpu_handle_cuUserObjectRetain(struct vgpu_session *s, struct vgpu_request *rq)
 {
 	const struct vgpu_args_cuUserObjectRetain *a = rq->args;
-	CUuserObject object;
-	CUresult r = find(s, a->object, &object);
+	struct user_object *u;
+	CUresult r = find(s, a->object, &u);
 
 	if (r)
 		return r;
-	return s->drv->cuUserObjectRetain ? s->drv->cuUserObjectRetain(object, a->count) : CUDA_ERROR_NOT_SUPPORTED;
+	r = s->drv->cuUserObjectRetain ? s->drv->cuUserObjectRetain(u->object, a->count) : CUDA_ERROR_NOT_SUPPORTED;
+	if (!r)
+		u->references += a->count;
+	return r;
+}
+
+/* What the guest has not got it cannot give up. */
+static void give(struct user_object *u, uint32_t count)
+{
+	u->references -= count < u->references ? count : u->references;
 }
 
 CUresult vgpu_handle_cuUserObjectRelease(struct vgpu_session *s, struct vgpu_request *rq)
 {
 	const struct vgpu_args_cuUserObjectRelease *a = rq->args;
-	CUuserObject object;
-	CUresult r = find(s, a->object, &object);
+	struct user_object *u;
+	CUresult r = find(s, a->object, &u);
 
 	if (r)
 		return r;
-	return s->drv->cuUserObjectRelease ? s->drv->cuUserObjectRelease(object, a->count) : CUDA_ERROR_NOT_SUPPORTED;
+	r = s->drv->cuUserObjectRelease ? s->drv->cuUserObjectRelease(u->object, a->count) : CUDA_ERROR_NOT_SUPPORTED;
+	if (!r)
+		give(u, a->count);
+	return r;
 }
 
 CUresult vgpu_handle_cuGraphRetainUserObject(struct vgpu_session *s, struct vgpu_request *rq)
 {
 	const struct vgpu_args_cuGraphRetainUserObject *a = rq->args;
-	CUuserObject object;
+	struct user_object *u;
 	void *graph;
 	CUresult r = vgpu_session_lookup(s, VGPU_HANDLE_GRAPH, a->graph, &graph);
 
 	if (!r)
-		r = find(s, a->object, &object);
+		r = find(s, a->object, &u);
 	if (r)
 		return r;
-	return s->drv->cuGraphRetainUserObject ? s->drv->cuGraphRetainUserObject(graph, object, a->count, a->flags) :
-						 CUDA_ERROR_NOT_SUPPORTED;
+	if (!s->drv->cuGraphRetainUserObject)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	r = s->drv->cuGraphRetainUserObject(graph, u->object, a->count, a->flags);
+	if (!r && a->flags & CU_GRAPH_USER_OBJECT_MOVE)
+		give(u, a->count);
+	return r;
 }
 
 CUresult vgpu_handle_cuGraphReleaseUserObject(struct vgpu_session *s, struct vgpu_request *rq)
 {
 	const struct vgpu_args_cuGraphReleaseUserObject *a = rq->args;
-	CUuserObject object;
+	struct user_object *u;
 	void *graph;
 	CUresult r = vgpu_session_lookup(s, VGPU_HANDLE_GRAPH, a->graph, &graph);
 
 	if (!r)
-		r = find(s, a->object, &object);
+		r = find(s, a->object, &u);
 	if (r)
 		return r;
-	return s->drv->cuGraphReleaseUserObject ? s->drv->cuGraphReleaseUserObject(graph, object, a->count) :
+	return s->drv->cuGraphReleaseUserObject ? s->drv->cuGraphReleaseUserObject(graph, u->object, a->count) :
 						  CUDA_ERROR_NOT_SUPPORTED;
 }

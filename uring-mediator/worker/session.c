@@ -127,6 +127,7 @@ void vgpu_session_free(struct vgpu_session *s)
 	if (!s->sticky) {
 		vgpu_stream_release(s);
 		sweep_handles(s, 0, true);
+		vgpu_user_objects_end(s);
 		free_memory(s);
 	}
 	vgpu_output_release(s);
