@@ -17,13 +17,30 @@ CUresult vgpu_handle_cuGraphDestroy(struct vgpu_session *s, struct vgpu_request 
 {
 	const struct vgpu_args_cuGraphDestroy *a = rq->args;
 	const struct vgpu_handle_entry *e = vgpu_handles_find(&s->handles, VGPU_HANDLE_GRAPH, a->graph);
+	const void *graph;
 	CUresult r;
 
 	if (!e || e->owner)	/* what is inside another, or still being captured, is not the guest's to destroy */
 		return CUDA_ERROR_INVALID_VALUE;
+	graph = e->obj;
 	r = vgpu_default_cuGraphDestroy(s, rq);
+	if (r)
+		return r;
+	vgpu_graph_forget(s, a->graph);
+	vgpu_graph_memory_gone(s, graph);
+	return CUDA_SUCCESS;
+}
+
+CUresult vgpu_handle_cuGraphExecDestroy(struct vgpu_session *s, struct vgpu_request *rq)
+{
+	const struct vgpu_args_cuGraphExecDestroy *a = rq->args;
+	void *exec = NULL;
+	CUresult r = vgpu_session_lookup(s, VGPU_HANDLE_GRAPHEXEC, a->graph_exec, &exec);
+
 	if (!r)
-		vgpu_graph_forget(s, a->graph);
+		r = vgpu_default_cuGraphExecDestroy(s, rq);
+	if (!r)
+		vgpu_graph_memory_gone(s, exec);
 	return r;
 }
 
@@ -62,6 +79,8 @@ CUresult vgpu_handle_graph_instantiate(struct vgpu_session *s, struct vgpu_reque
 		return r;
 	}
 	r = vgpu_session_bind(s, VGPU_HANDLE_GRAPHEXEC, a->exec, exec);
+	if (!r)
+		r = vgpu_graph_memory_instantiated(s, graph, exec);
 	if (!r)
 		vgpu_handles_find(&s->handles, VGPU_HANDLE_GRAPHEXEC, a->exec)->aux = o->host_calls;
 	return r;
@@ -105,16 +124,22 @@ static void failed(struct vgpu_session *s, uint64_t exec, CUstream stream)
 CUresult vgpu_handle_cuGraphLaunch(struct vgpu_session *s, struct vgpu_request *rq)
 {
 	const struct vgpu_args_cuGraphLaunch *a = rq->args;
-	void *stream = NULL;
+	void *stream = NULL, *exec = NULL;
 	CUresult r = vgpu_session_lookup(s, VGPU_HANDLE_STREAM, a->stream, &stream);
 
 	if (!r)
+		r = vgpu_session_lookup(s, VGPU_HANDLE_GRAPHEXEC, a->graph, &exec);
+	if (!r)
+		r = vgpu_graph_memory_before_launch(s, exec);
+	if (!r)
 		r = vgpu_default_cuGraphLaunch(s, rq);
-	if (r)
+	if (r) {
 		failed(s, a->graph, stream);
-	else
-		vgpu_timeout_launched(s, stream);
-	return r;
+		return r;
+	}
+	vgpu_graph_memory_launched(s, exec);
+	vgpu_timeout_launched(s, stream);
+	return CUDA_SUCCESS;
 }
 
 CUresult vgpu_handle_graph_mem_attribute(struct vgpu_session *s, struct vgpu_request *rq)

@@ -2,8 +2,8 @@
 /*
  * Graphs of a session: ids for nodes, parameters of nodes from and to the wire, functions of the guest in graphs.
  * graph.c whole graphs, graph_capture.c capture, graph_node.c nodes, graph_params.c their parameters, graph_ids.c their
- * ids, graph_list.c lists of them, graph_host.c the guest's functions. The worker's only thread, except where it says
- * otherwise.
+ * ids, graph_list.c lists of them, graph_host.c the guest's functions, graph_memory.c what mem alloc nodes cost. The
+ * worker's only thread, except where it says otherwise.
  */
 #ifndef VGPU_WORKER_GRAPH_H
 #define VGPU_WORKER_GRAPH_H
@@ -81,6 +81,29 @@ CUresult vgpu_host_count(struct vgpu_session *s, CUgraph graph, uint32_t *count)
 void vgpu_host_lost(struct vgpu_session *s, uint32_t count);
 /* The session ends, and its graphs are gone: so are the guest's references to user objects. */
 void vgpu_user_objects_end(struct vgpu_session *s);
+
+/* ---- graph_memory.c ---- */
+
+/*
+ * A mem alloc node is in the graph (its outermost one), its memory charged and entered; a mem free node is; a graph has
+ * become part of another; a graph was instantiated. OUT_OF_MEMORY.
+ */
+CUresult vgpu_graph_memory_alloc(struct vgpu_session *s, CUgraph graph, uint64_t at, uint64_t bytes);
+CUresult vgpu_graph_memory_free(struct vgpu_session *s, CUgraph graph, uint64_t at);
+void vgpu_graph_memory_move(struct vgpu_session *s, CUgraph child, CUgraph into);
+CUresult vgpu_graph_memory_instantiated(struct vgpu_session *s, CUgraph graph, CUgraphExec exec);
+/* Charge and enter again what a launch allocates and was freed since. OUT_OF_MEMORY beyond the session's limit. */
+CUresult vgpu_graph_memory_before_launch(struct vgpu_session *s, CUgraphExec exec);
+void vgpu_graph_memory_launched(struct vgpu_session *s, CUgraphExec exec);
+/* A CUgraph or CUgraphExec is gone. */
+void vgpu_graph_memory_gone(struct vgpu_session *s, const void *holder);
+void vgpu_graph_memory_end(struct vgpu_session *s);
+
+/* ---- graph_capture.c ---- */
+
+/* The graph that a stream captures to, or NULL. stream: wire id. */
+CUgraph vgpu_capture_graph(struct vgpu_session *s, uint64_t stream);
+
 /* ---- graph.c ---- */
 
 /* Was this handle of a condition made by this session? INVALID_VALUE if not. */

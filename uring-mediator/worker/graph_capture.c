@@ -19,6 +19,17 @@ static CUresult ask(const struct vgpu_driver *d, CUstream stream, CUstreamCaptur
 	return CUDA_ERROR_NOT_SUPPORTED;
 }
 
+CUgraph vgpu_capture_graph(struct vgpu_session *s, uint64_t stream)
+{
+	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+	CUgraph graph = NULL;
+	void *obj;
+
+	if (vgpu_session_lookup(s, VGPU_HANDLE_STREAM, stream, &obj) || ask(s->drv, obj, &status, NULL, &graph))
+		return NULL;
+	return status == CU_STREAM_CAPTURE_STATUS_ACTIVE ? graph : NULL;
+}
+
 CUresult vgpu_handle_capture_info(struct vgpu_session *s, struct vgpu_request *rq)
 {
 	const struct vgpu_args_capture_info *a = rq->args;
@@ -64,7 +75,7 @@ CUresult vgpu_handle_capture_to_graph(struct vgpu_session *s, struct vgpu_reques
 }
 
 /* The graph that a capture had so far is not wanted, or not there any more. */
-static void give_up(struct vgpu_session *s, CUgraph graph, uint64_t known)
+static void give_up(struct vgpu_session *s, CUgraph graph, CUgraph captured, uint64_t known)
 {
 	const struct vgpu_handle_entry *e = vgpu_handles_find(&s->handles, VGPU_HANDLE_GRAPH, known);
 
@@ -77,6 +88,7 @@ static void give_up(struct vgpu_session *s, CUgraph graph, uint64_t known)
 	}
 	if (graph && s->drv->cuGraphDestroy)
 		s->drv->cuGraphDestroy(graph);
+	vgpu_graph_memory_gone(s, captured);
 }
 
 CUresult vgpu_handle_stream_end_capture(struct vgpu_session *s, struct vgpu_request *rq)
@@ -98,7 +110,7 @@ CUresult vgpu_handle_stream_end_capture(struct vgpu_session *s, struct vgpu_requ
 	known = before ? vgpu_graph_known(s, before) : 0;
 	r = s->drv->cuStreamEndCapture(stream, &graph);
 	if (r || a->discard) {
-		give_up(s, r ? NULL : graph, known);
+		give_up(s, r ? NULL : graph, before ? before : graph, known);
 		return r;
 	}
 	r = vgpu_graph_id(s, graph, a->graph, 0, &o->graph);

@@ -43,18 +43,25 @@ static CUresult bind_bodies(struct vgpu_session *s, uint64_t graph, const struct
 static CUresult added(struct vgpu_session *s, uint64_t graph, const struct vgpu_node_params *n, uint64_t child,
 		      uint64_t *value)
 {
+	CUgraph root = vgpu_handles_find(&s->handles, VGPU_HANDLE_GRAPH, vgpu_graph_root(s, graph))->obj;
 	struct vgpu_handle_entry *e;
+	CUresult r;
 
 	switch (n->p.type) {
 	case CU_GRAPH_NODE_TYPE_MEM_ALLOC:
 		*value = n->p.alloc.dptr;
-		return vgpu_memory_enter(s, n->p.alloc.dptr, n->p.alloc.bytesize, VGPU_RANGE_POOL);
+		r = vgpu_memory_enter(s, n->p.alloc.dptr, n->p.alloc.bytesize, VGPU_RANGE_POOL);
+		return r ? r : vgpu_graph_memory_alloc(s, root, n->p.alloc.dptr, n->p.alloc.bytesize);
+	case CU_GRAPH_NODE_TYPE_MEM_FREE:
+		return vgpu_graph_memory_free(s, root, n->p.free.dptr);
 	case CU_GRAPH_NODE_TYPE_CONDITIONAL:
 		return bind_bodies(s, graph, n);
 	case CU_GRAPH_NODE_TYPE_GRAPH:
 		e = vgpu_handles_find(&s->handles, VGPU_HANDLE_GRAPH, child);
-		if (e && n->p.graph.ownership == CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE)
+		if (e && n->p.graph.ownership == CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE) {
 			e->owner = graph;
+			vgpu_graph_memory_move(s, e->obj, root);
+		}
 		return CUDA_SUCCESS;
 	default:
 		return CUDA_SUCCESS;

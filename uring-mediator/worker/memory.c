@@ -9,8 +9,8 @@
 #include <gen/wire.h>
 #include <gen/worker_hand.h>
 
+#include "graph.h"
 #include "log.h"
-#include "session.h"
 
 static void publish(struct vgpu_session *s)
 {
@@ -145,6 +145,14 @@ CUresult vgpu_handle_cuMemFree_v2(struct vgpu_session *s, struct vgpu_request *r
 	return r;
 }
 
+/* In a stream that captures, an allocation is a node of a graph. */
+static CUresult captured(struct vgpu_session *s, uint64_t stream, CUdeviceptr dptr, uint64_t bytes)
+{
+	CUgraph graph = vgpu_capture_graph(s, stream);
+
+	return graph ? vgpu_graph_memory_alloc(s, graph, dptr, bytes) : CUDA_SUCCESS;
+}
+
 CUresult vgpu_handle_cuMemAllocAsync(struct vgpu_session *s, struct vgpu_request *rq)
 {
 	const struct vgpu_args_cuMemAllocAsync *a = rq->args;
@@ -156,9 +164,11 @@ CUresult vgpu_handle_cuMemAllocAsync(struct vgpu_session *s, struct vgpu_request
 	r = vgpu_default_cuMemAllocAsync(s, rq);
 	if (!r)
 		r = keep(s, o->dptr, a->bytesize, VGPU_RANGE_POOL);
-	if (r)
+	if (r) {
 		vgpu_memory_release(s, a->bytesize);
-	return r;
+		return r;
+	}
+	return captured(s, a->stream, o->dptr, a->bytesize);
 }
 
 CUresult vgpu_handle_cuMemAllocFromPoolAsync(struct vgpu_session *s, struct vgpu_request *rq)
@@ -172,22 +182,29 @@ CUresult vgpu_handle_cuMemAllocFromPoolAsync(struct vgpu_session *s, struct vgpu
 	r = vgpu_default_cuMemAllocFromPoolAsync(s, rq);
 	if (!r)
 		r = keep(s, o->dptr, a->bytesize, VGPU_RANGE_POOL);
-	if (r)
+	if (r) {
 		vgpu_memory_release(s, a->bytesize);
-	return r;
+		return r;
+	}
+	return captured(s, a->stream, o->dptr, a->bytesize);
 }
 
 CUresult vgpu_handle_cuMemFreeAsync(struct vgpu_session *s, struct vgpu_request *rq)
 {
 	const struct vgpu_args_cuMemFreeAsync *a = rq->args;
+	CUgraph graph;
 	CUresult r;
 
 	if (!freeable(s, a->dptr))
 		return CUDA_ERROR_INVALID_VALUE;
 	r = vgpu_default_cuMemFreeAsync(s, rq);
-	if (!r)
-		forget(s, a->dptr);
-	return r;
+	if (r)
+		return r;
+	graph = vgpu_capture_graph(s, a->stream);
+	if (graph)
+		return vgpu_graph_memory_free(s, graph, a->dptr);
+	forget(s, a->dptr);
+	return CUDA_SUCCESS;
 }
 
 /* Bytes of a pointer attribute's value; 0: an address or handle of this process, or unknown. */

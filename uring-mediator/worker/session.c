@@ -72,6 +72,8 @@ static void sweep_one(void *ctx, const struct vgpu_handle_entry *e)
 		destroy(w->s->drv, e);
 	if (kind == VGPU_HANDLE_ARRAY || kind == VGPU_HANDLE_MIPMAP)
 		vgpu_array_forget(w->s, e);
+	if (kind == VGPU_HANDLE_GRAPHEXEC || kind == VGPU_HANDLE_GRAPH)
+		vgpu_graph_memory_gone(w->s, e->obj);
 	vgpu_handles_unbind(&w->s->handles, kind, e->id);
 }
 
@@ -137,6 +139,7 @@ void vgpu_session_free(struct vgpu_session *s)
 	vgpu_arena_release(s);
 	vgpu_ranges_free(&s->ranges);
 	vgpu_nodes_release(s);
+	vgpu_graph_memory_end(s);
 	vgpu_handles_free(&s->handles);
 	free(s->thread_streams);
 	free(s->conditionals);

@@ -61,6 +61,7 @@ struct vgpu_session {
 	struct vgpu_callbacks *callbacks;	/* callback.c */
 	struct vgpu_nodes *nodes;	/* graph_ids.c */
 	struct vgpu_host_records *host_records;	/* graph_host.c */
+	struct vgpu_graph_memory *graph_memory;	/* graph_memory.c */
 	uint64_t *conditionals;		/* graph.c: handles of conditions */
 	uint32_t conditional_count;
 	struct vgpu_watchdog watchdog;
