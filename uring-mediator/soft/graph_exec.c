@@ -321,62 +321,6 @@ static void leave_node(struct soft_exec *e)
 	soft_put(&e->obj);
 }
 
-static CUresult soft_cuGraphExecNodeSetParams(CUgraphExec exec, CUgraphNode handle, CUgraphNodeParams *p)
-{
-	struct soft_exec *e;
-	struct soft_node *n;
-	CUresult rc = p ? enter_node(exec, handle, &e, &n) : CUDA_ERROR_INVALID_VALUE;
-
-	if (rc)
-		return rc;
-	if (n->p.type != p->type || n->memory || p->type == CU_GRAPH_NODE_TYPE_MEM_FREE)
-		rc = CUDA_ERROR_INVALID_VALUE;
-	if (!rc && n->child && e->stream)	/* the old inside may be at work */
-		soft_wait(e->stream, e->seq);
-	if (!rc)
-		rc = soft_node_set(n, p);
-	leave_node(e);
-	return rc;
-}
-
-static bool can_disable(const struct soft_node *n)
-{
-	return n->p.type == CU_GRAPH_NODE_TYPE_KERNEL || n->p.type == CU_GRAPH_NODE_TYPE_MEMCPY ||
-	       n->p.type == CU_GRAPH_NODE_TYPE_MEMSET;
-}
-
-static CUresult soft_cuGraphNodeSetEnabled(CUgraphExec exec, CUgraphNode handle, unsigned int enabled)
-{
-	struct soft_exec *e;
-	struct soft_node *n;
-	CUresult rc = enter_node(exec, handle, &e, &n);
-
-	if (rc)
-		return rc;
-	if (can_disable(n))
-		n->disabled = !enabled;
-	else
-		rc = CUDA_ERROR_INVALID_VALUE;
-	leave_node(e);
-	return rc;
-}
-
-static CUresult soft_cuGraphNodeGetEnabled(CUgraphExec exec, CUgraphNode handle, unsigned int *enabled)
-{
-	struct soft_exec *e;
-	struct soft_node *n;
-	CUresult rc = enabled ? enter_node(exec, handle, &e, &n) : CUDA_ERROR_INVALID_VALUE;
-
-	if (rc)
-		return rc;
-	if (can_disable(n))
-		*enabled = !n->disabled;
-	else
-		rc = CUDA_ERROR_INVALID_VALUE;
-	leave_node(e);
-	return rc;
-}
-
 static uint32_t position(const struct soft_graph *g, const struct soft_node *node)
 {
 	const struct soft_node *n;
@@ -424,6 +368,73 @@ static CUgraphExecUpdateResult compare(const struct soft_graph *g, const struct 
 			r = compare(a->child, b->child, error);
 	}
 	return r;
+}
+
+/* What is inside a node may be exchanged for what differs in parameters only. */
+static bool same_inside(const struct soft_node *n, const CUgraphNodeParams *p)
+{
+	const struct soft_graph *g = soft_graph_get(p->graph.graph);
+	const struct soft_node *error;
+
+	return g && compare(n->child, g, &error) == CU_GRAPH_EXEC_UPDATE_SUCCESS;
+}
+
+static CUresult soft_cuGraphExecNodeSetParams(CUgraphExec exec, CUgraphNode handle, CUgraphNodeParams *p)
+{
+	struct soft_exec *e;
+	struct soft_node *n;
+	CUresult rc = p ? enter_node(exec, handle, &e, &n) : CUDA_ERROR_INVALID_VALUE;
+
+	if (rc)
+		return rc;
+	if (n->p.type != p->type || n->memory || p->type == CU_GRAPH_NODE_TYPE_MEM_FREE)
+		rc = CUDA_ERROR_INVALID_VALUE;
+	if (!rc && n->child && !same_inside(n, p))
+		rc = CUDA_ERROR_INVALID_VALUE;
+	if (!rc && n->child && e->stream)	/* the old inside may be at work */
+		soft_wait(e->stream, e->seq);
+	if (!rc)
+		rc = soft_node_set(n, p);
+	leave_node(e);
+	return rc;
+}
+
+static bool can_disable(const struct soft_node *n)
+{
+	return n->p.type == CU_GRAPH_NODE_TYPE_KERNEL || n->p.type == CU_GRAPH_NODE_TYPE_MEMCPY ||
+	       n->p.type == CU_GRAPH_NODE_TYPE_MEMSET;
+}
+
+static CUresult soft_cuGraphNodeSetEnabled(CUgraphExec exec, CUgraphNode handle, unsigned int enabled)
+{
+	struct soft_exec *e;
+	struct soft_node *n;
+	CUresult rc = enter_node(exec, handle, &e, &n);
+
+	if (rc)
+		return rc;
+	if (can_disable(n))
+		n->disabled = !enabled;
+	else
+		rc = CUDA_ERROR_INVALID_VALUE;
+	leave_node(e);
+	return rc;
+}
+
+static CUresult soft_cuGraphNodeGetEnabled(CUgraphExec exec, CUgraphNode handle, unsigned int *enabled)
+{
+	struct soft_exec *e;
+	struct soft_node *n;
+	CUresult rc = enabled ? enter_node(exec, handle, &e, &n) : CUDA_ERROR_INVALID_VALUE;
+
+	if (rc)
+		return rc;
+	if (can_disable(n))
+		*enabled = !n->disabled;
+	else
+		rc = CUDA_ERROR_INVALID_VALUE;
+	leave_node(e);
+	return rc;
 }
 
 /* Takes over parameters and user objects; those that the graph had go to *old. */
