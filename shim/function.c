@@ -15,6 +15,7 @@
 
 #include "context.h"
 #include "handle.h"
+#include "launch_state.h"
 #include "thread.h"
 
 #define NAME_MAX_BYTES	4096u	/* with the NUL; the wire's */
@@ -96,6 +97,7 @@ static void discard(struct vgpu_function *f)
 	f->name = NULL;
 	f->params = NULL;
 	f->param_count = 0;
+	vgpu_launch_state_drop(f);
 	vgpu_handle_drop(f->kind, f->wire);
 	free(name);
 	free(params);

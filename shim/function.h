@@ -17,6 +17,7 @@
 #define VGPU_FUNCTION_ATTRIBUTES	24u
 
 struct vgpu_context;
+struct vgpu_launch_state;
 
 struct vgpu_param {
 	uint16_t offset, size;	/* bytes, in the parameter block */
@@ -32,6 +33,7 @@ struct vgpu_function {
 	uint32_t param_count, param_bytes;
 	uint32_t attribute_count;
 	_Atomic int attributes[VGPU_FUNCTION_ATTRIBUTES];
+	struct vgpu_launch_state *launch_state;	/* launch_state.c; NULL until one of its calls */
 	struct vgpu_function *next;	/* of the same owner */
 };
 

@@ -132,7 +132,7 @@ static CUresult prepare_attributes(const struct vgpu_launch *l, CUlaunchAttribut
 	return r;
 }
 
-static CUresult launch(const struct vgpu_launch *l)
+CUresult vgpu_launch(const struct vgpu_launch *l)
 {
 	CUlaunchAttribute attributes[VGPU_LAUNCH_ATTRIBUTES];
 	struct vgpu_args_launch *a;
@@ -198,7 +198,7 @@ CUresult cuLaunchKernel(CUfunction f, unsigned int grid_dim_x, unsigned int grid
 			unsigned int block_dim_x, unsigned int block_dim_y, unsigned int block_dim_z,
 			unsigned int shared_mem_bytes, CUstream stream, void **kernel_params, void **extra)
 {
-	return launch(&(struct vgpu_launch){
+	return vgpu_launch(&(struct vgpu_launch){
 		.function = f, .stream = stream,
 		.grid = { grid_dim_x, grid_dim_y, grid_dim_z }, .block = { block_dim_x, block_dim_y, block_dim_z },
 		.shared_bytes = shared_mem_bytes, .params = kernel_params, .extra = extra });
@@ -209,7 +209,7 @@ CUresult cuLaunchCooperativeKernel(CUfunction f, unsigned int grid_dim_x, unsign
 				   unsigned int block_dim_z, unsigned int shared_mem_bytes, CUstream stream,
 				   void **kernel_params)
 {
-	return launch(&(struct vgpu_launch){
+	return vgpu_launch(&(struct vgpu_launch){
 		.function = f, .stream = stream, .cooperative = true,
 		.grid = { grid_dim_x, grid_dim_y, grid_dim_z }, .block = { block_dim_x, block_dim_y, block_dim_z },
 		.shared_bytes = shared_mem_bytes, .params = kernel_params });
@@ -220,7 +220,7 @@ CUresult vgpu_on_cuLaunchKernelEx(CUstream default_stream, const CUlaunchConfig 
 {
 	if (!config)
 		return vgpu_ready() ? vgpu_ready() : CUDA_ERROR_INVALID_VALUE;
-	return launch(&(struct vgpu_launch){
+	return vgpu_launch(&(struct vgpu_launch){
 		.function = f, .stream = config->hStream ? config->hStream : default_stream,
 		.grid = { config->gridDimX, config->gridDimY, config->gridDimZ },
 		.block = { config->blockDimX, config->blockDimY, config->blockDimZ },

@@ -24,6 +24,8 @@ struct vgpu_launch {
 
 struct vgpu_function;
 
+/* Checks all of it and sends the command; nothing is kept of *l. Any thread; the errors of cuLaunchKernelEx. */
+CUresult vgpu_launch(const struct vgpu_launch *l);
 /* What the driver says at once of a shape: 0, INVALID_VALUE, LAUNCH_OUT_OF_RESOURCES. There is a current context. */
 CUresult vgpu_launch_check(const struct vgpu_launch *l, const struct vgpu_function *f);
 /* The parameter block, from malloc(). */

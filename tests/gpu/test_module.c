@@ -93,6 +93,44 @@ static void extra(void **state)
 	ok(cuModuleUnload(m));
 }
 
+/* Shape and parameters set on the function, as CUDA 3 did. */
+static void launch_state(void **state)
+{
+	float v[4] = { 1, 2, 3, 4 }, addend = 1.0f;
+	unsigned int n = 4;
+	CUstream s;
+	CUmodule m;
+	CUfunction f;
+	CUdeviceptr p;
+
+	(void)state;
+	ok(cuModuleLoadData(&m, scale_ptx));
+	ok(cuModuleGetFunction(&f, m, "scale"));
+	ok(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	ok(cuMemAlloc(&p, sizeof(v)));
+	ok(cuMemcpyHtoD(p, v, sizeof(v)));
+	ok(cuFuncSetBlockShape(f, 2, 1, 1));
+	ok(cuFuncSetSharedSize(f, 0));
+	ok(cuParamSetv(f, 0, &p, sizeof(p)));
+	ok(cuParamSeti(f, 8, n));
+	ok(cuParamSetf(f, 16 + 8, addend));
+	ok(cuParamSetSize(f, 32));
+	ok(cuLaunch(f));
+	ok(cuMemcpyDtoH(v, p, sizeof(v)));
+	assert_true(v[0] == 3.0f && v[1] == 5.0f && v[2] == 3.0f && v[3] == 4.0f);
+	ok(cuLaunchGrid(f, 2, 1));
+	ok(cuMemcpyDtoH(v, p, sizeof(v)));
+	assert_true(v[0] == 7.0f && v[1] == 11.0f && v[2] == 7.0f && v[3] == 9.0f);
+	ok(cuParamSetf(f, 16 + 8, 0.0f));
+	ok(cuLaunchGridAsync(f, 2, 1, s));
+	ok(cuStreamSynchronize(s));
+	ok(cuMemcpyDtoH(v, p, sizeof(v)));
+	assert_true(v[0] == 14.0f && v[1] == 22.0f && v[2] == 14.0f && v[3] == 18.0f);
+	ok(cuMemFree(p));
+	ok(cuStreamDestroy(s));
+	ok(cuModuleUnload(m));
+}
+
 static void functions(void **state)
 {
 	CUmodule m;
@@ -249,6 +287,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(launch),
 		cmocka_unit_test(extra),
+		cmocka_unit_test(launch_state),
 		cmocka_unit_test(functions),
 		cmocka_unit_test(wrong_launch),
 		cmocka_unit_test(wrong_images),
