@@ -158,3 +158,54 @@ CUresult cuDeviceSetMemPool(CUdevice dev, CUmemoryPool pool)
 	vgpu_unlock(&pools.lock);
 	return CUDA_SUCCESS;
 }
+
+/* ---- by location: those of devices are the pools above ---- */
+
+/* The device of a location's pool: 0, INVALID_VALUE, or NOT_SUPPORTED for pools that the device cannot have here. */
+static CUresult device_of(const CUmemLocation *location, CUmemAllocationType type, CUdevice *dev)
+{
+	CUresult r = vgpu_ready();
+
+	if (r)
+		return r;
+	if (!location)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (type == CU_MEM_ALLOCATION_TYPE_MANAGED)
+		return vgpu_unsupported("memory pools of managed memory");
+	if (type != CU_MEM_ALLOCATION_TYPE_PINNED)
+		return CUDA_ERROR_INVALID_VALUE;
+	*dev = location->id;
+	switch (location->type) {
+	case CU_MEM_LOCATION_TYPE_DEVICE:
+		return CUDA_SUCCESS;
+	case CU_MEM_LOCATION_TYPE_HOST:
+	case CU_MEM_LOCATION_TYPE_HOST_NUMA:
+		return vgpu_unsupported("memory pools of the host");
+	default:
+		return CUDA_ERROR_INVALID_VALUE;
+	}
+}
+
+CUresult cuMemGetDefaultMemPool(CUmemoryPool *pool_out, CUmemLocation *location, CUmemAllocationType type)
+{
+	CUdevice dev;
+	CUresult r = device_of(location, type, &dev);
+
+	return r ? r : of_device(pool_out, dev, false);
+}
+
+CUresult cuMemGetMemPool(CUmemoryPool *pool, CUmemLocation *location, CUmemAllocationType type)
+{
+	CUdevice dev;
+	CUresult r = device_of(location, type, &dev);
+
+	return r ? r : of_device(pool, dev, true);
+}
+
+CUresult cuMemSetMemPool(CUmemLocation *location, CUmemAllocationType type, CUmemoryPool pool)
+{
+	CUdevice dev;
+	CUresult r = device_of(location, type, &dev);
+
+	return r ? r : cuDeviceSetMemPool(dev, pool);
+}

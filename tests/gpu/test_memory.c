@@ -160,6 +160,31 @@ static void async_pool(void **state)
 	ok(cuStreamDestroy(s));
 }
 
+/* The pools of a device, named by its location. */
+static void pools_of_locations(void **state)
+{
+	CUmemLocation here = { .type = CU_MEM_LOCATION_TYPE_DEVICE, .id = gpu_device() };
+	CUmemPoolProps props = { .allocType = CU_MEM_ALLOCATION_TYPE_PINNED, .location = here };
+	CUmemoryPool standard, pool, p;
+
+	(void)state;
+	ok(cuDeviceGetDefaultMemPool(&standard, here.id));
+	ok(cuMemGetDefaultMemPool(&p, &here, CU_MEM_ALLOCATION_TYPE_PINNED));
+	assert_ptr_equal(p, standard);
+	ok(cuMemPoolCreate(&pool, &props));
+	ok(cuMemSetMemPool(&here, CU_MEM_ALLOCATION_TYPE_PINNED, pool));
+	ok(cuMemGetMemPool(&p, &here, CU_MEM_ALLOCATION_TYPE_PINNED));
+	assert_ptr_equal(p, pool);
+	ok(cuDeviceGetMemPool(&p, here.id));
+	assert_ptr_equal(p, pool);
+	ok(cuMemGetDefaultMemPool(&p, &here, CU_MEM_ALLOCATION_TYPE_PINNED));
+	assert_ptr_equal(p, standard);
+	ok(cuMemSetMemPool(&here, CU_MEM_ALLOCATION_TYPE_PINNED, standard));
+	ok(cuMemGetMemPool(&p, &here, CU_MEM_ALLOCATION_TYPE_PINNED));
+	assert_ptr_equal(p, standard);
+	ok(cuMemPoolDestroy(pool));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -171,6 +196,7 @@ int main(void)
 		cmocka_unit_test(attributes),
 		cmocka_unit_test(many),
 		cmocka_unit_test(async_pool),
+		cmocka_unit_test(pools_of_locations),
 	};
 
 	gpu_need_device();
