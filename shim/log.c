@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The shim's lines on stderr. Owns nothing but the level, which config.c sets
- * once before other threads can be inside; safe from any thread.
+ * The shim's lines on stderr, errors and warnings for cuLogs*, too. Owns nothing but the level, which config.c sets
+ * once before other threads can be inside, and the sink; safe from any thread.
  */
 #include "log.h"
 
@@ -15,6 +15,7 @@
 #include "call.h"
 
 static enum vgpu_log_level log_level = VGPU_LOG_ERROR;
+void (*vgpu_log_sink)(enum vgpu_log_level level, const char *line, size_t length);
 
 void vgpu_log_set_level(enum vgpu_log_level level)
 {
@@ -35,7 +36,7 @@ void vgpu_log(enum vgpu_log_level level, const char *format, ...)
 	size_t at;
 	int n;
 
-	if (!vgpu_log_enabled(level))
+	if (level > VGPU_LOG_WARN && !vgpu_log_enabled(level))
 		return;
 	n = snprintf(line, sizeof(line), "vgpu: shim: %s", tag[level]);
 	at = (size_t)n;
@@ -45,27 +46,39 @@ void vgpu_log(enum vgpu_log_level level, const char *format, ...)
 	if (n < 0)
 		return;
 	at += (size_t)n < sizeof(line) - at - 1 ? (size_t)n : sizeof(line) - at - 2;
+	if (level <= VGPU_LOG_WARN && vgpu_log_sink)
+		vgpu_log_sink(level, line, at);
 	line[at++] = '\n';
-	if (write(STDERR_FILENO, line, at) < 0)
+	if (vgpu_log_enabled(level) && write(STDERR_FILENO, line, at) < 0)
 		at = 0;		/* nobody reads stderr: there is nothing else to tell */
 	errno = kept;
 }
 
-/* Names are string literals of the generated file, so the pointer is the identity. */
+/*
+ * Names are string literals of the generated file, so the pointer is the identity. Stderr is told of each once,
+ * cuLogs* of each call; neither under the lock, since a callback may call in here again.
+ */
 CUresult vgpu_unsupported(const char *name)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	static const char *told[1024];
+	char line[128];
+	bool first;
 	size_t i;
+	int n;
 
 	pthread_mutex_lock(&lock);
 	for (i = 0; i < sizeof(told) / sizeof(told[0]) && told[i]; i++)
 		if (told[i] == name || !strcmp(told[i], name))
 			break;
-	if (i < sizeof(told) / sizeof(told[0]) && !told[i]) {
+	first = i < sizeof(told) / sizeof(told[0]) && !told[i];
+	if (first)
 		told[i] = name;
-		vgpu_error("%s is not supported: CUDA_ERROR_NOT_SUPPORTED", name);
-	}
 	pthread_mutex_unlock(&lock);
+	n = snprintf(line, sizeof(line), "%s is not supported: CUDA_ERROR_NOT_SUPPORTED", name);
+	if (first)
+		vgpu_error("%s", line);
+	else if (vgpu_log_sink && n > 0 && (size_t)n < sizeof(line))
+		vgpu_log_sink(VGPU_LOG_ERROR, line, (size_t)n);
 	return CUDA_ERROR_NOT_SUPPORTED;
 }

@@ -16,6 +16,9 @@ enum vgpu_log_level {
 	VGPU_LOG_DEBUG = 3,
 };
 
+/* Gets errors and warnings, too: `length` bytes, no newline. NULL where there is no cuLogs*: in libnvidia-ml. Set once, by logs.c. */
+extern void (*vgpu_log_sink)(enum vgpu_log_level level, const char *line, size_t length);
+
 void vgpu_log_set_level(enum vgpu_log_level level);
 bool vgpu_log_enabled(enum vgpu_log_level level);
 __attribute__((format(printf, 2, 3))) void vgpu_log(enum vgpu_log_level level, const char *format, ...);
