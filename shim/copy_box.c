@@ -253,7 +253,7 @@ CUresult vgpu_shape_copy(const struct vgpu_shape *c, CUstream stream, bool wait)
 		if (!r)
 			r = vgpu_error_take();
 	}
-	return r;
+	return !r && wait ? vgpu_memory_settle(c->dst.at, c->src.at, s) : r;
 }
 
 static CUresult copy_2d(const CUDA_MEMCPY2D *c, CUstream stream, bool wait)

@@ -36,6 +36,8 @@ static CUresult copy(uint64_t dst, uint64_t src, size_t bytes, CUstream stream, 
 	    (device & SRC && vgpu_memory_place(src) == VGPU_PLACE_HOST))
 		return CUDA_ERROR_INVALID_VALUE;
 	r = vgpu_copy(dst, src, bytes, s, wait);
+	if (!r && wait)
+		r = vgpu_memory_settle(dst, src, s);
 	if (!r && wait && device & DST)
 		vgpu_output_fetch();
 	/* Whoever waited is told what went wrong before; a queued copy is not a point of synchronisation. */
@@ -122,5 +124,10 @@ CUresult cuMemcpyPeerAsync(CUdeviceptr dst, CUcontext dst_context, CUdeviceptr s
 CUresult vgpu_on_cuMemcpyPeer(CUstream default_stream, CUdeviceptr dst, CUcontext dst_context, CUdeviceptr src,
 			      CUcontext src_context, size_t bytes)
 {
-	return cuMemcpyPeerAsync(dst, dst_context, src, src_context, bytes, default_stream);
+	CUresult r = cuMemcpyPeerAsync(dst, dst_context, src, src_context, bytes, default_stream);
+	struct vgpu_stream *s;
+
+	if (!r)
+		r = vgpu_stream_get(default_stream, &s);
+	return r ? r : vgpu_memory_settle(dst, src, s);
 }

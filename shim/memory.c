@@ -22,6 +22,7 @@
 #include "managed.h"
 #include "session.h"
 #include "stray.h"
+#include "stream.h"
 #include "thread.h"
 #include "virtual.h"
 
@@ -40,6 +41,7 @@ static struct {
 	struct vgpu_range_map map;
 	uint64_t next_id;
 	_Atomic bool strays;	/* some device memory lies outside the worker's offer */
+	_Atomic bool sync_memops;	/* some memory has, or had, that attribute */
 	_Atomic uint32_t removals;	/* what threads remember of ranges holds as long as it does not change */
 } table = { .lock = PTHREAD_RWLOCK_INITIALIZER, .next_id = 1 };
 
@@ -83,7 +85,7 @@ static void evict(uint64_t start, uint64_t size)
 CUresult vgpu_memory_add(enum vgpu_range_kind kind, uint64_t start, uint64_t size, uint32_t flags)
 {
 	struct vgpu_context *ctx = vgpu_thread.current;
-	struct vgpu_range_info info = { .start = start, .size = size, .flags = flags, .kind = (uint16_t)kind };
+	struct vgpu_range_info info = { .start = start, .size = size, .flags = flags, .kind = (uint8_t)kind };
 	int r;
 
 	info.context = ctx ? ctx->wire : 0;
@@ -109,6 +111,32 @@ bool vgpu_memory_find(uint64_t address, struct vgpu_range_info *info)
 	found = vgpu_range_find(&table.map, address, info);
 	unlock();
 	return found;
+}
+
+bool vgpu_memory_set_sync(uint64_t address, bool on)
+{
+	bool found;
+
+	lock_write();
+	found = vgpu_range_set_sync(&table.map, address, on);
+	if (found && on)
+		atomic_store_explicit(&table.sync_memops, true, memory_order_release);
+	unlock();
+	return found;
+}
+
+static bool is_sync(uint64_t address)
+{
+	struct vgpu_range_info info;
+
+	return vgpu_memory_find(address, &info) && info.sync_memops;
+}
+
+CUresult vgpu_memory_settle(uint64_t dst, uint64_t src, struct vgpu_stream *s)
+{
+	if (!atomic_load_explicit(&table.sync_memops, memory_order_acquire) || (!is_sync(dst) && !is_sync(src)))
+		return CUDA_SUCCESS;
+	return vgpu_stream_wait(s);
 }
 
 bool vgpu_memory_remove(uint64_t start, uint32_t kinds, struct vgpu_range_info *info)

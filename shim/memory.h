@@ -16,6 +16,7 @@
 #include "range.h"
 
 struct vgpu_context;
+struct vgpu_stream;
 
 /* What the worker can do with an address. */
 enum vgpu_place {
@@ -30,6 +31,10 @@ CUresult vgpu_memory_init(void);
 /* Note a range. The current context is its owner. */
 CUresult vgpu_memory_add(enum vgpu_range_kind kind, uint64_t start, uint64_t size, uint32_t flags);
 bool vgpu_memory_find(uint64_t address, struct vgpu_range_info *info);
+/* Set CU_POINTER_ATTRIBUTE_SYNC_MEMOPS of the range that contains `address`: false if there is none. */
+bool vgpu_memory_set_sync(uint64_t address, bool on);
+/* A synchronous copy or fill was sent to `s` (src 0: a fill): wait for it if that attribute of its memory wants it. */
+CUresult vgpu_memory_settle(uint64_t dst, uint64_t src, struct vgpu_stream *s);
 /* Forget the range that starts there if it is of one of the kinds in `kinds` (bits 1 << kind). */
 bool vgpu_memory_remove(uint64_t start, uint32_t kinds, struct vgpu_range_info *info);
 /* Forget the ranges of a context. Arena memory goes back to the arena. */

@@ -55,15 +55,16 @@ static CUresult fill(const struct fill *f, CUstream stream)
 	return CUDA_SUCCESS;
 }
 
-/* The forms that are synchronous: only for memory that the host can look at does that make a difference. */
+/* The forms that are synchronous: only for memory that the host can look at does that make a difference, unless that is asked for. */
 static CUresult fill_now(const struct fill *f, CUstream stream)
 {
 	struct vgpu_stream *s;
 	CUresult r = fill(f, stream);
 
-	if (r || vgpu_memory_place(f->dst) != VGPU_PLACE_ARENA)
-		return r;
-	r = vgpu_stream_get(stream, &s);
+	if (!r)
+		r = vgpu_stream_get(stream, &s);
+	if (!r && vgpu_memory_place(f->dst) != VGPU_PLACE_ARENA)
+		return vgpu_memory_settle(f->dst, 0, s);
 	if (!r)
 		r = vgpu_stream_wait(s);
 	return r ? r : vgpu_error_take();

@@ -14,6 +14,7 @@
 #include "handle.h"
 #include "memory.h"
 #include "session.h"
+#include "thread.h"
 
 static bool on_host(const struct vgpu_range_info *i)
 {
@@ -88,6 +89,8 @@ static CUresult known(void *data, CUpointer_attribute attribute, uint64_t p, con
 		put(data, zero, 8);
 		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
+		put_int(data, i->sync_memops);
+		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
 	case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:
 	case CU_POINTER_ATTRIBUTE_IS_HW_DECOMPRESS_CAPABLE:
@@ -193,4 +196,22 @@ CUresult cuPointerGetAttributes(unsigned int num_attributes, CUpointer_attribute
 			unknown(data[i], attributes[i], found ? 0 : ptr);
 	}
 	return CUDA_SUCCESS;
+}
+
+CUresult cuPointerSetAttribute(const void *value, CUpointer_attribute attribute, CUdeviceptr ptr)
+{
+	struct vgpu_range_info info;
+	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	unsigned int on;
+
+	if (r)
+		return r;
+	if (!value || attribute != CU_POINTER_ATTRIBUTE_SYNC_MEMOPS || !vgpu_memory_find(ptr, &info))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (info.kind == VGPU_RANGE_RESERVED)	/* a reservation holds many allocations, and one flag */
+		return vgpu_unsupported("cuPointerSetAttribute of mapped memory");
+	memcpy(&on, value, sizeof(on));
+	if (!vgpu_memory_set_sync(ptr, on))
+		return CUDA_ERROR_INVALID_VALUE;
+	return on ? vgpu_context_synchronize(vgpu_thread.current) : CUDA_SUCCESS;
 }

@@ -58,6 +58,18 @@ bool vgpu_range_find(const struct vgpu_range_map *m, uint64_t address, struct vg
 	return true;
 }
 
+bool vgpu_range_set_sync(struct vgpu_range_map *m, uint64_t address, bool on)
+{
+	struct vgpu_range_info *i;
+	size_t leaf, at;
+
+	i = floor_of(m, address, &leaf, &at);
+	if (!i || address - i->start >= i->size)
+		return false;
+	i->sync_memops = on;
+	return true;
+}
+
 bool vgpu_range_next(const struct vgpu_range_map *m, uint64_t from, struct vgpu_range_info *info)
 {
 	const struct vgpu_range_leaf *l;

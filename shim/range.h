@@ -28,7 +28,8 @@ struct vgpu_range_info {
 	uint64_t id;			/* buffer id, never used twice */
 	uint64_t context;		/* wire id of the context it was made in */
 	uint32_t flags;			/* the call's flags */
-	uint16_t kind;			/* enum vgpu_range_kind */
+	uint8_t kind;			/* enum vgpu_range_kind */
+	bool sync_memops;		/* synchronous copies and fills of it are waited for */
 	int16_t device;
 };
 
@@ -45,6 +46,8 @@ struct vgpu_range_map {
 int vgpu_range_insert(struct vgpu_range_map *t, const struct vgpu_range_info *info);
 /* The range that contains `address`, copied to *info. */
 bool vgpu_range_find(const struct vgpu_range_map *t, uint64_t address, struct vgpu_range_info *info);
+/* Set sync_memops of the range that contains `address`: false if there is none. */
+bool vgpu_range_set_sync(struct vgpu_range_map *t, uint64_t address, bool on);
 /* Remove the range that starts at `start`; copied to *info if that is not NULL. */
 bool vgpu_range_remove(struct vgpu_range_map *t, uint64_t start, struct vgpu_range_info *info);
 /* Lowest range with start >= `from`. */

@@ -160,6 +160,39 @@ static void async_pool(void **state)
 	ok(cuStreamDestroy(s));
 }
 
+/* Memory whose synchronous copies and fills are waited for. */
+static void sync_memops(void **state)
+{
+	unsigned int on = 1, off = 0, v = 7, other = 0;
+	CUdeviceptr p, q;
+
+	(void)state;
+	ok(cuMemAlloc(&p, 4096));
+	ok(cuMemAlloc(&q, 4096));
+	ok(cuPointerGetAttribute(&v, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, p));
+	assert_int_equal(v & 0xff, 0);
+	ok(cuPointerSetAttribute(&on, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, p));
+	v = 0;
+	ok(cuPointerGetAttribute(&v, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, p));
+	assert_int_equal(v, 1);
+	v = 7;
+	ok(cuPointerGetAttribute(&v, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, q));
+	assert_int_equal(v & 0xff, 0);
+	ok(cuMemsetD32(p, 0x12345678, 1024));
+	ok(cuMemcpyDtoD(q, p, 4096));
+	ok(cuStreamQuery(CU_STREAM_LEGACY));	/* nothing is left to do */
+	ok(cuMemcpyDtoH(&other, q + 4092, 4));
+	assert_int_equal(other, 0x12345678);
+	ok(cuPointerSetAttribute(&off, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, p));
+	v = 7;
+	ok(cuPointerGetAttribute(&v, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, p));
+	assert_int_equal(v & 0xff, 0);
+	expect(CUDA_ERROR_INVALID_VALUE, cuPointerSetAttribute(NULL, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, p));
+	expect(CUDA_ERROR_INVALID_VALUE, cuPointerSetAttribute(&on, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, p));
+	ok(cuMemFree(p));
+	ok(cuMemFree(q));
+}
+
 /* The pools of a device, named by its location. */
 static void pools_of_locations(void **state)
 {
@@ -196,6 +229,7 @@ int main(void)
 		cmocka_unit_test(attributes),
 		cmocka_unit_test(many),
 		cmocka_unit_test(async_pool),
+		cmocka_unit_test(sync_memops),
 		cmocka_unit_test(pools_of_locations),
 	};
 
