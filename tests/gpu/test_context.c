@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Contexts: primary, created, stack of the thread, state of other threads. */
 #include <pthread.h>
+#include <stdbool.h>
 
 #include "gpu_test.h"
 
@@ -141,6 +142,34 @@ static void limits(void **state)
 	ok(cuDevicePrimaryCtxRelease(dev));
 }
 
+/* Settings of core dumps can be read, whatever they are. */
+static void core_dumps(void **state)
+{
+	CUdevice dev = gpu_device();
+	CUcontext prim;
+	char name[1024] = { 0 };
+	size_t size = 0;
+	bool on = true;
+
+	(void)state;
+	ok(cuDevicePrimaryCtxRetain(&prim, dev));
+	ok(cuCtxSetCurrent(prim));
+	ok(cuCoredumpGetAttributeGlobal(CU_COREDUMP_FILE, NULL, &size));
+	assert_in_range(size, 1, sizeof(name));
+	size = sizeof(on);
+	ok(cuCoredumpGetAttributeGlobal(CU_COREDUMP_ENABLE_ON_EXCEPTION, &on, &size));
+	assert_false(on);
+	on = true;
+	size = sizeof(on);
+	ok(cuCoredumpGetAttribute(CU_COREDUMP_ENABLE_ON_EXCEPTION, &on, &size));
+	assert_false(on);
+	size = sizeof(name);
+	ok(cuCoredumpGetAttributeGlobal(CU_COREDUMP_FILE, name, &size));
+	assert_non_null(memchr(name, '\0', sizeof(name)));
+	ok(cuCtxSetCurrent(NULL));
+	ok(cuDevicePrimaryCtxRelease(dev));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -149,6 +178,7 @@ int main(void)
 		cmocka_unit_test(stack),
 		cmocka_unit_test(threads),
 		cmocka_unit_test(limits),
+		cmocka_unit_test(core_dumps),
 	};
 
 	gpu_need_device();
