@@ -75,9 +75,9 @@ CUresult vgpu_unsupported(const char *name)
 	if (first)
 		told[i] = name;
 	pthread_mutex_unlock(&lock);
-	n = snprintf(line, sizeof(line), "%s is not supported: CUDA_ERROR_NOT_SUPPORTED", name);
+	n = snprintf(line, sizeof(line), "vgpu: shim: error: %s is not supported: CUDA_ERROR_NOT_SUPPORTED", name);
 	if (first)
-		vgpu_error("%s", line);
+		vgpu_error("%s is not supported: CUDA_ERROR_NOT_SUPPORTED", name);
 	else if (vgpu_log_sink && n > 0 && (size_t)n < sizeof(line))
 		vgpu_log_sink(VGPU_LOG_ERROR, line, (size_t)n);
 	return CUDA_ERROR_NOT_SUPPORTED;
