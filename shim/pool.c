@@ -188,7 +188,7 @@ static CUresult device_of(const CUmemLocation *location, CUmemAllocationType typ
 
 CUresult cuMemGetDefaultMemPool(CUmemoryPool *pool_out, CUmemLocation *location, CUmemAllocationType type)
 {
-	CUdevice dev;
+	CUdevice dev = 0;
 	CUresult r = device_of(location, type, &dev);
 
 	return r ? r : of_device(pool_out, dev, false);
@@ -196,7 +196,7 @@ CUresult cuMemGetDefaultMemPool(CUmemoryPool *pool_out, CUmemLocation *location,
 
 CUresult cuMemGetMemPool(CUmemoryPool *pool, CUmemLocation *location, CUmemAllocationType type)
 {
-	CUdevice dev;
+	CUdevice dev = 0;
 	CUresult r = device_of(location, type, &dev);
 
 	return r ? r : of_device(pool, dev, true);
@@ -204,7 +204,7 @@ CUresult cuMemGetMemPool(CUmemoryPool *pool, CUmemLocation *location, CUmemAlloc
 
 CUresult cuMemSetMemPool(CUmemLocation *location, CUmemAllocationType type, CUmemoryPool pool)
 {
-	CUdevice dev;
+	CUdevice dev = 0;
 	CUresult r = device_of(location, type, &dev);
 
 	return r ? r : cuDeviceSetMemPool(dev, pool);

@@ -33,11 +33,7 @@ static void start(void)
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	assert(memory >= 0 && null >= 0 && !ftruncate(memory, MEMORY));
 	assert(!fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW));
-	list_init(&sup.conns);
-	list_init(&sup.vms);
-	list_init(&sup.sessions);
-	list_init(&sup.records);
-	list_init(&sup.clients);
+	sessions_init(&sup);
 	assert(!loop_init(&sup.loop, false, why, sizeof(why)));
 	pool_init(&sup);
 	sup.config.max_sessions = 8;

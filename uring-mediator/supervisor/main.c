@@ -160,13 +160,7 @@ static int start(struct supervisor *sup)
 	char why[160];
 	int ret;
 
-	list_init(&sup->conns);
-	list_init(&sup->vms);
-	list_init(&sup->sessions);
-	for (unsigned int i = 0; i < SESSION_BUCKETS; i++)
-		list_init(&sup->sessions_by_id[i]);
-	list_init(&sup->records);
-	list_init(&sup->clients);
+	sessions_init(sup);
 	sup->data.fd = sup->control.fd = -1;
 	sup->violation_limit = sup->refuse_limit =
 		(struct vgpu_log_limit){ .burst = 20, .window_ms = 10000 };

@@ -83,6 +83,17 @@ const char *session_state_name(const struct session *s)
 	return names[s->state];
 }
 
+void sessions_init(struct supervisor *sup)
+{
+	list_init(&sup->conns);
+	list_init(&sup->vms);
+	list_init(&sup->sessions);
+	for (unsigned int i = 0; i < SESSION_BUCKETS; i++)
+		list_init(&sup->sessions_by_id[i]);
+	list_init(&sup->records);
+	list_init(&sup->clients);
+}
+
 static struct list *sessions_with(struct supervisor *sup, uint32_t id)
 {
 	return &sup->sessions_by_id[id % SESSION_BUCKETS];

@@ -178,6 +178,8 @@ struct session {
 	char text[TEXT_BYTES];
 };
 
+/* Empty lists of connections, machines, sessions and what became of them. */
+void sessions_init(struct supervisor *sup);
 /* A shim said HELLO, or a library that only asks. */
 void session_hello(struct conn *conn, const struct vgpu_msg_hello *hello);
 /* A stub asks for a worker for `channel`, on which there is no session. */
