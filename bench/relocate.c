@@ -24,6 +24,8 @@ static void erase(struct relocation *r, size_t first, size_t count)
 {
 	size_t i;
 
+	if (!count)
+		return;
 	for (i = first; i < first + count; i++)
 		r->moved -= r->ranges[i].from != r->ranges[i].to;
 	memmove(&r->ranges[first], &r->ranges[first + count], (r->count - first - count) * sizeof(*r->ranges));

@@ -47,7 +47,8 @@ static nvmlReturn_t note_list(nvmlDevice_t device, unsigned int *count, void *it
 	seen.device = device;
 	seen.count = *count;
 	seen.items = items;
-	memset(items, 0xee, *count * sizeof(nvmlProcessInfo_t));
+	if (*count)
+		memset(items, 0xee, *count * sizeof(nvmlProcessInfo_t));
 	return NVML_SUCCESS;
 }
 
