@@ -13,8 +13,12 @@
 
 #include "link.h"
 
-/* Of the first session of the process; others follow behind it. As the shim's: a sanitizer allows these addresses. */
-#define BASE	 0x7e9000000000ull
+/* Of the first session of the process; others follow behind it, and need room for a thousand. */
+#ifdef __SANITIZE_THREAD__
+#define BASE	 0x7e9000000000ull	/* ThreadSanitizer has the rest for itself */
+#else
+#define BASE	 0x6a0000000000ull
+#endif
 #define BASES	 4096
 #define PATIENCE 100000
 
