@@ -106,6 +106,9 @@ def main(arguments):
     except results.Unusable as e:
         print(f"error: {e}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted; --rewrite makes a report of what was measured", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ class Wanted:
     benchmark: str      # regular expression for the whole name; the first match counts
     figure: str
     over: str = ""
+    greatest: bool = False      # of all repetitions, instead of the median: the later ones find memory that is there already
 
 
 WANTED = [
@@ -29,7 +30,8 @@ WANTED = [
            r"register/register(/.*)?"),
     Wanted("throughput of 8 sessions together, of one session's", "≥ 0.9", r"sessions/throughput/.*threads:8",
            "items_per_second", r"sessions/throughput/.*threads:1"),
-    Wanted("memory of the supervisor for each idle session, KiB", "≤ 16", r"supervisor/memory(/.*)?", "kib_each"),
+    Wanted("memory of the supervisor for each idle session, KiB", "≤ 16", r"supervisor/memory(/.*)?", "kib_each",
+           greatest=True),
     Wanted("processor time of the supervisor with 1,000 idle sessions, µs a second", "≤ 100",
            r"supervisor/processor/idle:1000", "cpu_us_a_second"),
     Wanted("a round trip beside 1,000 idle sessions, over one beside 1", "", r"supervisor/round_trip/idle:1000",
@@ -67,7 +69,8 @@ def row(wanted, benchmarks):
     other = _find(benchmarks, wanted.over, wanted.figure) if wanted.over else None
     if not found or (wanted.over and not other):
         return [wanted.text, _bound_text(wanted), "not measured", "", ""]
-    value, names = found.median(wanted.figure), f"`{found.name}`"
+    value = found.spread(wanted.figure)[1] if wanted.greatest else found.median(wanted.figure)
+    names = f"`{found.name}`"
     measured = figures.figure(wanted.figure, value)
     if other:
         base = other.median(wanted.figure)
