@@ -71,6 +71,7 @@ static void batches(void **state)
 	op[1].writeValue.address = device + 4;
 	op[1].writeValue.value = 6;
 	ok(cuMemsetD8(device, 0, 8));
+	ok(cuCtxSynchronize());	/* the graph runs in a stream that does not wait for that one */
 	ok(cuGraphCreate(&g, 0));
 	ok(cuGraphAddBatchMemOpNode(&n, g, NULL, 0, &b));
 	ok(cuGraphNodeGetType(n, &type));
@@ -249,6 +250,7 @@ static void boxes(void **state)
 	for (uint32_t i = 0; i < 64 << 10; i++)
 		pinned[i] = (uint8_t)(i * 7 + i / 256);
 	ok(cuMemsetD8(device, 0xee, 64 << 10));
+	ok(cuCtxSynchronize());	/* the graph runs in a stream that does not wait for that one */
 	ok(cuGraphCreate(&g, 0));
 	ok(cuGraphAddMemcpyNode(&n, g, NULL, 0, &c, gpu_context()));
 	run_graph(g);
