@@ -56,6 +56,10 @@ void vgpu_call_submit(struct vgpu_call *c);
 /* The worker's CUresult for this call, or the error that ended the session. */
 CUresult vgpu_call_wait(struct vgpu_call *c);
 void vgpu_call_end(struct vgpu_call *c);
+/* Submit and wait. A reply of success that is not `ret_size` bytes ends the session. The caller reads c->ret, then ends. */
+CUresult vgpu_call_answer(struct vgpu_call *c, size_t ret_size);
+/* Submit, wait and end: for a call whose result is all that comes back. */
+CUresult vgpu_call_finish(struct vgpu_call *c);
 
 /* The worker's reply does not have the agreed size: log it, end the session. Returns the error. */
 CUresult vgpu_call_broken(void);

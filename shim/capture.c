@@ -324,10 +324,7 @@ CUresult cuStreamBeginCaptureToGraph(CUstream stream, CUgraph graph, const CUgra
 	a->graph = wire;
 	a->edges = edges != NULL;
 	vgpu_links_write(c.payload, dependencies, NULL, edges, count);
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	vgpu_call_end(&c);
-	return begun(s, capture, r);
+	return begun(s, capture, vgpu_call_finish(&c));
 }
 
 static CUresult end(struct vgpu_stream *s, bool discard, CUgraph *graph)
@@ -419,10 +416,7 @@ static CUresult ask_worker(struct vgpu_stream *s, uint64_t fresh, uint64_t *wire
 	a = c.args;
 	a->stream = s->wire;
 	a->graph = fresh;
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	if (!r && c.ret_size != sizeof(*o))
-		r = vgpu_call_broken();
+	r = vgpu_call_answer(&c, sizeof(*o));
 	if (!r) {
 		o = c.ret;
 		state->id = o->id;
@@ -602,10 +596,7 @@ CUresult cuStreamUpdateCaptureDependencies_v2(CUstream stream, CUgraphNode *depe
 	a->flags = flags;
 	a->edges = edges != NULL;
 	vgpu_links_write(c.payload, dependencies, NULL, edges, count);
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	vgpu_call_end(&c);
-	return r;
+	return vgpu_call_finish(&c);
 }
 
 CUresult cuStreamUpdateCaptureDependencies(CUstream stream, CUgraphNode *dependencies, size_t count, unsigned int flags)

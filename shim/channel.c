@@ -379,6 +379,25 @@ void vgpu_call_end(struct vgpu_call *c)
 	c->slot = 0;
 }
 
+CUresult vgpu_call_answer(struct vgpu_call *c, size_t ret_size)
+{
+	CUresult r;
+
+	vgpu_call_submit(c);
+	r = vgpu_call_wait(c);
+	return !r && c->ret_size != ret_size ? vgpu_call_broken() : r;
+}
+
+CUresult vgpu_call_finish(struct vgpu_call *c)
+{
+	CUresult r;
+
+	vgpu_call_submit(c);
+	r = vgpu_call_wait(c);
+	vgpu_call_end(c);
+	return r;
+}
+
 CUresult vgpu_call_broken(void)
 {
 	vgpu_error("the worker's reply has the wrong size: shim and worker are not of one build");

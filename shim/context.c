@@ -125,10 +125,7 @@ static CUresult create_remote(struct vgpu_context *ctx)
 	a->context = ctx->wire;
 	a->device = vgpu_device_real(ctx->device);
 	a->flags = ctx->flags;
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	vgpu_call_end(&c);
-	return r;
+	return vgpu_call_finish(&c);
 }
 
 CUresult cuCtxCreate_v2(CUcontext *ctx, unsigned int flags, CUdevice dev)
@@ -200,9 +197,7 @@ CUresult cuCtxDestroy_v2(CUcontext ctx)
 	if (!r) {
 		a = c.args;
 		a->context = o->wire;
-		vgpu_call_submit(&c);
-		r = vgpu_call_wait(&c);
-		vgpu_call_end(&c);
+		r = vgpu_call_finish(&c);
 	}
 	vgpu_output_fetch();	/* its kernels have ended */
 	vgpu_handle_drop(VGPU_HANDLE_CONTEXT, o->wire);

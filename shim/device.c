@@ -59,10 +59,7 @@ static CUresult fetch(int real, struct vgpu_ret_device_snapshot *out)
 		return r;
 	a = c.args;
 	a->device = real;
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	if (!r && c.ret_size != sizeof(*out))
-		r = vgpu_call_broken();
+	r = vgpu_call_answer(&c, sizeof(*out));
 	if (!r)
 		memcpy(out, c.ret, sizeof(*out));
 	vgpu_call_end(&c);

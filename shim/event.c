@@ -146,10 +146,7 @@ static CUresult ask(const struct vgpu_event *e)
 		return r;
 	a = c.args;
 	a->event = e->wire;
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	vgpu_call_end(&c);
-	return r;
+	return vgpu_call_finish(&c);
 }
 
 /* The event of a call that looks at whether it is reached. */
@@ -250,10 +247,7 @@ CUresult cuEventElapsedTime_v2(float *milliseconds, CUevent start, CUevent end)
 	a = c.args;
 	a->start = from->wire;
 	a->end = to->wire;
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	if (!r && c.ret_size != sizeof(*o))
-		r = vgpu_call_broken();
+	r = vgpu_call_answer(&c, sizeof(*o));
 	if (!r) {
 		o = c.ret;
 		*milliseconds = o->milliseconds;

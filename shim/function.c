@@ -178,9 +178,7 @@ static CUresult bind_kernel(struct vgpu_function *f, const struct vgpu_function 
 	a = c.args;
 	a->kernel = kernel->wire;
 	a->function = f->wire;
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	vgpu_call_end(&c);
+	r = vgpu_call_finish(&c);
 	return r ? r : vgpu_function_refresh(f);
 }
 

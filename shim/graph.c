@@ -235,10 +235,7 @@ static CUresult memory_attribute(CUdevice device, CUgraphMem_attribute attr, uin
 	a->attribute = attr;
 	a->set = set;
 	a->value = set ? *value : 0;
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	if (!r && c.ret_size != sizeof(*o))
-		r = vgpu_call_broken();
+	r = vgpu_call_answer(&c, sizeof(*o));
 	if (!r && !set) {
 		o = c.ret;
 		*value = o->value;
@@ -286,10 +283,7 @@ CUresult cuGraphConditionalHandleCreate(CUgraphConditionalHandle *handle, CUgrap
 	a->context = context->wire;
 	a->value = value;
 	a->flags = flags;
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	if (!r && c.ret_size != sizeof(*o))
-		r = vgpu_call_broken();
+	r = vgpu_call_answer(&c, sizeof(*o));
 	if (!r) {
 		o = c.ret;
 		*handle = o->handle;

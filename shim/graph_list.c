@@ -253,10 +253,7 @@ static CUresult connect(CUgraph graph, const CUgraphNode *from, const CUgraphNod
 	a->remove = remove;
 	a->edges = edges != NULL;
 	vgpu_links_write(c.payload, from, to, edges, count);
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	vgpu_call_end(&c);
-	return r;
+	return vgpu_call_finish(&c);
 }
 
 static CUresult connect_all(CUgraph graph, const CUgraphNode *from, const CUgraphNode *to, const CUgraphEdgeData *edges,

@@ -60,10 +60,7 @@ static CUresult send(CUgraphNode *node, uint64_t graph, const struct vgpu_node_w
 	if (w->tail_bytes)
 		memcpy((uint8_t *)c.payload + sizeof(w->p), w->tail, w->tail_bytes);
 	vgpu_links_write((uint8_t *)c.payload + head, dependencies, NULL, edges, count);
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	if (!r && c.ret_size != sizeof(*o))
-		r = vgpu_call_broken();
+	r = vgpu_call_answer(&c, sizeof(*o));
 	if (!r) {
 		o = c.ret;
 		*node = vgpu_handle_app(VGPU_HANDLE_GRAPHNODE, o->node);
@@ -278,10 +275,7 @@ static CUresult set(uint64_t exec, uint64_t node, const struct vgpu_node_wire *w
 	memcpy(c.payload, &w->p, sizeof(w->p));
 	if (w->tail_bytes)
 		memcpy((uint8_t *)c.payload + sizeof(w->p), w->tail, w->tail_bytes);
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	vgpu_call_end(&c);
-	return r;
+	return vgpu_call_finish(&c);
 }
 
 CUresult vgpu_node_set(CUgraphExec exec, CUgraphNode node, const CUgraphNodeParams *params)

@@ -142,10 +142,7 @@ static CUresult graph_of(uint64_t node, uint64_t fresh, uint64_t *graph)
 	a = c.args;
 	a->node = node;
 	a->graph = fresh;
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	if (!r && c.ret_size != sizeof(*o))
-		r = vgpu_call_broken();
+	r = vgpu_call_answer(&c, sizeof(*o));
 	if (!r) {
 		o = c.ret;
 		*graph = o->graph;
@@ -201,10 +198,7 @@ CUresult cuGraphNodeFindInClone(CUgraphNode *node, CUgraphNode original, CUgraph
 	a = c.args;
 	a->node = original_wire;
 	a->clone = clone_wire;
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	if (!r && c.ret_size != sizeof(*o))
-		r = vgpu_call_broken();
+	r = vgpu_call_answer(&c, sizeof(*o));
 	if (!r) {
 		o = c.ret;
 		*node = vgpu_handle_app(VGPU_HANDLE_GRAPHNODE, o->node);

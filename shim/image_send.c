@@ -29,10 +29,7 @@ static CUresult open_image(uint64_t number, uint64_t bytes)
 	a = c.args;
 	a->image = number;
 	a->bytes = bytes;
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	vgpu_call_end(&c);
-	return r;
+	return vgpu_call_finish(&c);
 }
 
 static CUresult send_inline(uint64_t number, uint64_t at, const uint8_t *data, uint32_t bytes)

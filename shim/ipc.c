@@ -70,10 +70,7 @@ CUresult cuIpcGetMemHandle(CUipcMemHandle *handle, CUdeviceptr dptr)
 		return r;
 	a = c.args;
 	a->pointer = dptr;
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	if (!r && c.ret_size != sizeof(*o))
-		r = vgpu_call_broken();
+	r = vgpu_call_answer(&c, sizeof(*o));
 	if (!r) {
 		o = c.ret;
 		p = passport_of(OF_ALLOCATION, o->token);
@@ -95,10 +92,7 @@ static CUresult open_token(const uint8_t *token, unsigned int flags, uint64_t *s
 	a = c.args;
 	memcpy(a->token, token, sizeof(a->token));
 	a->flags = flags;
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	if (!r && c.ret_size != sizeof(*o))
-		r = vgpu_call_broken();
+	r = vgpu_call_answer(&c, sizeof(*o));
 	if (!r) {
 		o = c.ret;
 		*start = o->pointer;
@@ -159,10 +153,7 @@ CUresult cuIpcCloseMemHandle(CUdeviceptr dptr)
 		return r;
 	a = c.args;
 	a->pointer = dptr;
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	if (!r && c.ret_size != sizeof(*o))
-		r = vgpu_call_broken();
+	r = vgpu_call_answer(&c, sizeof(*o));
 	if (!r) {
 		o = c.ret;
 		last = !o->left;
@@ -213,10 +204,7 @@ CUresult cuMemExportToShareableHandle(void *out, CUmemGenericAllocationHandle ha
 		return r;
 	a = c.args;
 	a->handle = wire;
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	if (!r && c.ret_size != sizeof(*o))
-		r = vgpu_call_broken();
+	r = vgpu_call_answer(&c, sizeof(*o));
 	if (!r) {
 		o = c.ret;
 		p = passport_of(OF_PHYSICAL, o->token);
@@ -250,9 +238,7 @@ CUresult cuMemImportFromShareableHandle(CUmemGenericAllocationHandle *handle, vo
 		a = c.args;
 		a->handle = wire;
 		memcpy(a->token, p.token, sizeof(a->token));
-		vgpu_call_submit(&c);
-		r = vgpu_call_wait(&c);
-		vgpu_call_end(&c);
+		r = vgpu_call_finish(&c);
 	}
 	if (r)
 		vgpu_handle_drop(VGPU_HANDLE_MEMGENERIC, wire);

@@ -273,10 +273,7 @@ static CUresult clusters(int *value, CUfunction func, const CUlaunchConfig *conf
 	a->what = what;
 	if (l.attr_count)
 		memcpy(c.payload, attributes, l.attr_count * sizeof(*attributes));
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	if (!r && c.ret_size != sizeof(*o))
-		r = vgpu_call_broken();
+	r = vgpu_call_answer(&c, sizeof(*o));
 	if (!r) {
 		o = c.ret;
 		*value = o->value;

@@ -178,9 +178,7 @@ static CUresult make_module(struct vgpu_module *l, struct vgpu_module **out)
 		a = c.args;
 		a->library = l->wire;
 		a->module = wire;
-		vgpu_call_submit(&c);
-		r = vgpu_call_wait(&c);
-		vgpu_call_end(&c);
+		r = vgpu_call_finish(&c);
 	}
 	if (r) {
 		vgpu_handle_drop(VGPU_HANDLE_MODULE, wire);

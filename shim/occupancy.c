@@ -28,10 +28,7 @@ static CUresult ask(int *min_grid, int *block, const struct vgpu_function *f, si
 	a->dynamic_shared = shared;
 	a->block_size_limit = limit;
 	a->flags = flags;
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	if (!r && c.ret_size != sizeof(*o))
-		r = vgpu_call_broken();
+	r = vgpu_call_answer(&c, sizeof(*o));
 	if (!r) {
 		o = c.ret;
 		*min_grid = o->min_grid_size;

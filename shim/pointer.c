@@ -150,10 +150,7 @@ static CUresult ask(void *data, CUpointer_attribute attribute, uint64_t p)
 	a = c.args;
 	a->pointer = p;
 	a->attribute = attribute;
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	if (!r && c.ret_size != sizeof(*o))
-		r = vgpu_call_broken();
+	r = vgpu_call_answer(&c, sizeof(*o));
 	if (!r) {
 		o = c.ret;
 		put(data, o->value, o->size <= 8 ? o->size : 8);

@@ -51,10 +51,7 @@ CUresult cuMemPoolSetAttribute(CUmemoryPool pool, CUmemPool_attribute attr, void
 	a->pool = wire;
 	a->attribute = attr;
 	memcpy(&a->value, value, is_int(attr) ? sizeof(int) : sizeof(uint64_t));
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	vgpu_call_end(&c);
-	return r;
+	return vgpu_call_finish(&c);
 }
 
 CUresult cuMemPoolGetAttribute(CUmemoryPool pool, CUmemPool_attribute attr, void *value)
@@ -73,10 +70,7 @@ CUresult cuMemPoolGetAttribute(CUmemoryPool pool, CUmemPool_attribute attr, void
 	a = c.args;
 	a->pool = wire;
 	a->attribute = attr;
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	if (!r && c.ret_size != sizeof(*o))
-		r = vgpu_call_broken();
+	r = vgpu_call_answer(&c, sizeof(*o));
 	if (!r) {
 		o = c.ret;
 		memcpy(value, &o->value, is_int(attr) ? sizeof(int) : sizeof(uint64_t));
@@ -101,9 +95,7 @@ static CUresult fetch(CUdevice dev)
 		a = c.args;
 		a->pool = wire;
 		a->device = vgpu_device_real(dev);
-		vgpu_call_submit(&c);
-		r = vgpu_call_wait(&c);
-		vgpu_call_end(&c);
+		r = vgpu_call_finish(&c);
 	}
 	if (r)
 		vgpu_handle_drop(VGPU_HANDLE_MEMPOOL, wire);

@@ -74,9 +74,7 @@ static CUresult activate(struct vgpu_context *ctx)
 	a = c.args;
 	a->device = vgpu_device_real(ctx->device);
 	a->context = ctx->wire;
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	vgpu_call_end(&c);
+	r = vgpu_call_finish(&c);
 	if (!r) {
 		ctx->alive = true;
 		vgpu_staging_ahead();
@@ -181,9 +179,7 @@ CUresult cuDevicePrimaryCtxSetFlags_v2(CUdevice dev, unsigned int flags)
 	a = c.args;
 	a->device = vgpu_device_real(dev);
 	a->flags = flags;
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	vgpu_call_end(&c);
+	r = vgpu_call_finish(&c);
 	if (r)
 		return r;
 	primaries.contexts[dev]->flags = flags;

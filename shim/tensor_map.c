@@ -27,11 +27,8 @@ CUresult cuTensorMapReplaceAddress(CUtensorMap *tensor_map, void *global_address
 	a = c.args;
 	memcpy(a->map, tensor_map, sizeof(a->map));
 	a->address = (uintptr_t)global_address;
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	if (!r && c.ret_size != sizeof(*o)) {
-		r = vgpu_call_broken();
-	} else if (!r) {
+	r = vgpu_call_answer(&c, sizeof(*o));
+	if (!r) {
 		o = c.ret;
 		memcpy(tensor_map, o->map, sizeof(o->map));
 	}

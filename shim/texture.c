@@ -130,11 +130,8 @@ static CUresult ask(struct vgpu_call *c, uint64_t *value)
 	const struct vgpu_ret_texture_create *o;
 	CUresult r;
 
-	vgpu_call_submit(c);
-	r = vgpu_call_wait(c);
-	if (!r && c->ret_size != sizeof(*o)) {
-		r = vgpu_call_broken();
-	} else if (!r) {
+	r = vgpu_call_answer(c, sizeof(*o));
+	if (!r) {
 		o = c->ret;
 		*value = o->object;
 	}
@@ -242,10 +239,7 @@ static CUresult send_destroy(uint64_t id)
 		return r;
 	a = c.args;
 	a->id = id;
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	vgpu_call_end(&c);
-	return r;
+	return vgpu_call_finish(&c);
 }
 
 /* Out of the table first, so that of two threads that destroy one object only one does. */

@@ -25,10 +25,7 @@ static CUresult create(uint64_t wire, void *ptr, CUhostFn destroy, unsigned int 
 	a->data = (uint64_t)(uintptr_t)ptr;
 	a->references = count;
 	a->flags = flags;
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	vgpu_call_end(&c);
-	return r;
+	return vgpu_call_finish(&c);
 }
 
 CUresult cuUserObjectCreate(CUuserObject *object, void *ptr, CUhostFn destroy, unsigned int count, unsigned int flags)
