@@ -235,18 +235,15 @@ static int parse_texts(struct parser *p, const struct ptx_text *texts, size_t co
 		scope_hide_unlinked(p);
 	}
 	p->part = 0;
-	return err ? err : layout_module(p);
+	return err;
 }
 
-int ptx_link(const struct ptx_text *texts, size_t count, struct ptx_module **out, struct ptx_diag *diag)
+/* Reads the texts and, with @out, makes a module of them. */
+static int read_texts(const struct ptx_text *texts, size_t count, struct ptx_module **out, struct ptx_diag *diag)
 {
-	struct parser *p;
+	struct parser *p = calloc(1, sizeof(*p));
 	int err;
 
-	*out = NULL;
-	if (diag)
-		*diag = (struct ptx_diag){0};
-	p = calloc(1, sizeof(*p));
 	if (!p)
 		return -ENOMEM;
 	p->m = calloc(1, sizeof(*p->m));
@@ -256,16 +253,32 @@ int ptx_link(const struct ptx_text *texts, size_t count, struct ptx_module **out
 	}
 	p->m->last = &p->m->first;
 	err = parse_texts(p, texts, count);
+	if (!err && out)
+		err = layout_module(p);
 	scope_drop_all(p);
 	free(p->consts);
-	if (err)
+	if (err && diag)
+		*diag = p->diag;
+	if (err || !out)
 		ptx_free(p->m);
 	else
 		*out = p->m;
-	if (err && diag)
-		*diag = p->diag;
 	free(p);
 	return err;
+}
+
+int ptx_link(const struct ptx_text *texts, size_t count, struct ptx_module **out, struct ptx_diag *diag)
+{
+	*out = NULL;
+	if (diag)
+		*diag = (struct ptx_diag){0};
+	return read_texts(texts, count, out, diag);
+}
+
+int ptx_check(const struct ptx_text *text, struct ptx_diag *diag)
+{
+	*diag = (struct ptx_diag){0};
+	return read_texts(text, 1, NULL, diag);
 }
 
 int ptx_parse(const char *text, size_t len, struct ptx_module **out, struct ptx_diag *diag)

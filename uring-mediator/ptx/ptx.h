@@ -47,6 +47,8 @@ struct ptx_text {
  * name that two texts define, or that none defines, is an error. Otherwise as ptx_parse().
  */
 int ptx_link(const struct ptx_text *texts, size_t count, struct ptx_module **out, struct ptx_diag *diag);
+/* What one of them alone has against being linked: names that it does not define may come from others. As ptx_parse(). */
+int ptx_check(const struct ptx_text *text, struct ptx_diag *diag);
 void ptx_free(struct ptx_module *m);
 
 /* PTX ISA version times ten (".version 9.0" is 90) and the architecture number (".target sm_75" is 75). */
