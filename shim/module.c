@@ -26,7 +26,7 @@
 #include "session.h"
 #include "thread.h"
 
-CUresult vgpu_module_read_file(const char *name, void **data, struct vgpu_image *image)
+CUresult vgpu_file_read(const char *name, void **data, size_t *bytes)
 {
 	struct stat st;
 	size_t at = 0;
@@ -47,10 +47,25 @@ CUresult vgpu_module_read_file(const char *name, void **data, struct vgpu_image 
 	close(fd);
 	if (!text)
 		return CUDA_ERROR_OUT_OF_MEMORY;
+	if (n < 0) {
+		free(text);
+		return CUDA_ERROR_FILE_NOT_FOUND;
+	}
 	text[at] = '\0';	/* PTX files have none */
 	*data = text;
-	if (n < 0 || vgpu_image_parse(text, at + 1, image)) {
-		free(text);
+	*bytes = at;
+	return CUDA_SUCCESS;
+}
+
+CUresult vgpu_module_read_file(const char *name, void **data, struct vgpu_image *image)
+{
+	size_t bytes;
+	CUresult r = vgpu_file_read(name, data, &bytes);
+
+	if (r)
+		return r;
+	if (vgpu_image_parse(*data, bytes + 1, image)) {
+		free(*data);
 		return CUDA_ERROR_INVALID_IMAGE;
 	}
 	return CUDA_SUCCESS;

@@ -11,6 +11,7 @@
 #include "graph.h"
 #include "handle.h"
 #include "init.h"
+#include "link.h"
 #include "memory.h"
 #include "texture.h"
 
@@ -63,5 +64,6 @@ CUresult vgpu_tables_init(void)
 	vgpu_handle_object_size(VGPU_HANDLE_GRAPHEXEC, sizeof(struct vgpu_graph_exec));
 	vgpu_handle_object_size(VGPU_HANDLE_TEXOBJECT, sizeof(struct vgpu_texture));
 	vgpu_handle_object_size(VGPU_HANDLE_SURFOBJECT, sizeof(struct vgpu_texture));
+	vgpu_handle_object_size(VGPU_HANDLE_LINKSTATE, sizeof(struct vgpu_link));
 	return vgpu_memory_init();
 }

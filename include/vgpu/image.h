@@ -39,6 +39,10 @@ struct vgpu_image_part {
 	uint64_t bytes;
 };
 
+/* Bytes of one log of the JIT that can be asked for, with its NUL; and options in one call. */
+#define VGPU_JIT_LOG_MOST	(1u << 20)
+#define VGPU_JIT_OPTIONS_MOST	64u
+
 _Static_assert(sizeof(struct vgpu_image_directory) == 8, "wire");
 _Static_assert(sizeof(struct vgpu_image_part) == 16, "wire");
 

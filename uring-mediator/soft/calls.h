@@ -31,6 +31,7 @@ void soft_fill_fence(struct vgpu_driver *d);
 void soft_fill_host_function(struct vgpu_driver *d);
 void soft_fill_module(struct vgpu_driver *d);
 void soft_fill_library(struct vgpu_driver *d);
+void soft_fill_link(struct vgpu_driver *d);
 void soft_fill_function(struct vgpu_driver *d);
 void soft_fill_launch(struct vgpu_driver *d);
 void soft_fill_graph(struct vgpu_driver *d);

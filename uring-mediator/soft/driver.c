@@ -33,6 +33,7 @@ static void fill(void)
 	soft_fill_host_function(&table);
 	soft_fill_module(&table);
 	soft_fill_library(&table);
+	soft_fill_link(&table);
 	soft_fill_function(&table);
 	soft_fill_launch(&table);
 	soft_fill_graph(&table);

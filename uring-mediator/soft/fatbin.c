@@ -82,6 +82,23 @@ int fatbin_next(struct fatbin *f, struct fatbin_entry *e)
 	return 1;
 }
 
+int fatbin_best_ptx(const void *image, size_t limit, unsigned below, struct fatbin_entry *best)
+{
+	struct fatbin_entry e;
+	struct fatbin f;
+	int rc, found = 0;
+
+	rc = fatbin_open(&f, image, limit);
+	while (!rc && (rc = fatbin_next(&f, &e)) > 0) {
+		rc = 0;
+		if (e.kind == FATBIN_PTX && e.arch < below && (!found || e.arch > best->arch)) {
+			*best = e;
+			found = 1;
+		}
+	}
+	return rc < 0 ? rc : found;
+}
+
 static int unpack(const struct fatbin_entry *e, char *out)
 {
 	size_t n;

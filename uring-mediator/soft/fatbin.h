@@ -40,6 +40,8 @@ struct fatbin_entry {
 int fatbin_open(struct fatbin *f, const void *image, size_t limit);
 /* 1 and the next entry, 0 at the end, -EINVAL when an entry does not fit. */
 int fatbin_next(struct fatbin *f, struct fatbin_entry *e);
+/* The PTX entry with the highest architecture below @below: 1, 0 for none, -EINVAL. */
+int fatbin_best_ptx(const void *image, size_t limit, unsigned below, struct fatbin_entry *best);
 /*
  * Unpacks an entry into memory for the caller to free, with a NUL behind it. -EINVAL when the packing is broken or the
  * size is not as said, -E2BIG above FATBIN_MAX_TEXT, -ENOMEM.

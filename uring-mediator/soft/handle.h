@@ -27,6 +27,7 @@ enum soft_kind {
 	SOFT_NODE = 1 << 13,
 	SOFT_EXEC = 1 << 14,
 	SOFT_USER = 1 << 15,
+	SOFT_LINK = 1 << 16,
 };
 
 struct soft_context;

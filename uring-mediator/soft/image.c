@@ -5,12 +5,12 @@
  * as the linker notices when it would have been needed.
  */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cubin.h"
 #include "device.h"
 #include "fatbin.h"
 #include "image.h"
@@ -24,8 +24,7 @@ struct wrapper {
 struct load {
 	struct soft_code *code;
 	struct ptx_module **module;
-	char *log;
-	size_t log_size;
+	struct soft_jit *jit;
 };
 
 static _Thread_local size_t image_limit;
@@ -33,20 +32,6 @@ static _Thread_local size_t image_limit;
 void vgpu_soft_set_image_limit(size_t size)
 {
 	image_limit = size ? size : 1; /* 0 stands for "not set"; both are too small for any image */
-}
-
-__attribute__((format(printf, 2, 3)))
-static void complain(const struct load *l, const char *format, ...)
-{
-	char line[384];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(line, sizeof(line), format, args);
-	va_end(args);
-	soft_log(VGPU_SOFT_ERROR, "module: %s", line);
-	if (l->log && l->log_size)
-		snprintf(l->log, l->log_size, "%s", line);
 }
 
 static CUresult parse_result(int rc)
@@ -69,21 +54,56 @@ void soft_code_free(struct soft_code *code)
 	code->texts = NULL;
 }
 
+int soft_code_adopt(struct soft_code *code, char *text, size_t len)
+{
+	struct ptx_text *texts = reallocarray(code->texts, code->count + 1, sizeof(*texts));
+
+	if (!texts) {
+		free(text);
+		return -ENOMEM;
+	}
+	code->texts = texts;
+	texts[code->count++] = (struct ptx_text){ text, len };
+	return 0;
+}
+
+int soft_code_add(struct soft_code *code, const void *text, size_t len)
+{
+	char *copy = malloc(len + 1);
+
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, text, len);
+	copy[len] = 0;
+	return soft_code_adopt(code, copy, len);
+}
+
+CUresult soft_code_refuse(struct soft_jit *jit, const char *name, int rc, const struct ptx_diag *diag)
+{
+	const char *what = rc == -ENOTSUP ? "not known here: " : "";
+	char part[32] = "";
+
+	if (rc == -ENOMEM)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	if (diag->part)
+		snprintf(part, sizeof(part), ", part %u", diag->part);
+	soft_jit_error(jit, "%s%s, line %d; error: %s%s", name, part, diag->line, what, diag->text);
+	return CUDA_ERROR_INVALID_PTX;
+}
+
 /* Links the texts of l->code, which are dropped if that fails. */
 static CUresult parse(const struct load *l)
 {
-	struct ptx_diag diag = { 0 };
+	struct ptx_diag diag;
 	int rc = ptx_link(l->code->texts, l->code->count, l->module, &diag);
-	char part[32] = "";
 
-	if (!rc)
+	if (!rc) {
+		soft_jit_info(l->jit, "PTX input; %zu kernels for sm_%u", ptx_entry_count(*l->module),
+			      ptx_module_target(*l->module));
 		return CUDA_SUCCESS;
-	if (diag.part)
-		snprintf(part, sizeof(part), "part %u, ", diag.part);
-	complain(l, "PTX %sline %d: %s: %s", part, diag.line,
-		 rc == -ENOTSUP ? "unknown instruction or feature" : "error", diag.text);
+	}
 	soft_code_free(l->code);
-	return parse_result(rc);
+	return soft_code_refuse(l->jit, "PTX input", rc, &diag);
 }
 
 CUresult soft_code_parse(const struct soft_code *code, struct ptx_module **module)
@@ -91,26 +111,25 @@ CUresult soft_code_parse(const struct soft_code *code, struct ptx_module **modul
 	return parse_result(ptx_link(code->texts, code->count, module, NULL));
 }
 
-/* Room for @count texts, of which there are none yet. */
-static bool make_room(struct soft_code *code, size_t count)
-{
-	*code = (struct soft_code){ calloc(count, sizeof(*code->texts)), 0 };
-	return code->texts;
-}
-
 static CUresult load_text(const struct load *l, const char *image, size_t limit)
 {
-	size_t len = limit ? strnlen(image, limit) : strlen(image);
-	char *text = malloc(len + 1);
-
-	if (!text || !make_room(l->code, 1)) {
-		free(text);
+	if (soft_code_add(l->code, image, limit ? strnlen(image, limit) : strlen(image)))
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	}
-	memcpy(text, image, len);
-	text[len] = 0;
-	l->code->texts[l->code->count++] = (struct ptx_text){ text, len };
 	return parse(l);
+}
+
+/* A cubin: one of ours has PTX in it. */
+static CUresult load_elf(const struct load *l, const void *image, size_t limit)
+{
+	int rc = soft_cubin_read(image, limit, l->code);
+
+	if (!rc && l->code->count)
+		return parse(l);
+	soft_code_free(l->code);
+	if (rc == -ENOMEM)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	soft_jit_error(l->jit, "an ELF image holds only machine code, which is not executed: PTX is needed");
+	return CUDA_ERROR_NO_BINARY_FOR_GPU;
 }
 
 /* A fat binary of which at most @limit bytes are read. */
@@ -118,24 +137,6 @@ struct part {
 	const void *image;
 	size_t limit;
 };
-
-/* The PTX entry with the highest architecture below @below; 1, 0 for none, -EINVAL. */
-static int best_entry(const struct part *part, unsigned below, struct fatbin_entry *best)
-{
-	struct fatbin_entry e;
-	struct fatbin f;
-	int rc, found = 0;
-
-	rc = fatbin_open(&f, part->image, part->limit);
-	while (!rc && (rc = fatbin_next(&f, &e)) > 0) {
-		rc = 0;
-		if (e.kind == FATBIN_PTX && e.arch < below && (!found || e.arch > best->arch)) {
-			*best = e;
-			found = 1;
-		}
-	}
-	return rc < 0 ? rc : found;
-}
 
 /* The best PTX below *@below of each part that has some; *@below becomes the highest architecture among them. */
 static int take_texts(struct soft_code *code, const struct part *parts, size_t count, unsigned *below)
@@ -147,14 +148,15 @@ static int take_texts(struct soft_code *code, const struct part *parts, size_t c
 	int rc;
 
 	for (i = 0; i < count; i++) {
-		rc = best_entry(&parts[i], *below, &e);
+		rc = fatbin_best_ptx(parts[i].image, parts[i].limit, *below, &e);
 		if (!rc)
 			continue;
 		if (rc > 0)
 			rc = fatbin_unpack(&e, &text, &len);
+		if (!rc)
+			rc = soft_code_adopt(code, text, len);
 		if (rc < 0)
 			return rc;
-		code->texts[code->count++] = (struct ptx_text){ text, len };
 		if (highest < e.arch)
 			highest = e.arch;
 	}
@@ -170,8 +172,6 @@ static CUresult load_parts(const struct load *l, const struct part *parts, size_
 	int rc;
 
 	do {
-		if (!make_room(l->code, count))
-			return CUDA_ERROR_OUT_OF_MEMORY;
 		rc = take_texts(l->code, parts, count, &below);
 		if (rc > 0)
 			result = parse(l);
@@ -181,11 +181,11 @@ static CUresult load_parts(const struct load *l, const struct part *parts, size_
 	if (rc == -ENOMEM)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	if (rc < 0) {
-		complain(l, "the fat binary is damaged");
+		soft_jit_error(l->jit, "the fat binary is damaged");
 		return CUDA_ERROR_INVALID_IMAGE;
 	}
 	if (result == CUDA_ERROR_NO_BINARY_FOR_GPU)
-		complain(l, "the fat binary has no PTX for compute capability %u.%u or lower; machine code is not executed",
+		soft_jit_error(l->jit, "the fat binary has no PTX for compute capability %u.%u or lower; machine code is not executed",
 			 soft_config.capability / 10, soft_config.capability % 10);
 	return result;
 }
@@ -215,7 +215,7 @@ static CUresult load_wrapped(const struct load *l, const void *image)
 	linked = unlimited(w.data);
 	while (w.version == 2 && w.parts && w.parts[count])
 		count++;
-	if (!count || best_entry(&linked, soft_config.capability + 1, &e))
+	if (!count || fatbin_best_ptx(linked.image, linked.limit, soft_config.capability + 1, &e))
 		return load_parts(l, &linked, 1);
 	parts = calloc(count, sizeof(*parts));
 	if (!parts)
@@ -228,29 +228,27 @@ static CUresult load_wrapped(const struct load *l, const void *image)
 }
 
 /* The first four bytes decide; less than that is no image. */
-CUresult soft_image_load(const void *image, struct soft_code *code, struct ptx_module **module, char *log,
-			 size_t log_size)
+CUresult soft_image_load(const void *image, struct soft_code *code, struct ptx_module **module, struct soft_jit *jit)
 {
-	const struct load l = { code, module, log, log_size };
-	size_t limit = image_limit;
+	const struct load l = { code, module, jit };
+	size_t limit = image_limit, most = limit ? limit : SIZE_MAX - (uintptr_t)image;
 	const char *text = image;
 	uint32_t magic;
 
+	*code = (struct soft_code){ NULL, 0 };
 	image_limit = 0;
 	if ((limit && limit < 4) || (!limit && strnlen(text, 4) < 4))
 		return CUDA_ERROR_INVALID_IMAGE;
 	memcpy(&magic, image, 4);
 	if (magic == FATBIN_MAGIC)
-		return load_fatbin(&l, image, limit ? limit : SIZE_MAX - (uintptr_t)image);
+		return load_fatbin(&l, image, most);
 	if (magic == FATBIN_WRAPPER_MAGIC) {
 		if (!limit)
 			return load_wrapped(&l, image);
-		complain(&l, "a fat binary wrapper, which holds pointers, cannot come from elsewhere");
+		soft_jit_error(jit, "a fat binary wrapper, which holds pointers, cannot come from elsewhere");
 		return CUDA_ERROR_INVALID_IMAGE;
 	}
-	if (!memcmp(text, "\177ELF", 4)) {
-		complain(&l, "an ELF image holds only machine code, which is not executed: PTX is needed");
-		return CUDA_ERROR_NO_BINARY_FOR_GPU;
-	}
+	if (!memcmp(text, "\177ELF", 4))
+		return load_elf(&l, image, most);
 	return load_text(&l, text, limit);
 }

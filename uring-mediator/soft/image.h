@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 
+#include "jit.h"
 #include "ptx/ptx.h"
 #include "vgpu/cuda_types.h"
 
@@ -19,13 +20,17 @@ struct soft_code {
 /*
  * Finds the PTX in @image and parses it; of a fat binary the entry for the highest architecture that the device has
  * and the interpreter understands; of a wrapper whose fat binary is empty the same of each part, linked. The caller
- * frees the module and, by soft_code_free(), the texts; after a failure there are none. @log, of @log_size bytes or NULL, takes
- * what was wrong, which the device's log gets too. Uses up vgpu_soft_set_image_limit() of this thread.
+ * frees the module and, by soft_code_free(), the texts; after a failure there are none. @jit, which
+ * may be NULL, gets what was wrong. Uses up vgpu_soft_set_image_limit() of this thread.
  */
-CUresult soft_image_load(const void *image, struct soft_code *code, struct ptx_module **module, char *log,
-			 size_t log_size);
+CUresult soft_image_load(const void *image, struct soft_code *code, struct ptx_module **module, struct soft_jit *jit);
 /* Parses once more what soft_image_load() parsed. */
 CUresult soft_code_parse(const struct soft_code *code, struct ptx_module **module);
 void soft_code_free(struct soft_code *code);
+/* One text more, a copy of it or the text itself, which free() will get. -ENOMEM, and then the text is freed. */
+int soft_code_add(struct soft_code *code, const void *text, size_t len);
+int soft_code_adopt(struct soft_code *code, char *text, size_t len);
+/* Says in the logs what ptx_link() or ptx_check() had against the input of that name; its result as CUDA's. */
+CUresult soft_code_refuse(struct soft_jit *jit, const char *name, int rc, const struct ptx_diag *diag);
 
 #endif

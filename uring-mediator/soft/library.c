@@ -127,7 +127,7 @@ CUresult soft_kernel_function(struct soft_kernel *k, struct soft_context *ctx, s
 	return *out ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
 }
 
-static CUresult load(CUlibrary *out, const void *code)
+static CUresult load(CUlibrary *out, const void *code, struct soft_jit *jit)
 {
 	struct soft_library *l;
 	CUresult rc = soft_enter_any();
@@ -139,7 +139,7 @@ static CUresult load(CUlibrary *out, const void *code)
 	l = calloc(1, sizeof(*l));
 	if (!l)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	rc = soft_image_load(code, &l->code, &l->ptx, NULL, 0);
+	rc = soft_image_load(code, &l->code, &l->ptx, jit);
 	if (rc) {
 		free(l);
 		return rc;
@@ -158,15 +158,23 @@ static CUresult load(CUlibrary *out, const void *code)
 	return CUDA_SUCCESS;
 }
 
-/* JIT and library options only say how to compile and whether to keep the image; nothing here depends on them. */
+/* Library options only say whether to keep the image; nothing here depends on them. */
 static CUresult soft_cuLibraryLoadData(CUlibrary *library, const void *code, CUjit_option *options, void **values,
 				       unsigned int n, CUlibraryOption *library_options, void **library_values,
 				       unsigned int num_library_options)
 {
-	if ((n && (!options || !values)) || (num_library_options && !library_options))
+	struct soft_jit jit;
+	CUresult rc = soft_jit_open(&jit, n, options, values);
+
+	if (rc)
+		return rc;
+	if (num_library_options && !library_options)
 		return CUDA_ERROR_INVALID_VALUE;
 	(void)library_values;
-	return load(library, code);
+	soft_jit_begin(&jit);
+	rc = load(library, code, &jit);
+	soft_jit_end(&jit);
+	return rc;
 }
 
 static CUresult soft_cuLibraryLoadFromFile(CUlibrary *library, const char *name, CUjit_option *options, void **values,
@@ -174,13 +182,18 @@ static CUresult soft_cuLibraryLoadFromFile(CUlibrary *library, const char *name,
 					   unsigned int num_library_options)
 {
 	struct stat st;
-	CUresult rc = CUDA_ERROR_FILE_NOT_FOUND;
+	struct soft_jit jit;
+	CUresult rc = soft_jit_open(&jit, n, options, values);
 	void *image;
 	int fd;
 
-	if (!library || !name || (n && (!options || !values)) || (num_library_options && !library_options))
+	if (rc)
+		return rc;
+	if (!library || !name || (num_library_options && !library_options))
 		return CUDA_ERROR_INVALID_VALUE;
 	(void)library_values;
+	rc = CUDA_ERROR_FILE_NOT_FOUND;
+	soft_jit_begin(&jit);
 	fd = open(name, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return rc;
@@ -188,8 +201,9 @@ static CUresult soft_cuLibraryLoadFromFile(CUlibrary *library, const char *name,
 		image = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 		if (image != MAP_FAILED) {
 			vgpu_soft_set_image_limit((size_t)st.st_size);
-			rc = load(library, image);
+			rc = load(library, image, &jit);
 			munmap(image, (size_t)st.st_size);
+			soft_jit_end(&jit);
 		}
 	}
 	close(fd);

@@ -160,23 +160,7 @@ CUresult soft_module_variable(struct soft_module *m, const char *name, CUdevicep
 	return CUDA_ERROR_NOT_FOUND;
 }
 
-/* The log buffers of the JIT options, NULL when there are none. */
-static char *log_buffer(unsigned n, const CUjit_option *options, void **values, size_t *size)
-{
-	char *buffer = NULL;
-	unsigned i;
-
-	*size = 0;
-	for (i = 0; options && values && i < n; i++) {
-		if (options[i] == CU_JIT_ERROR_LOG_BUFFER)
-			buffer = values[i];
-		else if (options[i] == CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES)
-			*size = (uint32_t)(uintptr_t)values[i];
-	}
-	return buffer;
-}
-
-static CUresult load(CUmodule *out, const void *image, char *log, size_t log_size)
+static CUresult load(CUmodule *out, const void *image, struct soft_jit *jit)
 {
 	struct ptx_module *ptx;
 	struct soft_context *ctx;
@@ -188,7 +172,7 @@ static CUresult load(CUmodule *out, const void *image, char *log, size_t log_siz
 		return rc;
 	if (!out || !image)
 		return CUDA_ERROR_INVALID_VALUE;
-	rc = soft_image_load(image, &code, &ptx, log, log_size);
+	rc = soft_image_load(image, &code, &ptx, jit);
 	if (rc)
 		return rc;
 	soft_code_free(&code);
@@ -202,18 +186,21 @@ static CUresult load(CUmodule *out, const void *image, char *log, size_t log_siz
 
 static CUresult soft_cuModuleLoadData(CUmodule *module, const void *image)
 {
-	return load(module, image, NULL, 0);
+	return load(module, image, NULL);
 }
 
 static CUresult soft_cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned int n, CUjit_option *options,
 					void **values)
 {
-	size_t size;
-	char *log = log_buffer(n, options, values, &size);
+	struct soft_jit jit;
+	CUresult rc = soft_jit_open(&jit, n, options, values);
 
-	if (n && (!options || !values))
-		return CUDA_ERROR_INVALID_VALUE;
-	return load(module, image, log, size);
+	if (rc)
+		return rc;
+	soft_jit_begin(&jit);
+	rc = load(module, image, &jit);
+	soft_jit_end(&jit);
+	return rc;
 }
 
 static CUresult soft_cuModuleLoad(CUmodule *module, const char *name)
@@ -232,7 +219,7 @@ static CUresult soft_cuModuleLoad(CUmodule *module, const char *name)
 		image = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 		if (image != MAP_FAILED) {
 			vgpu_soft_set_image_limit((size_t)st.st_size);
-			rc = load(module, image, NULL, 0);
+			rc = load(module, image, NULL);
 			munmap(image, (size_t)st.st_size);
 		}
 	}

@@ -12,9 +12,10 @@
 #include <gen/worker_hand.h>
 
 #include "image.h"
+#include "jit.h"
 #include "session.h"
 
-#define IMAGE_MOST	(1ull << 30)	/* bytes of all open images of a session */
+#define IMAGE_MOST	(1ull << 30)	/* bytes of all open images and links of a session */
 
 /* As nvcc makes them: the fat binary that was linked already, and those that the driver links. */
 struct wrapper {
@@ -28,6 +29,7 @@ struct vgpu_image {
 	uint64_t number, bytes, filled;
 	uint8_t *data;			/* bytes + 1, the last one NUL */
 	struct wrapper *wrapper;	/* around the parts, once they have been asked for */
+	struct vgpu_jit *jit;		/* logs of its loading that nobody has fetched yet */
 	struct vgpu_image *next;
 };
 
@@ -38,6 +40,19 @@ static struct vgpu_image *find(const struct vgpu_session *s, uint64_t number)
 	while (i && i->number != number)
 		i = i->next;
 	return i;
+}
+
+CUresult vgpu_image_charge(struct vgpu_session *s, uint64_t bytes)
+{
+	if (bytes > IMAGE_MOST - s->image_bytes)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	s->image_bytes += bytes;
+	return CUDA_SUCCESS;
+}
+
+void vgpu_image_uncharge(struct vgpu_session *s, uint64_t bytes)
+{
+	s->image_bytes -= bytes;
 }
 
 CUresult vgpu_handle_image_open(struct vgpu_session *s, struct vgpu_request *rq)
@@ -93,6 +108,7 @@ static void drop(struct vgpu_session *s, struct vgpu_image **at)
 
 	*at = i->next;
 	s->image_bytes -= i->bytes;
+	vgpu_jit_free(i->jit);
 	free(i->wrapper);
 	free(i->data);
 	free(i);
@@ -245,6 +261,38 @@ CUresult vgpu_image_get(struct vgpu_session *s, uint64_t number, uint32_t kind, 
 	*data = i->data;
 	*bytes = i->bytes;
 	return fits ? CUDA_SUCCESS : CUDA_ERROR_INVALID_IMAGE;
+}
+
+CUresult vgpu_image_input(struct vgpu_session *s, uint64_t number, CUjitInputType type, const void **data,
+			  uint64_t *bytes)
+{
+	const struct vgpu_image *i = find(s, number);
+	bool fits = true;
+
+	if (!i || i->filled != i->bytes)
+		return CUDA_ERROR_INVALID_IMAGE;
+	if (type == CU_JIT_INPUT_CUBIN || type == CU_JIT_INPUT_OBJECT)
+		fits = elf_fits(i->data, i->bytes);
+	else if (type == CU_JIT_INPUT_FATBINARY)
+		fits = fatbin_fits(i->data, i->bytes);
+	*data = i->data;
+	*bytes = i->bytes;
+	return fits ? CUDA_SUCCESS : CUDA_ERROR_INVALID_IMAGE;
+}
+
+void vgpu_image_keep(struct vgpu_session *s, uint64_t number, struct vgpu_jit *jit)
+{
+	struct vgpu_image *i = find(s, number);
+
+	vgpu_jit_free(i->jit);
+	i->jit = jit;
+}
+
+const struct vgpu_jit *vgpu_image_jit(const struct vgpu_session *s, uint64_t number)
+{
+	const struct vgpu_image *i = find(s, number);
+
+	return i ? i->jit : NULL;
 }
 
 bool vgpu_image_any(const struct vgpu_session *s, uint64_t number, uint32_t kind,

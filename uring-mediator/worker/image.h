@@ -9,6 +9,7 @@
 #include <vgpu/cuda_types.h>
 #include <vgpu/image.h>
 
+struct vgpu_jit;
 struct vgpu_session;
 
 /*
@@ -17,6 +18,20 @@ struct vgpu_session;
  * incomplete, or not what `kind` says.
  */
 CUresult vgpu_image_get(struct vgpu_session *s, uint64_t number, uint32_t kind, const void **data, uint64_t *bytes);
+
+/*
+ * The same of an input of a link, in which lengths are checked as far as `type` tells what it is. A NUL follows it, too.
+ */
+CUresult vgpu_image_input(struct vgpu_session *s, uint64_t number, CUjitInputType type, const void **data,
+			  uint64_t *bytes);
+
+/* Count bytes that a link holds as if they were an image's. OUT_OF_MEMORY. */
+CUresult vgpu_image_charge(struct vgpu_session *s, uint64_t bytes);
+void vgpu_image_uncharge(struct vgpu_session *s, uint64_t bytes);
+
+/* Logs of the image's last loading, which it owns from now on; and those that it has, or NULL. */
+void vgpu_image_keep(struct vgpu_session *s, uint64_t number, struct vgpu_jit *jit);
+const struct vgpu_jit *vgpu_image_jit(const struct vgpu_session *s, uint64_t number);
 
 /* Does `is` say so of a complete image that vgpu_image_get() had nothing against, or of one of its parts? */
 bool vgpu_image_any(const struct vgpu_session *s, uint64_t number, uint32_t kind,

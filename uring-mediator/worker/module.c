@@ -10,106 +10,13 @@
 #include <gen/worker_hand.h>
 
 #include "image.h"
-#include "output.h"
+#include "jit.h"
 #include "log.h"
+#include "output.h"
 #include "session.h"
 
-#define OPTIONS_MOST	32u
-#define LOG_MOST	VGPU_RET_PAYLOAD_MAX_module_load
 #define ATTRIBUTES	(CU_FUNC_ATTRIBUTE_MAX < 24 ? CU_FUNC_ATTRIBUTE_MAX : 24)
 #define PARAMS_MOST	(VGPU_RET_PAYLOAD_MAX_function_info / sizeof(struct vgpu_rec_param))
-
-struct jit {
-	CUjit_option option[OPTIONS_MOST + 5];
-	void *value[OPTIONS_MOST + 5];
-	unsigned int count;
-	unsigned int info_at, error_at, wall_at;	/* index of the answering options; 0: not asked */
-	char info[LOG_MOST], error[LOG_MOST];
-};
-
-/* JIT options whose value is a number, not a pointer. */
-static bool is_number(uint32_t option)
-{
-	switch (option) {
-	case CU_JIT_MAX_REGISTERS:
-	case CU_JIT_THREADS_PER_BLOCK:
-	case CU_JIT_OPTIMIZATION_LEVEL:
-	case CU_JIT_TARGET_FROM_CUCONTEXT:
-	case CU_JIT_TARGET:
-	case CU_JIT_FALLBACK_STRATEGY:
-	case CU_JIT_GENERATE_DEBUG_INFO:
-	case CU_JIT_LOG_VERBOSE:
-	case CU_JIT_GENERATE_LINE_INFO:
-	case CU_JIT_CACHE_MODE:
-	case CU_JIT_POSITION_INDEPENDENT_CODE:
-	case CU_JIT_MIN_CTA_PER_SM:
-	case CU_JIT_MAX_THREADS_PER_BLOCK:
-	case CU_JIT_OVERRIDE_DIRECTIVE_VALUES:
-		return true;
-	default:
-		return false;
-	}
-}
-
-static unsigned int put(struct jit *j, CUjit_option option, void *value)
-{
-	j->option[j->count] = option;
-	j->value[j->count] = value;
-	return j->count++;
-}
-
-static void put_log(struct jit *j, CUjit_option buffer, CUjit_option size, char *text, uint32_t wanted, unsigned int *at)
-{
-	if (!wanted)
-		return;
-	put(j, buffer, text);
-	*at = put(j, size, (void *)(uintptr_t)(wanted < LOG_MOST ? wanted : LOG_MOST));
-}
-
-static CUresult take_options(struct vgpu_session *s, const struct vgpu_request *rq, uint32_t count, struct jit *j)
-{
-	const struct vgpu_rec_jit_option *in;
-	uint32_t at = 0;
-
-	if (count > OPTIONS_MOST)
-		return vgpu_session_broken(s, "%u options of the JIT", count);
-	in = vgpu_take(rq, &at, count * (uint32_t)sizeof(*in));
-	if (!in)
-		return vgpu_session_broken(s, "options of the JIT do not fit their payload");
-	for (uint32_t i = 0; i < count; i++) {
-		if (in[i].option == CU_JIT_WALL_TIME)
-			j->wall_at = put(j, CU_JIT_WALL_TIME, NULL) + 1;
-		else if (is_number(in[i].option))
-			put(j, (CUjit_option)in[i].option, (void *)(uintptr_t)in[i].value);
-		else
-			return CUDA_ERROR_NOT_SUPPORTED;
-	}
-	return CUDA_SUCCESS;
-}
-
-/* What the driver left in an answering option: bytes of a log. */
-static uint32_t log_size(const struct jit *j, unsigned int at, uint32_t room)
-{
-	uint64_t size = at ? (uint64_t)(uintptr_t)j->value[at] : 0;
-
-	return size < room ? (uint32_t)size : room;
-}
-
-/* module_load and library_load have the same arguments and reply but for the handle. */
-static void reply(const struct jit *j, bool prints, struct vgpu_request *rq)
-{
-	struct vgpu_ret_module_load *o = rq->ret;
-	uint8_t *text = (uint8_t *)rq->ret + sizeof(*o);
-
-	o->info_log_size = log_size(j, j->info_at, LOG_MOST);
-	o->error_log_size = log_size(j, j->error_at, LOG_MOST - o->info_log_size);
-	memcpy(text, j->info, o->info_log_size);
-	memcpy(text + o->info_log_size, j->error, o->error_log_size);
-	o->prints = prints;
-	if (j->wall_at)
-		memcpy(&o->wall_time, &j->value[j->wall_at - 1], sizeof(o->wall_time));
-	rq->ret_size = (uint32_t)sizeof(*o) + o->info_log_size + o->error_log_size;
-}
 
 static void log_failure(CUresult r, uint64_t bytes, const char *error)
 {
@@ -117,70 +24,83 @@ static void log_failure(CUresult r, uint64_t bytes, const char *error)
 		 (unsigned long long)bytes, r, error[0] ? ": " : "", error);
 }
 
-static CUresult prepare(struct vgpu_session *s, const struct vgpu_request *rq, struct jit *j, const void **data,
-			uint64_t *bytes)
+/* A load call: what it loads, with what, and how it went. */
+struct load {
+	const void *data;
+	uint64_t bytes;
+	struct vgpu_jit *jit;
+	CUmodule module;
+	CUlibrary library;
+};
+
+static CUresult load_module(const struct vgpu_driver *drv, struct load *l)
+{
+	if (!drv->cuModuleLoadDataEx)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	return drv->cuModuleLoadDataEx(&l->module, l->data, l->jit->count, l->jit->option, l->jit->value);
+}
+
+static CUresult load_library(const struct vgpu_driver *drv, struct load *l)
+{
+	if (!drv->cuLibraryLoadData)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	return drv->cuLibraryLoadData(&l->library, l->data, l->jit->option, l->jit->value, l->jit->count, NULL, NULL, 0);
+}
+
+_Static_assert(sizeof(struct vgpu_args_module_load) == sizeof(struct vgpu_args_library_load) &&
+	       sizeof(struct vgpu_ret_module_load) == sizeof(struct vgpu_ret_library_load), "one shape");
+
+/* module_load and library_load have the same arguments and reply but for the handle. */
+static CUresult load(struct vgpu_session *s, struct vgpu_request *rq, struct load *l,
+		     CUresult (*call)(const struct vgpu_driver *, struct load *))
 {
 	const struct vgpu_args_module_load *a = rq->args;
-	CUresult r = vgpu_image_get(s, a->image, a->kind, data, bytes);
+	struct vgpu_ret_module_load *o = rq->ret;
+	uint32_t at = 0;
+	CUresult r = vgpu_image_get(s, a->image, a->kind, &l->data, &l->bytes);
 
 	if (!r)
-		r = take_options(s, rq, a->option_count, j);
+		r = vgpu_jit_take(s, rq, &a->jit, &at, true, &l->jit);
 	if (r)
 		return r;
-	put_log(j, CU_JIT_INFO_LOG_BUFFER, CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES, j->info, a->info_log_bytes, &j->info_at);
-	/* Always: the reason belongs into our log, too. */
-	put_log(j, CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES, j->error,
-		a->error_log_bytes ? a->error_log_bytes : LOG_MOST, &j->error_at);
 	/* The wrapper of parts is ours, and each of them as long as it says. */
 	if (s->device->limit_image && a->kind != VGPU_IMAGE_PARTS)
-		s->device->limit_image(*bytes);
-	return CUDA_SUCCESS;
+		s->device->limit_image(l->bytes);
+	r = call(s->drv, l);
+	if (r)
+		log_failure(r, l->bytes, vgpu_jit_error(l->jit));
+	o->prints = !r && vgpu_output_may_come(s, a->image, a->kind);
+	vgpu_jit_reply(l->jit, &o->jit, rq, sizeof(*o));
+	return r;
+}
+
+/* Logs that are longer than a reply wait at their image. */
+static void end_load(struct vgpu_session *s, uint64_t image, struct load *l)
+{
+	if (l->jit && !vgpu_jit_fits(l->jit))
+		vgpu_image_keep(s, image, l->jit);
+	else
+		vgpu_jit_free(l->jit);
 }
 
 CUresult vgpu_handle_module_load(struct vgpu_session *s, struct vgpu_request *rq)
 {
 	const struct vgpu_args_module_load *a = rq->args;
-	struct jit j = { .count = 0 };
-	CUmodule module = NULL;
-	const void *data;
-	uint64_t bytes;
-	CUresult r;
+	struct load l = { .data = NULL };
+	CUresult r = load(s, rq, &l, load_module);
 
-	if (!s->drv->cuModuleLoadDataEx)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	r = prepare(s, rq, &j, &data, &bytes);
-	if (r)
-		return r;
-	r = s->drv->cuModuleLoadDataEx(&module, data, j.count, j.option, j.value);
-	if (r)
-		log_failure(r, bytes, j.error);
-	if (!a->error_log_bytes)
-		j.error_at = 0;
-	reply(&j, !r && vgpu_output_may_come(s, a->image, a->kind), rq);
-	return r ? r : vgpu_session_bind(s, VGPU_HANDLE_MODULE, a->module, module);
+	end_load(s, a->image, &l);
+	return r ? r : vgpu_session_bind(s, VGPU_HANDLE_MODULE, a->module, l.module);
 }
 
 CUresult vgpu_handle_library_load(struct vgpu_session *s, struct vgpu_request *rq)
 {
 	const struct vgpu_args_library_load *a = rq->args;
-	struct jit j = { .count = 0 };
-	CUlibrary library = NULL;
-	const void *data;
-	uint64_t bytes;
-	CUresult r;
+	struct load l = { .data = NULL };
+	CUresult r = load(s, rq, &l, load_library);
 
-	if (!s->drv->cuLibraryLoadData)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	r = prepare(s, rq, &j, &data, &bytes);
-	if (r)
-		return r;
-	r = s->drv->cuLibraryLoadData(&library, data, j.option, j.value, j.count, NULL, NULL, 0);
-	if (r)
-		log_failure(r, bytes, j.error);
-	if (!a->error_log_bytes)
-		j.error_at = 0;
-	reply(&j, !r && vgpu_output_may_come(s, a->image, a->kind), rq);
-	return r ? r : vgpu_session_bind(s, VGPU_HANDLE_LIBRARY, a->library, library);
+	end_load(s, a->image, &l);
+	return r ? r : vgpu_session_bind(s, VGPU_HANDLE_LIBRARY, a->library, l.library);
 }
 
 static void forget_module(struct vgpu_session *s, uint64_t id)

@@ -133,6 +133,7 @@ void vgpu_session_free(struct vgpu_session *s)
 		free_memory(s);
 	}
 	vgpu_output_release(s);
+	vgpu_links_release(s);
 	vgpu_image_release(s);
 	vgpu_share_release(s);
 	vgpu_physical_release(s);

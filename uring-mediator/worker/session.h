@@ -152,6 +152,11 @@ CUresult vgpu_memory_enter(struct vgpu_session *s, CUdeviceptr dptr, uint64_t by
 /* Give up images that were never closed. */
 void vgpu_image_release(struct vgpu_session *s);
 
+/* ---- link.c ---- */
+
+/* Destroy links that nobody did. */
+void vgpu_links_release(struct vgpu_session *s);
+
 /* ---- physical.c ---- */
 
 /* Forget what handles and mappings still name. */
