@@ -71,10 +71,11 @@ CUresult cuMemAllocManaged(CUdeviceptr *dptr, size_t bytesize, unsigned int flag
 	return r;
 }
 
+/* As natively, memory can be given back without a current context: the address says whose it is. */
 CUresult cuMemFreeHost(void *p)
 {
 	struct vgpu_range_info info;
-	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	CUresult r = vgpu_call_ready(0);
 
 	if (r)
 		return r;
@@ -109,7 +110,7 @@ CUresult cuMemHostRegister_v2(void *p, size_t bytesize, unsigned int flags)
 CUresult cuMemHostUnregister(void *p)
 {
 	struct vgpu_range_info info;
-	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	CUresult r = vgpu_call_ready(0);
 
 	if (r)
 		return r;

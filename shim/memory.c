@@ -358,10 +358,11 @@ CUresult cuMemAllocPitch_v2(CUdeviceptr *dptr, size_t *pitch, size_t width_in_by
 	return r ? r : vgpu_memory_add(VGPU_RANGE_DEVICE, *dptr, *pitch * height, 0);
 }
 
+/* Needs no current context: the address says whose memory it is. */
 CUresult cuMemFree_v2(CUdeviceptr dptr)
 {
 	struct vgpu_range_info info;
-	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	CUresult r = vgpu_call_ready(0);
 
 	if (r)
 		return r;

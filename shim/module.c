@@ -167,6 +167,7 @@ CUresult cuModuleLoad(CUmodule *module, const char *fname)
 	return r;
 }
 
+/* Needs no current context: the module knows its own. */
 CUresult cuModuleUnload(CUmodule module)
 {
 	struct vgpu_args_module_unload *a;
@@ -174,7 +175,7 @@ CUresult cuModuleUnload(CUmodule module)
 	struct vgpu_call c;
 	CUresult r;
 
-	r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	r = vgpu_call_ready(0);
 	if (r)
 		return r;
 	m = vgpu_handle_object(VGPU_HANDLE_MODULE, module);
@@ -182,7 +183,7 @@ CUresult cuModuleUnload(CUmodule module)
 		return CUDA_ERROR_INVALID_HANDLE;
 	vgpu_output_fetch();
 	vgpu_functions_drop(m);
-	r = vgpu_call_begin(&c, VGPU_OP_module_unload, sizeof(*a), 0, VGPU_CALL_CONTEXT);
+	r = vgpu_call_begin(&c, VGPU_OP_module_unload, sizeof(*a), 0, 0);
 	if (r)
 		return r;
 	a = c.args;

@@ -170,6 +170,44 @@ static void core_dumps(void **state)
 	ok(cuDevicePrimaryCtxRelease(dev));
 }
 
+/* What knows its context itself is given back without a current one. */
+static void give_back(void **state)
+{
+	const CUDA_ARRAY_DESCRIPTOR flat = { .Width = 16, .Height = 16, .Format = CU_AD_FORMAT_UNSIGNED_INT8,
+					     .NumChannels = 1 };
+	CUdevice dev = gpu_device();
+	char *ptx = gpu_ptx("vector_add.ptx");
+	CUdeviceptr p, managed;
+	CUcontext prim;
+	CUmodule module;
+	CUstream stream;
+	CUevent event;
+	CUarray array;
+	void *host;
+
+	(void)state;
+	ok(cuDevicePrimaryCtxRetain(&prim, dev));
+	ok(cuCtxSetCurrent(prim));
+	ok(cuMemAlloc(&p, 4096));
+	ok(cuMemAllocManaged(&managed, 4096, CU_MEM_ATTACH_GLOBAL));
+	ok(cuMemHostAlloc(&host, 4096, 0));
+	ok(cuStreamCreate(&stream, 0));
+	ok(cuEventCreate(&event, 0));
+	ok(cuModuleLoadData(&module, ptx));
+	ok(cuArrayCreate(&array, &flat));
+	ok(cuCtxSetCurrent(NULL));
+	expect(CUDA_ERROR_INVALID_CONTEXT, cuMemAlloc(&p, 16));
+	ok(cuMemFree(p));
+	ok(cuMemFree(managed));
+	ok(cuMemFreeHost(host));
+	ok(cuEventDestroy(event));
+	ok(cuStreamDestroy(stream));
+	ok(cuModuleUnload(module));
+	ok(cuArrayDestroy(array));
+	ok(cuDevicePrimaryCtxRelease(dev));
+	free(ptx);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -179,6 +217,7 @@ int main(void)
 		cmocka_unit_test(threads),
 		cmocka_unit_test(limits),
 		cmocka_unit_test(core_dumps),
+		cmocka_unit_test(give_back),
 	};
 
 	gpu_need_device();

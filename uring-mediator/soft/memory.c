@@ -141,9 +141,9 @@ static CUresult soft_cuMemAllocPitch_v2(CUdeviceptr *dptr, size_t *pitch, size_t
 /* As natively, freeing waits until nothing that was submitted can use the memory any more. */
 static CUresult soft_cuMemFree_v2(CUdeviceptr dptr)
 {
-	struct soft_context *ctx, *owner;
+	struct soft_context *owner;
 	struct soft_region r;
-	CUresult rc = soft_enter(&ctx);
+	CUresult rc = soft_enter_any();
 
 	if (rc || !dptr)
 		return rc;
@@ -151,7 +151,8 @@ static CUresult soft_cuMemFree_v2(CUdeviceptr dptr)
 	    r.tag & (SOFT_TAG_MODULE | SOFT_TAG_MAPPED | SOFT_TAG_FREEING))
 		return CUDA_ERROR_INVALID_VALUE;
 	owner = soft_context_at(r.context);
-	soft_context_drain(owner ? owner : ctx, -1);
+	if (owner)
+		soft_context_drain(owner, -1);
 	rc = vgpu_soft_fault();
 	if (rc)
 		return rc;

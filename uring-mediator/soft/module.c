@@ -229,9 +229,8 @@ static CUresult soft_cuModuleLoad(CUmodule *module, const char *name)
 
 static CUresult soft_cuModuleUnload(CUmodule handle)
 {
-	struct soft_context *ctx;
 	struct soft_module *m;
-	CUresult rc = soft_enter(&ctx);
+	CUresult rc = soft_enter_any();
 
 	if (rc)
 		return rc;
