@@ -86,6 +86,13 @@ void nvml_text(struct nvml_call *c, char *to, uint32_t size)
 	add_result(c, NVML_RESULT_TEXT, to, size);
 }
 
+void nvml_room(struct nvml_call *c, void *to, uint32_t size, uint32_t least)
+{
+	add_result(c, NVML_RESULT_BYTES, to, least);
+	if (size < least)
+		wrong(c, NVML_ERROR_INSUFFICIENT_SIZE);
+}
+
 void nvml_list(struct nvml_call *c, unsigned int *count, void *items, uint32_t size)
 {
 	struct nvml_result *r = add_result(c, NVML_RESULT_LIST, items, size);

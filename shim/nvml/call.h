@@ -43,6 +43,8 @@ void nvml_put_device(struct nvml_call *c, nvmlDevice_t device);
 void nvml_out(struct nvml_call *c, void *to, uint32_t size);
 void nvml_buffer(struct nvml_call *c, char *to, uint32_t size);
 void nvml_text(struct nvml_call *c, char *to, uint32_t size);
+/* `size`: what the caller has room for; INSUFFICIENT_SIZE if that is less than the answer's `least`. */
+void nvml_room(struct nvml_call *c, void *to, uint32_t size, uint32_t least);
 void nvml_list(struct nvml_call *c, unsigned int *count, void *items, uint32_t size);
 void nvml_array(struct nvml_call *c, int count, void *items, uint32_t size);
 /* `versions`: the version words that are understood; each has the size in its low 24 bits. */
@@ -51,5 +53,7 @@ nvmlReturn_t nvml_end(struct nvml_call *c);
 
 /* Says once for each name that it is not supported. */
 nvmlReturn_t nvml_unsupported(const char *name);
+/* The same for what only the host's administrator may do. */
+nvmlReturn_t nvml_denied(const char *name);
 
 #endif

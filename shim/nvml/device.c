@@ -192,3 +192,18 @@ nvmlReturn_t nvmlDeviceGetProcessUtilization(nvmlDevice_t device, nvmlProcessUti
 	r = vgpu_nvml_process_utilization(device, since, count, samples);
 	return !r && !*count ? NVML_ERROR_NOT_FOUND : r;
 }
+
+/* Counters are of all who share the device: none is a guest's to clear, which each value says for itself. */
+nvmlReturn_t nvmlDeviceClearFieldValues(nvmlDevice_t device, int count, nvmlFieldValue_t *values)
+{
+	uint32_t index;
+	int i;
+
+	if (!nvml_initialised())
+		return NVML_ERROR_UNINITIALIZED;
+	if (count <= 0 || !values || !nvml_device_index(device, &index))
+		return NVML_ERROR_INVALID_ARGUMENT;
+	for (i = 0; i < count; i++)
+		values[i].nvmlReturn = NVML_ERROR_NO_PERMISSION;
+	return NVML_SUCCESS;
+}

@@ -32,11 +32,30 @@ nvmlReturn_t nvmlDeviceIsMigDeviceHandle(nvmlDevice_t device, unsigned int *is_m
 nvmlReturn_t nvmlDeviceOnSameBoard(nvmlDevice_t device, nvmlDevice_t peer, int *same);
 nvmlReturn_t nvmlDeviceGetProcessUtilization(nvmlDevice_t device, nvmlProcessUtilizationSample_t *samples,
 					     unsigned int *count, unsigned long long since);
+nvmlReturn_t nvmlDeviceClearFieldValues(nvmlDevice_t device, int count, nvmlFieldValue_t *values);
 
 /* affinity.c */
 nvmlReturn_t nvmlDeviceGetCpuAffinity(nvmlDevice_t device, unsigned int words, unsigned long *set);
 nvmlReturn_t nvmlDeviceGetCpuAffinityWithinScope(nvmlDevice_t device, unsigned int words, unsigned long *set,
 						 unsigned int scope);
+nvmlReturn_t nvmlDeviceGetMemoryAffinity(nvmlDevice_t device, unsigned int words, unsigned long *set,
+					 unsigned int scope);
+nvmlReturn_t nvmlDeviceSetCpuAffinity(nvmlDevice_t device);
+nvmlReturn_t nvmlDeviceClearCpuAffinity(nvmlDevice_t device);
+
+/* topology.c */
+nvmlReturn_t nvmlSystemGetTopologyGpuSet(unsigned int processor, unsigned int *count, nvmlDevice_t *devices);
+nvmlReturn_t nvmlDeviceGetTopologyNearestGpus(nvmlDevice_t device, unsigned int level, unsigned int *count,
+					      nvmlDevice_t *devices);
+
+/* absent.c */
+nvmlReturn_t nvmlUnitGetCount(unsigned int *count);
+nvmlReturn_t nvmlUnitGetHandleByIndex(unsigned int index, void *unit);
+nvmlReturn_t nvmlSystemGetHicVersion(unsigned int *count, void *cards);
+nvmlReturn_t nvmlGetExcludedDeviceCount(unsigned int *count);
+nvmlReturn_t nvmlGetExcludedDeviceInfoByIndex(unsigned int index, void *info);
+nvmlReturn_t nvmlDeviceGetMaxMigDeviceCount(nvmlDevice_t device, unsigned int *count);
+nvmlReturn_t nvmlDeviceGetMigDeviceHandleByIndex(nvmlDevice_t device, unsigned int at, nvmlDevice_t *instance);
 
 /* event.c */
 nvmlReturn_t nvmlEventSetCreate(nvmlEventSet_t *set);

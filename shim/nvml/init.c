@@ -130,7 +130,7 @@ nvmlReturn_t nvmlSystemGetProcessName(unsigned int pid, char *name, unsigned int
 }
 
 /* Names are literals of the generated file, each in one place: the pointer is the identity. */
-nvmlReturn_t nvml_unsupported(const char *name)
+static nvmlReturn_t refuse(const char *name, nvmlReturn_t error, const char *why)
 {
 	static const char *told[NAMES_TOLD];
 	size_t i;
@@ -142,8 +142,18 @@ nvmlReturn_t nvml_unsupported(const char *name)
 		;
 	if (i < NAMES_TOLD && !told[i]) {
 		told[i] = name;
-		vgpu_error("%s is not supported: NVML_ERROR_NOT_SUPPORTED", name);
+		vgpu_error("%s %s", name, why);
 	}
 	pthread_mutex_unlock(&lock);
-	return NVML_ERROR_NOT_SUPPORTED;
+	return error;
+}
+
+nvmlReturn_t nvml_unsupported(const char *name)
+{
+	return refuse(name, NVML_ERROR_NOT_SUPPORTED, "is not supported: NVML_ERROR_NOT_SUPPORTED");
+}
+
+nvmlReturn_t nvml_denied(const char *name)
+{
+	return refuse(name, NVML_ERROR_NO_PERMISSION, "is the host's to call: NVML_ERROR_NO_PERMISSION");
 }

@@ -258,6 +258,60 @@ static void events(void **state)
 	assert_int_equal(nvml(nvmlEventSetFree, nvmlEventSet_t)(set), NVML_SUCCESS);
 }
 
+/* Counts of what a machine may have none of are answers, not errors. */
+static void counts(void **state)
+{
+	unsigned int n = 77, all;
+	nvmlDevice_t room[64];
+
+	(void)state;
+	assert_int_equal(nvml(nvmlUnitGetCount, unsigned int *)(&n), NVML_SUCCESS);
+	assert_int_not_equal(n, 77);
+	assert_int_equal(nvml(nvmlUnitGetCount, unsigned int *)(NULL), NVML_ERROR_INVALID_ARGUMENT);
+	n = 77;
+	assert_int_equal(get_u32(nvmlDeviceGetMaxMigDeviceCount, first(), &n), NVML_SUCCESS);
+	assert_int_not_equal(n, 77);
+	n = 64;
+	assert_int_equal(nvml(nvmlDeviceGetTopologyNearestGpus, nvmlDevice_t, unsigned int, unsigned int *, nvmlDevice_t *)
+			 (first(), NVML_TOPOLOGY_SYSTEM, &n, room), NVML_SUCCESS);
+	assert_int_equal(nvml(nvmlDeviceGetCount_v2, unsigned int *)(&all), NVML_SUCCESS);
+	assert_in_range(n, 0, all - 1);
+}
+
+static void nearness(void **state)
+{
+	unsigned long set[16] = { 0 };
+	unsigned int n = 0, i;
+	nvmlDevice_t room[64];
+
+	(void)state;
+	assert_int_equal(nvml(nvmlDeviceGetMemoryAffinity, nvmlDevice_t, unsigned int, unsigned long *, unsigned int)
+			 (first(), 16, set, 0), NVML_SUCCESS);
+	assert_int_not_equal(set[0], 0);
+	assert_int_equal(nvml(nvmlDeviceGetCpuAffinity, nvmlDevice_t, unsigned int, unsigned long *)(first(), 16, set),
+			 NVML_SUCCESS);
+	for (i = 0; !(set[i / 64] >> i % 64 & 1); i++)
+		;
+	assert_int_equal(nvml(nvmlSystemGetTopologyGpuSet, unsigned int, unsigned int *, nvmlDevice_t *)(i, &n, NULL),
+			 NVML_SUCCESS);
+	assert_in_range(n, 1, 64);
+	assert_int_equal(nvml(nvmlSystemGetTopologyGpuSet, unsigned int, unsigned int *, nvmlDevice_t *)(i, &n, room),
+			 NVML_SUCCESS);
+	assert_ptr_equal(room[0], first());
+}
+
+/* Who may not change a device is told so; setting what is already set changes nothing. */
+static void permission(void **state)
+{
+	unsigned int mode;
+	nvmlReturn_t r;
+
+	(void)state;
+	assert_int_equal(get_u32(nvmlDeviceGetComputeMode, first(), &mode), NVML_SUCCESS);
+	r = nvml(nvmlDeviceSetComputeMode, nvmlDevice_t, unsigned int)(first(), mode);
+	assert_true(r == NVML_SUCCESS || r == NVML_ERROR_NO_PERMISSION);
+}
+
 /* Programs count devices by NVML before they fork, and the children do it again. */
 static void child(void **state)
 {
@@ -289,6 +343,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(private_table, open_both, close_both),
 		cmocka_unit_test_setup_teardown(own_name, open_both, close_both),
 		cmocka_unit_test_setup_teardown(events, open_both, close_both),
+		cmocka_unit_test_setup_teardown(counts, open_both, close_both),
+		cmocka_unit_test_setup_teardown(nearness, open_both, close_both),
+		cmocka_unit_test_setup_teardown(permission, open_both, close_both),
 		cmocka_unit_test_setup_teardown(child, open_both, close_both),
 	};
 

@@ -12,6 +12,7 @@
 
 #include "device.h"
 
+#define BRANCH_TEXT 80
 #define CUDA_MAJOR (SOFT_DRIVER_VERSION / 1000)
 
 /* A handle is the device's number plus one. */
@@ -37,6 +38,12 @@ static nvmlReturn_t nvml_version(char *version, unsigned int length)
 
 	snprintf(text, sizeof(text), "%d.%s", CUDA_MAJOR, VGPU_VERSION);
 	return put_text(version, length, text);
+}
+
+/* A version word, then the text. */
+static nvmlReturn_t driver_branch(void *info, unsigned int length)
+{
+	return put_text((char *)info + sizeof(unsigned int), length < BRANCH_TEXT ? length : BRANCH_TEXT, "soft");
 }
 
 static nvmlReturn_t cuda_version(int *version)
@@ -179,6 +186,7 @@ static const struct vgpu_nvml soft_nvml = {
 	.nvmlSystemGetNVMLVersion = nvml_version,
 	.nvmlSystemGetCudaDriverVersion = cuda_version,
 	.nvmlSystemGetCudaDriverVersion_v2 = cuda_version,
+	.nvmlSystemGetDriverBranch = driver_branch,
 	.nvmlDeviceGetName = name,
 	.nvmlDeviceGetUUID = uuid,
 	.nvmlDeviceGetMinorNumber = minor_number,
