@@ -1,14 +1,116 @@
 /* SPDX-License-Identifier: MIT */
 /* Modules, libraries and launches of the driver that checks its caller. One thread. */
+#include <stdio.h>
+#include <string.h>
+
 #include "fake_parts.h"
+
+static void **find_option(unsigned int n, const CUjit_option *options, void **values, CUjit_option which)
+{
+	for (unsigned int i = 0; i < n; i++)
+		if (options[i] == which)
+			return &values[i];
+	return NULL;
+}
+
+static uint64_t count_of(unsigned int n, const CUjit_option *options, void **values, CUjit_option which)
+{
+	void **value = find_option(n, options, values, which);
+
+	return value ? (uint64_t)(uintptr_t)*value : 0;
+}
+
+/* Reads all names, as a driver does; what is no memory is ASan's to find. */
+static void read_names(unsigned int n, const CUjit_option *options, void **values, CUjit_option names, CUjit_option count)
+{
+	void **list = find_option(n, options, values, names);
+	uint64_t most = count_of(n, options, values, count);
+	size_t at = strlen(fake.names);
+
+	for (uint64_t i = 0; list && i < most; i++)
+		at += (size_t)snprintf(fake.names + at, at < sizeof(fake.names) ? sizeof(fake.names) - at : 0, "%s",
+				       ((const char **)*list)[i]);
+}
+
+/* A log of digits into a buffer; the option says how long it is. */
+static void write_log(unsigned int n, const CUjit_option *options, void **values, CUjit_option buffer, CUjit_option size)
+{
+	void **text = find_option(n, options, values, buffer), **bytes = find_option(n, options, values, size);
+	uint64_t room = bytes ? (uint64_t)(uintptr_t)*bytes : 0, i;
+
+	if (!text || !room)
+		return;
+	for (i = 0; i < fake.log_bytes && i + 1 < room; i++)
+		((char *)*text)[i] = (char)('0' + i % 10);
+	((char *)*text)[i] = '\0';
+	*bytes = (void *)(uintptr_t)i;
+}
+
+static void read_options(unsigned int n, const CUjit_option *options, void **values)
+{
+	void **list = find_option(n, options, values, CU_JIT_GLOBAL_SYMBOL_ADDRESSES);
+	uint64_t most = count_of(n, options, values, CU_JIT_GLOBAL_SYMBOL_COUNT);
+
+	fake.names[0] = '\0';
+	fake.addresses = fake.unknown = 0;
+	read_names(n, options, values, CU_JIT_GLOBAL_SYMBOL_NAMES, CU_JIT_GLOBAL_SYMBOL_COUNT);
+	read_names(n, options, values, CU_JIT_REFERENCED_KERNEL_NAMES, CU_JIT_REFERENCED_KERNEL_COUNT);
+	read_names(n, options, values, CU_JIT_REFERENCED_VARIABLE_NAMES, CU_JIT_REFERENCED_VARIABLE_COUNT);
+	for (uint64_t i = 0; list && i < most; i++)
+		fake.addresses += (uint64_t)(uintptr_t)((void **)*list)[i];
+	for (unsigned int i = 0; i < n; i++)
+		fake.unknown += (unsigned int)options[i] >= CU_JIT_NUM_OPTIONS;
+	write_log(n, options, values, CU_JIT_INFO_LOG_BUFFER, CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES);
+	write_log(n, options, values, CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES);
+}
 
 static CUresult f_module(CUmodule *m, const void *image, unsigned int n, CUjit_option *options, void **values)
 {
-	(void)n;
-	(void)options;
-	(void)values;
+	read_options(n, options, values);
 	fake.image = image;
+	if (fake.result)
+		return fake.result;
 	*m = fake_make(VGPU_HANDLE_MODULE, NULL);
+	return CUDA_SUCCESS;
+}
+
+static CUresult f_link_create(unsigned int n, CUjit_option *options, void **values, CUlinkState *state)
+{
+	read_options(n, options, values);
+	if (fake.result)
+		return fake.result;
+	*state = fake_make(VGPU_HANDLE_LINKSTATE, NULL);
+	return CUDA_SUCCESS;
+}
+
+static CUresult f_link_add(CUlinkState state, CUjitInputType type, void *data, size_t size, const char *name,
+			   unsigned int n, CUjit_option *options, void **values)
+{
+	(void)type;
+	fake_check(state, VGPU_HANDLE_LINKSTATE);
+	fake.image = data;
+	fake_insist(!((const char *)data)[size], "an input without a NUL behind it");
+	read_options(n, options, values);
+	if (name)
+		snprintf(fake.names, sizeof(fake.names), "%s", name);
+	return fake.result;
+}
+
+static CUresult f_link_complete(CUlinkState state, void **cubin, size_t *size)
+{
+	static uint8_t image[10000];
+
+	fake_check(state, VGPU_HANDLE_LINKSTATE);
+	for (size_t i = 0; i < sizeof(image); i++)
+		image[i] = (uint8_t)(i % 251);
+	*cubin = image;
+	*size = fake.link_bytes < sizeof(image) ? fake.link_bytes : sizeof(image);
+	return fake.result;
+}
+
+static CUresult f_link_destroy(CUlinkState state)
+{
+	fake_destroy(fake_check(state, VGPU_HANDLE_LINKSTATE));
 	return CUDA_SUCCESS;
 }
 
@@ -133,6 +235,10 @@ void fake_fill_code(struct vgpu_driver *t)
 {
 	t->cuModuleLoadDataEx = f_module;
 	t->cuModuleUnload = f_module_unload;
+	t->cuLinkCreate_v2 = f_link_create;
+	t->cuLinkAddData_v2 = f_link_add;
+	t->cuLinkComplete = f_link_complete;
+	t->cuLinkDestroy = f_link_destroy;
 	t->cuModuleGetFunction = f_get_function;
 	t->cuLibraryLoadData = f_library;
 	t->cuLibraryUnload = f_library_unload;

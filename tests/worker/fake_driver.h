@@ -27,6 +27,11 @@ struct fake_driver {
 	bool capturing;			/* all streams */
 	CUgraph captured;		/* what they capture to; NULL: they do not */
 	unsigned long records;		/* of events */
+	uint32_t log_bytes;		/* that the JIT has to say, in each log that is wanted */
+	char names[64];			/* of the symbols in the last options of the JIT, one behind the other */
+	uint64_t addresses;		/* sum of theirs */
+	unsigned int unknown;		/* options there that do not exist */
+	uint64_t link_bytes;		/* of the image of every link */
 };
 
 extern struct fake_driver fake;

@@ -144,6 +144,8 @@ CUresult vgpu_handle_link_add(struct vgpu_session *s, struct vgpu_request *rq)
 	if (!r)
 		r = add(s, rq, l, options, name);
 	vgpu_jit_free(options);
+	if (r == VGPU_BROKEN)
+		return r;
 	if (r)
 		log_failure("input of a link", r, l);
 	vgpu_jit_reply(l->jit, &o->jit, rq, sizeof(*o));
