@@ -64,7 +64,7 @@ static CUresult describe(CUarray *app, uint64_t owner)
 		return r;
 	}
 	a->desc = desc;
-	a->context = vgpu_thread.current;
+	a->context = vgpu_context_home();
 	a->owner = owner;
 	return CUDA_SUCCESS;
 }
@@ -197,7 +197,7 @@ CUresult cuMipmappedArrayCreate(CUmipmappedArray *mipmap, const CUDA_ARRAY3D_DES
 		return CUDA_ERROR_INVALID_HANDLE;
 	a->desc = *desc;
 	a->levels = levels;
-	a->context = vgpu_thread.current;
+	a->context = vgpu_context_home();
 	return CUDA_SUCCESS;
 }
 

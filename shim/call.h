@@ -24,6 +24,8 @@
 #include <vgpu/cuda_types.h>
 #include <vgpu/handle.h>
 
+struct vgpu_context;
+
 #define VGPU_CALL_REPLY		1u	/* the caller waits: a reply slot is taken */
 #define VGPU_CALL_CONTEXT	2u	/* refused with INVALID_CONTEXT when the thread has none */
 #define VGPU_CALL_CHECKED	4u	/* vgpu_call_ready() has just said yes: not asked again */
@@ -52,6 +54,8 @@ CUresult vgpu_call_ready(unsigned flags);
  */
 CUresult vgpu_call_begin(struct vgpu_call *c, uint16_t op, uint32_t args_size, uint32_t payload_size,
 			 unsigned flags);
+/* Between begin and submit: the command is meant for this context, whichever the thread has. */
+void vgpu_call_in(struct vgpu_call *c, const struct vgpu_context *ctx);
 void vgpu_call_submit(struct vgpu_call *c);
 /* The worker's CUresult for this call, or the error that ended the session. */
 CUresult vgpu_call_wait(struct vgpu_call *c);

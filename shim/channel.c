@@ -230,6 +230,13 @@ CUresult vgpu_call_begin(struct vgpu_call *c, uint16_t op, uint32_t args_size, u
 	return CUDA_SUCCESS;
 }
 
+void vgpu_call_in(struct vgpu_call *c, const struct vgpu_context *ctx)
+{
+	struct vgpu_cmd *cmd = c->command;
+
+	cmd->context = (uint32_t)ctx->wire;
+}
+
 /* The command is in the ring: its streams have work that no fence covers yet. Under the lock. */
 static void mark_touched(void)
 {

@@ -33,6 +33,11 @@ struct vgpu_context *vgpu_context_current(void)
 	return vgpu_thread.current;
 }
 
+struct vgpu_context *vgpu_context_home(void)
+{
+	return vgpu_thread.current ? vgpu_thread.current->home : NULL;
+}
+
 CUcontext vgpu_context_app(const struct vgpu_context *ctx)
 {
 	return ctx ? vgpu_handle_app(VGPU_HANDLE_CONTEXT, ctx->wire) : NULL;
@@ -98,6 +103,7 @@ CUresult vgpu_context_setup(struct vgpu_context *ctx, int device, uint32_t flags
 {
 	pthread_mutex_init(&ctx->lock, NULL);
 	ctx->id = atomic_fetch_add(&next_id, 1);
+	ctx->home = ctx;
 	ctx->device = device;
 	ctx->flags = flags;
 	ctx->api_version = API_VERSION;
@@ -188,7 +194,7 @@ CUresult cuCtxDestroy_v2(CUcontext ctx)
 	o = ctx ? vgpu_handle_object(VGPU_HANDLE_CONTEXT, ctx) : NULL;
 	if (!ctx)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (!o || o->primary)
+	if (!o || o->home->primary)
 		return CUDA_ERROR_INVALID_CONTEXT;
 	if (vgpu_thread.current == o)
 		pop();
@@ -426,7 +432,7 @@ static CUresult collect(struct vgpu_context *ctx, vgpu_fence *fences, size_t roo
 	return r;
 }
 
-CUresult vgpu_context_synchronize(struct vgpu_context *ctx)
+static CUresult synchronize_one(struct vgpu_context *ctx)
 {
 	vgpu_fence on_stack[FENCES_ON_STACK], *fences = on_stack;
 	size_t room = FENCES_ON_STACK, count, i;
@@ -450,6 +456,41 @@ CUresult vgpu_context_synchronize(struct vgpu_context *ctx)
 	return r;
 }
 
+struct vgpu_context *vgpu_context_green(const struct vgpu_context *primary, const struct vgpu_context *after)
+{
+	uint64_t wire = after ? after->wire : 0;
+	struct vgpu_context *ctx;
+
+	while (primary->greens && (wire = vgpu_handle_next(VGPU_HANDLE_CONTEXT, wire))) {
+		ctx = vgpu_handle_object_wire(VGPU_HANDLE_CONTEXT, wire);
+		if (ctx && ctx->alive && ctx != primary && ctx->home == primary)
+			return ctx;
+	}
+	return NULL;
+}
+
+CUresult vgpu_context_synchronize(struct vgpu_context *ctx)
+{
+	struct vgpu_context *green = NULL;
+	CUresult r = synchronize_one(ctx);
+
+	while (!r && (green = vgpu_context_green(ctx, green)))
+		r = synchronize_one(green);
+	return r;
+}
+
+void vgpu_context_touch(struct vgpu_context *ctx)
+{
+	struct vgpu_stream *s;
+
+	vgpu_lock(&ctx->lock);
+	vgpu_channel_lock();
+	for (s = ctx->streams; s; s = s->next)
+		vgpu_stream_mark(s);
+	vgpu_channel_unlock();
+	vgpu_unlock(&ctx->lock);
+}
+
 CUresult vgpu_context_synchronize_all(void)
 {
 	struct vgpu_context *ctx;
@@ -459,7 +500,7 @@ CUresult vgpu_context_synchronize_all(void)
 	while (!r && (wire = vgpu_handle_next(VGPU_HANDLE_CONTEXT, wire))) {
 		ctx = vgpu_handle_object_wire(VGPU_HANDLE_CONTEXT, wire);
 		if (ctx && ctx->alive)
-			r = vgpu_context_synchronize(ctx);
+			r = synchronize_one(ctx);
 	}
 	return r;
 }

@@ -22,6 +22,9 @@ struct vgpu_context {
 	uint64_t id;			/* cuCtxGetId: never used twice */
 	_Atomic bool alive;
 	bool primary;
+	uint64_t green;			/* wire id of its CUgreenCtx, 0: it is no green context */
+	struct vgpu_context *home;	/* owns what is made in it: itself, of a green one the primary */
+	_Atomic uint32_t greens;	/* green contexts of this primary one */
 	int device;			/* as the application numbers them */
 	uint32_t flags;
 	uint32_t api_version;
@@ -38,12 +41,18 @@ struct vgpu_context {
 CUresult vgpu_context_init(void);
 /* The calling thread's context, or NULL; `CUDA_ERROR_INVALID_CONTEXT` is the caller's to return. */
 struct vgpu_context *vgpu_context_current(void);
+/* The context that owns what the calling thread makes, or NULL. */
+struct vgpu_context *vgpu_context_home(void);
 /* 0 and the context behind a handle (NULL: the current one), or the error. */
 CUresult vgpu_context_get(CUcontext app, struct vgpu_context **ctx);
 CUcontext vgpu_context_app(const struct vgpu_context *ctx);
+/* The next living green context of a primary one after `after` (NULL: the first), or NULL. */
+struct vgpu_context *vgpu_context_green(const struct vgpu_context *primary, const struct vgpu_context *after);
+/* Work of unknown extent may come to all its streams: each needs a new fence. */
+void vgpu_context_touch(struct vgpu_context *ctx);
 /* The primary context of a device, active or not; device is valid. */
 struct vgpu_context *vgpu_context_primary(int device);
-/* Wait until all streams of the context are idle. */
+/* Wait until all streams of the context are idle, of a primary one those of its green contexts too. */
 CUresult vgpu_context_synchronize(struct vgpu_context *ctx);
 /* Wait until nothing is pending in any context. For memory that the GPU may still touch. */
 CUresult vgpu_context_synchronize_all(void);

@@ -20,6 +20,8 @@ void vgpu_streams_drop(struct vgpu_context *ctx);
 void vgpu_thread_streams_drop(void);
 /* objects.c: modules, functions, events, arrays and memory of a context */
 void vgpu_objects_drop(struct vgpu_context *ctx);
+/* green.c: the green contexts of a primary one that goes away */
+void vgpu_greens_drop(struct vgpu_context *primary);
 /* context_storage.c */
 void vgpu_context_storage_drop(struct vgpu_context *ctx);
 

@@ -2,11 +2,12 @@
 /*
  * Events. Completion is the stream's fence word, read in this process; time
  * comes from the worker's real events. Recording is fire-and-forget. An event that
- * a graph records has no fence: the worker is asked for it.
+ * a graph or a whole context records has no fence: the worker is asked for it.
  */
 #include "event.h"
 
 #include <gen/cuda_api.h>
+#include <gen/shim_hand.h>
 #include <gen/wire.h>
 
 #include "call.h"
@@ -20,7 +21,7 @@
 
 #define EVENT_FLAGS	(CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING | CU_EVENT_INTERPROCESS)
 
-enum { NEVER, IN_STREAM, IN_CAPTURE };
+enum { NEVER, IN_STREAM, IN_CAPTURE, IN_CONTEXT };
 
 static CUresult get(CUevent app, struct vgpu_event **e)
 {
@@ -59,7 +60,7 @@ CUresult cuEventCreate(CUevent *event, unsigned int flags)
 	e = vgpu_handle_object_wire(VGPU_HANDLE_EVENT, wire);
 	e->wire = wire;
 	e->flags = flags;
-	e->context = vgpu_thread.current;
+	e->context = vgpu_context_home();
 	*event = vgpu_handle_app(VGPU_HANDLE_EVENT, wire);
 	return CUDA_SUCCESS;
 }
@@ -104,7 +105,7 @@ CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned int fla
 		r = vgpu_stream_get(stream, &s);
 	if (r)
 		return r;
-	if (s->context != e->context)
+	if (s->context->home != e->context)
 		return CUDA_ERROR_INVALID_HANDLE;
 	capture = s->capture == CU_STREAM_CAPTURE_STATUS_NONE ? 0 : vgpu_capture_serial(s);
 	r = vgpu_call_begin(&c, VGPU_OP_event_record, sizeof(*a), 0, VGPU_CALL_CONTEXT | VGPU_CALL_CHECKED);
@@ -132,6 +133,12 @@ CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned int fla
 CUresult cuEventRecord(CUevent event, CUstream stream)
 {
 	return cuEventRecordWithFlags(event, stream, 0);
+}
+
+/* Is the worker the only one who knows whether it is reached? */
+static bool asked(const struct vgpu_event *e)
+{
+	return e->in_graph || e->recorded == IN_CONTEXT;
 }
 
 /* Ask the worker: 0, NOT_READY, an error. */
@@ -170,7 +177,7 @@ CUresult cuEventQuery(CUevent event)
 		r = vgpu_capture_unsafe();
 	if (r)
 		return r;
-	if (e->in_graph)
+	if (asked(e))
 		return ask(e);
 	if (vgpu_fence_done(atomic_load_explicit(&e->fence, memory_order_acquire)))
 		return vgpu_error_sticky();
@@ -180,20 +187,20 @@ CUresult cuEventQuery(CUevent event)
 }
 
 /* Each question is answered later than the one before took, so the worker is not kept from its work. */
-static CUresult wait_in_graph(const struct vgpu_event *e)
+static CUresult wait_asking(const struct vgpu_event *e)
 {
 	struct vgpu_wait w = VGPU_WAIT_INIT;
-	uint64_t asked;
+	uint64_t since;
 	CUresult r;
 
 	for (;;) {
-		asked = vgpu_wait_elapsed(&w);
+		since = vgpu_wait_elapsed(&w);
 		r = ask(e);
 		if (r != CUDA_ERROR_NOT_READY)
 			return r;
 		do
 			vgpu_wait_step(&w);
-		while (vgpu_wait_elapsed(&w) < asked + asked / 50 + 20000);
+		while (vgpu_wait_elapsed(&w) < since + since / 50 + 20000);
 	}
 }
 
@@ -204,16 +211,16 @@ CUresult cuEventSynchronize(CUevent event)
 
 	if (r)
 		return r;
-	r = e->in_graph ? wait_in_graph(e) : vgpu_fence_wait(atomic_load_explicit(&e->fence, memory_order_acquire));
+	r = asked(e) ? wait_asking(e) : vgpu_fence_wait(atomic_load_explicit(&e->fence, memory_order_acquire));
 	return r ? r : vgpu_error_take();
 }
 
 /* Whether the worker may be asked for the time between two events. */
 static CUresult timed(const struct vgpu_event *e)
 {
-	if (e->flags & CU_EVENT_DISABLE_TIMING || (!e->in_graph && e->recorded != IN_STREAM))
+	if (e->flags & CU_EVENT_DISABLE_TIMING || (!asked(e) && e->recorded != IN_STREAM))
 		return CUDA_ERROR_INVALID_HANDLE;
-	if (e->in_graph || vgpu_fence_done(e->fence))
+	if (asked(e) || vgpu_fence_done(e->fence))
 		return CUDA_SUCCESS;
 	vgpu_channel_flush();
 	return CUDA_ERROR_NOT_READY;
@@ -277,7 +284,7 @@ static CUresult check_wait(struct vgpu_stream *s, const struct vgpu_event *e, un
 		return e->recorded == NEVER ? CUDA_SUCCESS :
 					      vgpu_capture_invalidate(s, CUDA_ERROR_STREAM_CAPTURE_ISOLATION);
 	}
-	*send = e->in_graph || !vgpu_fence_done(atomic_load_explicit(&e->fence, memory_order_acquire));
+	*send = asked(e) || !vgpu_fence_done(atomic_load_explicit(&e->fence, memory_order_acquire));
 	return CUDA_SUCCESS;
 }
 
@@ -312,5 +319,56 @@ CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned int flags)
 	a->flags = flags;
 	vgpu_touch(s);
 	vgpu_call_submit(&c);
+	return CUDA_SUCCESS;
+}
+
+/* ---- whole contexts ---- */
+
+/* The context and event of a call that no capture may be part of. */
+static CUresult both(CUcontext ctx, CUevent event, struct vgpu_context **o, struct vgpu_event **e)
+{
+	CUresult r = vgpu_ready();
+
+	if (r)
+		return r;
+	*o = ctx ? vgpu_handle_object(VGPU_HANDLE_CONTEXT, ctx) : NULL;
+	if (!*o || !(*o)->alive)
+		return CUDA_ERROR_INVALID_CONTEXT;
+	r = get(event, e);
+	return r ? r : vgpu_capture_invalidate_all(*o, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+}
+
+CUresult cuCtxRecordEvent(CUcontext ctx, CUevent event)
+{
+	struct vgpu_context *o;
+	struct vgpu_event *e;
+	CUresult r = both(ctx, event, &o, &e);
+
+	if (r)
+		return r;
+	if (o->home != e->context)
+		return CUDA_ERROR_INVALID_HANDLE;
+	r = vgpu_remote_cuCtxRecordEvent(ctx, event);
+	if (!r)
+		e->recorded = IN_CONTEXT;
+	return r;
+}
+
+CUresult cuCtxWaitEvent(CUcontext ctx, CUevent event)
+{
+	struct vgpu_context *o, *green = NULL;
+	struct vgpu_event *e;
+	CUresult r = both(ctx, event, &o, &e);
+
+	if (r)
+		return r;
+	if (e->recorded == IN_CAPTURE)
+		return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+	r = vgpu_remote_cuCtxWaitEvent(ctx, event);
+	if (r)
+		return r;
+	vgpu_context_touch(o);
+	while ((green = vgpu_context_green(o, green)))
+		vgpu_context_touch(green);
 	return CUDA_SUCCESS;
 }

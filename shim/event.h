@@ -13,9 +13,9 @@ struct vgpu_context;
 
 struct vgpu_event {
 	uint64_t wire;
-	struct vgpu_context *context;
+	struct vgpu_context *context;	/* its home */
 	uint32_t flags;
-	_Atomic uint32_t recorded;	/* 0 never, 1 in a stream, 2 in a capture */
+	_Atomic uint32_t recorded;	/* event.c says where */
 	_Atomic bool in_graph;		/* a graph records it: only the worker knows whether it is reached */
 	_Atomic uint64_t capture;	/* number of the capture that it was last recorded in */
 	_Atomic vgpu_fence fence;	/* of the last record */

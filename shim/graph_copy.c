@@ -326,7 +326,7 @@ CUresult vgpu_graph_copy_capture(struct vgpu_stream *s, const CUDA_MEMCPY3D *c)
 		r = CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
 	if (!r)
 		r = vgpu_graph_copy_add(&node, state.graph, state.nodes, state.edges, state.count, c,
-					vgpu_context_app(s->context));
+					vgpu_context_app(s->context->home));
 	if (!r)
 		r = cuStreamUpdateCaptureDependencies(vgpu_stream_app(s), &node, 1, CU_STREAM_SET_CAPTURE_DEPENDENCIES);
 	vgpu_capture_state_free(&state);

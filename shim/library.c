@@ -186,7 +186,7 @@ static CUresult make_module(struct vgpu_module *l, struct vgpu_module **out)
 	}
 	m = vgpu_handle_object_wire(VGPU_HANDLE_MODULE, wire);
 	m->wire = wire;
-	m->context = vgpu_thread.current;
+	m->context = vgpu_context_home();
 	m->library = l->wire;
 	m->next = l->modules;
 	l->modules = m;
@@ -200,7 +200,7 @@ CUresult vgpu_library_module(struct vgpu_module *library, struct vgpu_module **o
 	CUresult r = CUDA_SUCCESS;
 
 	vgpu_lock(&lock);
-	for (m = library->modules; m && m->context != vgpu_thread.current; m = m->next)
+	for (m = library->modules; m && m->context != vgpu_context_home(); m = m->next)
 		;
 	if (!m)
 		r = make_module(library, &m);

@@ -84,7 +84,7 @@ static void evict(uint64_t start, uint64_t size)
 
 CUresult vgpu_memory_add(enum vgpu_range_kind kind, uint64_t start, uint64_t size, uint32_t flags)
 {
-	struct vgpu_context *ctx = vgpu_thread.current;
+	const struct vgpu_context *ctx = vgpu_context_home();
 	struct vgpu_range_info info = { .start = start, .size = size, .flags = flags, .kind = (uint8_t)kind };
 	int r;
 

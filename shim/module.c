@@ -106,7 +106,7 @@ static CUresult load(CUmodule *module, const struct vgpu_image *image, struct vg
 		return r;
 	m = vgpu_handle_object_wire(VGPU_HANDLE_MODULE, wire);
 	m->wire = wire;
-	m->context = vgpu_thread.current;
+	m->context = vgpu_context_home();
 	vgpu_output_fetch();
 	r = vgpu_module_load_image(VGPU_OP_module_load, wire, image, jit);
 	if (r)

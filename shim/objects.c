@@ -9,6 +9,7 @@
 #include "event.h"
 #include "function.h"
 #include "graph.h"
+#include "green.h"
 #include "handle.h"
 #include "init.h"
 #include "link.h"
@@ -62,6 +63,7 @@ CUresult vgpu_tables_init(void)
 	vgpu_handle_object_size(VGPU_HANDLE_ARRAY, sizeof(struct vgpu_array));
 	vgpu_handle_object_size(VGPU_HANDLE_MIPMAP, sizeof(struct vgpu_array));
 	vgpu_handle_object_size(VGPU_HANDLE_GRAPHEXEC, sizeof(struct vgpu_graph_exec));
+	vgpu_handle_object_size(VGPU_HANDLE_GREENCTX, sizeof(struct vgpu_green));
 	vgpu_handle_object_size(VGPU_HANDLE_TEXOBJECT, sizeof(struct vgpu_texture));
 	vgpu_handle_object_size(VGPU_HANDLE_SURFOBJECT, sizeof(struct vgpu_texture));
 	vgpu_handle_object_size(VGPU_HANDLE_LINKSTATE, sizeof(struct vgpu_link));

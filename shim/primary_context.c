@@ -37,6 +37,7 @@ CUresult vgpu_primary_init(void)
 		ctx = vgpu_handle_object_wire(VGPU_HANDLE_CONTEXT, wire);
 		ctx->wire = wire;
 		ctx->primary = true;
+		ctx->home = ctx;
 		ctx->device = i;
 		primaries.contexts[i] = ctx;
 		primaries.flags[i] = vgpu_device(i)->primary_flags;
@@ -113,6 +114,7 @@ static CUresult deactivate(struct vgpu_context *ctx, uint16_t op)
 	struct vgpu_call c;
 	CUresult r;
 
+	vgpu_greens_drop(ctx);
 	vgpu_context_teardown(ctx);
 	r = vgpu_call_begin(&c, op, sizeof(*a), 0, waits ? VGPU_CALL_REPLY : 0);
 	if (r)

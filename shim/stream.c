@@ -118,6 +118,8 @@ static CUresult issue(struct vgpu_stream *s, vgpu_fence *f)
 	a->stream = s->wire;
 	a->value = vgpu_stream_next_value(s);
 	a->fence = s->word;
+	if (s == &s->context->legacy)
+		vgpu_call_in(&c, s->context);	/* the id is that of all default streams */
 	*f = vgpu_fence_make(a->fence, a->value);
 	vgpu_call_submit(&c);
 	return CUDA_SUCCESS;
@@ -243,7 +245,7 @@ static CUresult create(struct vgpu_context *ctx, uint32_t flags, int32_t priorit
 		vgpu_handle_drop(VGPU_HANDLE_STREAM, wire);
 		return r;
 	}
-	r = vgpu_call_begin(&c, VGPU_OP_stream_create, sizeof(*a), 0, VGPU_CALL_CONTEXT);
+	r = vgpu_call_begin(&c, VGPU_OP_stream_create, sizeof(*a), 0, 0);
 	if (r) {
 		unlink_stream(s);
 		vgpu_handle_drop(VGPU_HANDLE_STREAM, wire);
@@ -254,6 +256,7 @@ static CUresult create(struct vgpu_context *ctx, uint32_t flags, int32_t priorit
 	a->flags = flags;
 	a->priority = priority;
 	a->fence = s->word;
+	vgpu_call_in(&c, ctx);
 	vgpu_call_submit(&c);
 	*out = s;
 	return CUDA_SUCCESS;
@@ -339,7 +342,7 @@ CUresult vgpu_stream_find(CUstream app, struct vgpu_stream **s)
 	if (!ctx->alive)
 		return CUDA_ERROR_CONTEXT_IS_DESTROYED;
 	if (app == CU_STREAM_PER_THREAD)
-		return thread_stream(s);
+		return ctx->green ? CUDA_ERROR_INVALID_HANDLE : thread_stream(s);
 	*s = &ctx->legacy;
 	return CUDA_SUCCESS;
 }
@@ -358,26 +361,31 @@ CUstream vgpu_stream_app(const struct vgpu_stream *s)
 
 /* ---- API ---- */
 
-CUresult cuStreamCreateWithPriority(CUstream *stream, unsigned int flags, int priority)
+CUresult vgpu_stream_create(CUstream *stream, struct vgpu_context *ctx, unsigned int flags, int priority)
 {
-	const struct vgpu_device *d;
+	const struct vgpu_device *d = vgpu_device(ctx->device);
 	struct vgpu_stream *s;
 	CUresult r;
 
-	r = vgpu_call_ready(VGPU_CALL_CONTEXT);
-	if (r)
-		return r;
-	if (!stream || flags & ~(unsigned int)CU_STREAM_NON_BLOCKING)
-		return CUDA_ERROR_INVALID_VALUE;
-	d = vgpu_device(vgpu_thread.current->device);
 	if (priority > d->priority_least)
 		priority = d->priority_least;
 	if (priority < d->priority_greatest)
 		priority = d->priority_greatest;
-	r = create(vgpu_thread.current, flags, priority, &s);
+	r = create(ctx, flags, priority, &s);
 	if (!r)
 		*stream = vgpu_stream_app(s);
 	return r;
+}
+
+CUresult cuStreamCreateWithPriority(CUstream *stream, unsigned int flags, int priority)
+{
+	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+
+	if (r)
+		return r;
+	if (!stream || flags & ~(unsigned int)CU_STREAM_NON_BLOCKING)
+		return CUDA_ERROR_INVALID_VALUE;
+	return vgpu_stream_create(stream, vgpu_thread.current, flags, priority);
 }
 
 CUresult cuStreamCreate(CUstream *stream, unsigned int flags)
@@ -491,12 +499,31 @@ CUresult cuStreamGetCtx(CUstream stream, CUcontext *ctx)
 	return r;
 }
 
+static CUgreenCtx green_of(const struct vgpu_stream *s)
+{
+	return s->context->green ? vgpu_handle_app(VGPU_HANDLE_GREENCTX, s->context->green) : NULL;
+}
+
 CUresult cuStreamGetCtx_v2(CUstream stream, CUcontext *ctx, CUgreenCtx *green_ctx)
 {
-	CUresult r = cuStreamGetCtx(stream, ctx);
+	struct vgpu_stream *s;
+	CUresult r = look(stream, ctx, &s);
 
-	if (!r && green_ctx)
-		*green_ctx = NULL;
+	if (r)
+		return r;
+	*ctx = vgpu_context_app(s->context->home);
+	if (green_ctx)
+		*green_ctx = green_of(s);
+	return CUDA_SUCCESS;
+}
+
+CUresult cuStreamGetGreenCtx(CUstream stream, CUgreenCtx *ctx)
+{
+	struct vgpu_stream *s;
+	CUresult r = look(stream, ctx, &s);
+
+	if (!r)
+		*ctx = green_of(s);
 	return r;
 }
 

@@ -46,6 +46,8 @@ struct vgpu_stream {
 CUresult vgpu_stream_find(CUstream app, struct vgpu_stream **s);
 /* The same for a call that does something to it: refused where a capture forbids that. */
 CUresult vgpu_stream_get(CUstream app, struct vgpu_stream **s);
+/* Make one in this context; the priority is brought into the device's range. */
+CUresult vgpu_stream_create(CUstream *stream, struct vgpu_context *ctx, unsigned int flags, int priority);
 CUstream vgpu_stream_app(const struct vgpu_stream *s);
 /* Work of this stream was published. Under the channel's lock. */
 void vgpu_stream_mark(struct vgpu_stream *s);

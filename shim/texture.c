@@ -36,7 +36,7 @@ static struct vgpu_texture **find(enum vgpu_handle_kind kind, uint64_t value)
 {
 	struct vgpu_texture **at = bucket_of(kind, value);
 
-	while (*at && ((*at)->value != value || (*at)->context != vgpu_thread.current))
+	while (*at && ((*at)->value != value || (*at)->context != vgpu_context_home()))
 		at = &(*at)->next;
 	return at;
 }
@@ -187,7 +187,7 @@ static CUresult create(enum vgpu_handle_kind kind, const struct vgpu_texture *wh
 	t = vgpu_handle_object_wire(kind, id);
 	*t = *what;
 	t->wire = id;
-	t->context = vgpu_thread.current;
+	t->context = vgpu_context_home();
 	r = kind == VGPU_HANDLE_TEXOBJECT ? send_texture(t, &resource, &made) : send_surface(t, &resource, &made);
 	if (r) {
 		vgpu_handle_drop(kind, id);

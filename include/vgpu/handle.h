@@ -32,7 +32,9 @@ enum vgpu_handle_kind {
 	VGPU_HANDLE_SURFOBJECT = 16,
 	VGPU_HANDLE_LINKSTATE = 17,
 	VGPU_HANDLE_USEROBJECT = 18,
-	VGPU_HANDLE_KINDS = 19
+	VGPU_HANDLE_GREENCTX = 19,	/* only in the guest: its context travels as VGPU_HANDLE_CONTEXT */
+	VGPU_HANDLE_RESOURCEDESC = 20,
+	VGPU_HANDLE_KINDS = 21
 };
 
 /*
@@ -75,6 +77,7 @@ static inline CUresult vgpu_handle_error(enum vgpu_handle_kind kind)
 {
 	switch (kind) {
 	case VGPU_HANDLE_CONTEXT:
+	case VGPU_HANDLE_GREENCTX:
 		return CUDA_ERROR_INVALID_CONTEXT;
 	case VGPU_HANDLE_MEMPOOL:
 	case VGPU_HANDLE_MEMGENERIC:
@@ -82,6 +85,7 @@ static inline CUresult vgpu_handle_error(enum vgpu_handle_kind kind)
 	case VGPU_HANDLE_GRAPHNODE:
 	case VGPU_HANDLE_GRAPHEXEC:
 	case VGPU_HANDLE_USEROBJECT:
+	case VGPU_HANDLE_RESOURCEDESC:
 		return CUDA_ERROR_INVALID_VALUE;
 	default:
 		return CUDA_ERROR_INVALID_HANDLE;

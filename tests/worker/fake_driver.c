@@ -150,6 +150,7 @@ const struct vgpu_driver *fake_driver(void)
 	fake_fill_streams(&table);
 	fake_fill_code(&table);
 	fake_fill_graphs(&table);
+	fake_fill_green(&table);
 	return &table;
 }
 

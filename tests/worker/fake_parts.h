@@ -63,5 +63,6 @@ void fake_fill_arrays(struct vgpu_driver *t);
 void fake_fill_streams(struct vgpu_driver *t);
 void fake_fill_code(struct vgpu_driver *t);
 void fake_fill_graphs(struct vgpu_driver *t);
+void fake_fill_green(struct vgpu_driver *t);
 
 #endif

@@ -40,5 +40,6 @@ void soft_fill_graph_exec(struct vgpu_driver *d);
 void soft_fill_capture(struct vgpu_driver *d);
 void soft_fill_user_object(struct vgpu_driver *d);
 void soft_fill_occupancy(struct vgpu_driver *d);
+void soft_fill_green(struct vgpu_driver *d);
 
 #endif

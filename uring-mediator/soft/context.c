@@ -149,7 +149,20 @@ CUresult soft_enter(struct soft_context **ctx)
 	if (!current.depth)
 		return CUDA_ERROR_INVALID_CONTEXT;
 	*ctx = soft_context_get((CUcontext)(uintptr_t)current.stack[current.depth - 1]);
-	return *ctx ? CUDA_SUCCESS : CUDA_ERROR_CONTEXT_IS_DESTROYED;
+	if (!*ctx)
+		return CUDA_ERROR_CONTEXT_IS_DESTROYED;
+	*ctx = (*ctx)->base;
+	return CUDA_SUCCESS;
+}
+
+struct soft_context *soft_context_here(struct soft_context *ctx)
+{
+	struct soft_context *here;
+
+	if (!current.depth)
+		return ctx;
+	here = soft_context_get((CUcontext)(uintptr_t)current.stack[current.depth - 1]);
+	return here && here->base == ctx ? here : ctx;
 }
 
 bool soft_context_flags_valid(unsigned flags)
@@ -166,12 +179,24 @@ static void keep(struct soft_object *o)
 	(void)o;
 }
 
+/* Once for each slot. */
+static void open_streams(struct soft_context *ctx)
+{
+	if (ctx->legacy.obj.ctx)
+		return;
+	soft_object_init(&ctx->legacy.obj, SOFT_STREAM, ctx, keep);
+	ctx->legacy.legacy = true;
+	soft_object_init(&ctx->gate.obj, SOFT_STREAM, ctx, keep);
+	ctx->gate.flags = CU_STREAM_NON_BLOCKING;
+}
+
 void soft_context_open(struct soft_context *ctx, struct soft_device *d, unsigned flags)
 {
 	static _Atomic uint64_t next_id = 1;
-	struct soft_stream *s = &ctx->legacy;
 
 	ctx->device = d;
+	ctx->base = ctx;
+	ctx->num_sms = (unsigned)soft_device_attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, d);
 	ctx->index = (uint32_t)(ctx - contexts);
 	ctx->flags = flags | CU_CTX_MAP_HOST;
 	ctx->id = atomic_fetch_add(&next_id, 1);
@@ -185,19 +210,31 @@ void soft_context_open(struct soft_context *ctx, struct soft_device *d, unsigned
 	ctx->cache_config = CU_FUNC_CACHE_PREFER_NONE;
 	ctx->shared_config = CU_SHARED_MEM_CONFIG_FOUR_BYTE_BANK_SIZE;
 	ctx->peers = 0;
-	if (!s->obj.ctx) {
-		soft_object_init(&s->obj, SOFT_STREAM, ctx, keep);
-		s->legacy = true;
-	}
+	open_streams(ctx);
 	atomic_store(&ctx->cancelled, false);
 	atomic_store(&ctx->active, true);
 }
 
+struct soft_context *soft_context_green(const struct soft_context *ctx, uint32_t *at)
+{
+	struct soft_context *green;
+
+	while (*at < SOFT_MAX_CONTEXTS) {
+		green = soft_context_at((*at)++);
+		if (green && green != ctx && green->base == ctx)
+			return green;
+	}
+	return NULL;
+}
+
 void soft_context_close(struct soft_context *ctx)
 {
+	struct soft_context *green;
 	struct soft_object *o;
-	uint32_t at = 0;
+	uint32_t at = 0, slot = 0;
 
+	while ((green = soft_context_green(ctx, &slot)))
+		soft_context_free(green);
 	atomic_store(&ctx->active, false);
 	if (!soft_poisoned() && !soft_context_drain(ctx, DESTROY_GRACE_MS)) {
 		soft_log(VGPU_SOFT_WARNING, "context destroyed while work is running: it is stopped");
@@ -223,11 +260,36 @@ void soft_context_drain_all(void)
 	}
 }
 
+struct soft_context *soft_context_make(struct soft_device *d, unsigned flags, struct soft_context *base)
+{
+	struct soft_context *ctx = NULL;
+	uint32_t i = SOFT_MAX_DEVICES;
+
+	pthread_mutex_lock(&lock);
+	while (i < SOFT_MAX_CONTEXTS && atomic_load(&contexts[i].handle))
+		i++;
+	if (i < SOFT_MAX_CONTEXTS) {
+		ctx = &contexts[i];
+		atomic_store(&ctx->handle, HANDLE_MARK | (++generation & 0xffffff) << 32 | i);
+		soft_context_open(ctx, d, flags);
+		if (base)
+			ctx->base = base;
+	}
+	pthread_mutex_unlock(&lock);
+	return ctx;
+}
+
+void soft_context_free(struct soft_context *ctx)
+{
+	soft_context_close(ctx);
+	atomic_store(&ctx->handle, 0);
+}
+
 static CUresult create(CUcontext *out, unsigned flags, CUdevice dev)
 {
+	struct soft_context *ctx;
 	struct soft_device *d;
 	CUresult rc = soft_enter_any();
-	uint32_t i = SOFT_MAX_DEVICES;
 
 	if (rc)
 		return rc;
@@ -236,19 +298,12 @@ static CUresult create(CUcontext *out, unsigned flags, CUdevice dev)
 	d = soft_device_get(dev);
 	if (!d)
 		return CUDA_ERROR_INVALID_DEVICE;
-	pthread_mutex_lock(&lock);
-	while (i < SOFT_MAX_CONTEXTS && atomic_load(&contexts[i].handle))
-		i++;
-	if (i < SOFT_MAX_CONTEXTS && current.depth < STACK_DEPTH) {
-		atomic_store(&contexts[i].handle, HANDLE_MARK | (++generation & 0xffffff) << 32 | i);
-		soft_context_open(&contexts[i], d, flags);
-		*out = soft_context_handle(&contexts[i]);
-		current.stack[current.depth++] = atomic_load(&contexts[i].handle);
-	} else {
-		rc = CUDA_ERROR_OUT_OF_MEMORY;
-	}
-	pthread_mutex_unlock(&lock);
-	return rc;
+	ctx = current.depth < STACK_DEPTH ? soft_context_make(d, flags, NULL) : NULL;
+	if (!ctx)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	*out = soft_context_handle(ctx);
+	current.stack[current.depth++] = atomic_load(&ctx->handle);
+	return CUDA_SUCCESS;
 }
 
 static CUresult soft_cuCtxCreate_v2(CUcontext *ctx, unsigned int flags, CUdevice dev)
@@ -277,12 +332,11 @@ static CUresult soft_cuCtxDestroy_v2(CUcontext handle)
 	if (rc)
 		return rc;
 	ctx = soft_context_get(handle);
-	if (!ctx || ctx < contexts + SOFT_MAX_DEVICES)
+	if (!ctx || ctx->base < contexts + SOFT_MAX_DEVICES)
 		return CUDA_ERROR_INVALID_CONTEXT;
 	if (current.depth && current.stack[current.depth - 1] == (uint64_t)(uintptr_t)handle)
 		current.depth--;
-	soft_context_close(ctx);
-	atomic_store(&ctx->handle, 0);
+	soft_context_free(ctx);
 	return CUDA_SUCCESS;
 }
 
@@ -348,7 +402,7 @@ static CUresult soft_cuCtxSynchronize(void)
 
 	if (rc)
 		return rc;
-	if (!soft_context_drain(ctx, -1))
+	if (!soft_context_drain(soft_context_here(ctx), -1))
 		return CUDA_ERROR_DEINITIALIZED;
 	return vgpu_soft_fault();
 }

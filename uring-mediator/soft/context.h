@@ -25,6 +25,7 @@ struct soft_context {
 	atomic_bool cancelled;   /* being destroyed by force: its work is dropped */
 	uint32_t index;          /* in the array */
 	struct soft_device *device;
+	struct soft_context *base; /* owns all objects but streams: itself, of a green context the primary one */
 	unsigned flags;
 	uint64_t id;
 	size_t limits[CU_LIMIT_MAX];
@@ -32,11 +33,15 @@ struct soft_context {
 	CUsharedconfig shared_config;
 	uint64_t peers;              /* bit i: peer access to the context at index i is on */
 	struct soft_stream legacy;   /* the default stream */
+	struct soft_stream gate;     /* all work waits for what is in it: cuCtxWaitEvent */
+	unsigned num_sms;            /* of the device, for green contexts: counted, kernels run on all */
 	struct soft_stream *busy;    /* streams that are not idle; under the scheduler's lock */
 };
 
 /* What every call that does work begins with: initialised, not poisoned, a current context that is alive. */
 CUresult soft_enter(struct soft_context **ctx);
+/* The current one of @ctx and its green contexts. */
+struct soft_context *soft_context_here(struct soft_context *ctx);
 /* The same without the need for a context. */
 CUresult soft_enter_any(void);
 /* Only that the process may use CUDA at all; works in a poisoned one. */
@@ -46,12 +51,23 @@ struct soft_context *soft_context_get(CUcontext handle);
 /* The live context at @index (of the array, of a memory tag); NULL when there is none. */
 struct soft_context *soft_context_at(uint32_t index);
 CUcontext soft_context_handle(const struct soft_context *ctx);
+/* Primary contexts; release is INVALID_CONTEXT for one that nobody holds. */
+CUresult soft_primary_retain(struct soft_device *d, struct soft_context **ctx);
+CUresult soft_primary_release(struct soft_device *d);
 /* The handle of the primary context of @d, alive or not. */
 CUcontext soft_primary_handle(const struct soft_device *d);
+/* Makes one in a free slot, a green context if @base, the primary one, is not NULL. NULL when there are too many. */
+struct soft_context *soft_context_make(struct soft_device *d, unsigned flags, struct soft_context *base);
+/* The next living green context of @ctx in slots from *@at on, which is 0 at first; NULL when none is left. */
+struct soft_context *soft_context_green(const struct soft_context *ctx, uint32_t *at);
+/* soft_context_close, and the slot is free. */
+void soft_context_free(struct soft_context *ctx);
 /* Brings a context to life: streams, limits. Its slot is the caller's. */
 void soft_context_open(struct soft_context *ctx, struct soft_device *d, unsigned flags);
 /* Waits a moment for its work, then stops what is left, and destroys all that it owns. */
 void soft_context_close(struct soft_context *ctx);
+/* A stream without a handle, for one operation. A reference, or NULL. */
+struct soft_stream *soft_stream_hidden(struct soft_context *ctx);
 /* Waits for all work of all contexts. */
 void soft_context_drain_all(void);
 struct soft_context *soft_primary_of(const struct soft_device *d);

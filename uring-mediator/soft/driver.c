@@ -42,6 +42,7 @@ static void fill(void)
 	soft_fill_capture(&table);
 	soft_fill_user_object(&table);
 	soft_fill_occupancy(&table);
+	soft_fill_green(&table);
 }
 
 const struct vgpu_driver *vgpu_soft_driver(void)

@@ -124,15 +124,15 @@ static void drop_record(struct soft_op *op)
 	put_mark(((struct record_op *)op)->mark);
 }
 
-static CUresult record(struct soft_event *e, struct soft_stream *s)
+static struct record_op *new_record(struct soft_stream *s)
 {
 	struct record_op *r = calloc(1, sizeof(*r));
-	struct mark *m = calloc(1, sizeof(*m)), *old;
+	struct mark *m = calloc(1, sizeof(*m));
 
 	if (!r || !m) {
 		free(r);
 		free(m);
-		return CUDA_ERROR_OUT_OF_MEMORY;
+		return NULL;
 	}
 	atomic_init(&m->refs, 2);
 	soft_ref(&s->obj);
@@ -141,14 +141,31 @@ static CUresult record(struct soft_event *e, struct soft_stream *s)
 	r->op.run = run_record;
 	r->op.drop = drop_record;
 	r->op.quick = true;
+	return r;
+}
+
+/* Submits the record to its stream, and the event points at it. */
+static void record_at(struct soft_event *e, struct record_op *r)
+{
+	struct mark *m = r->mark, *old;
+
 	/* The lock keeps two records of one event from ending in another order than they were submitted. */
 	pthread_mutex_lock(&e->lock);
-	m->seq = soft_submit(s, &r->op);
+	m->seq = soft_submit(m->stream, &r->op);
 	old = e->mark;
 	e->mark = m;
 	pthread_mutex_unlock(&e->lock);
 	put_mark(old);
 	soft_capture_forget_event(e->obj.handle);
+}
+
+static CUresult record(struct soft_event *e, struct soft_stream *s)
+{
+	struct record_op *r = new_record(s);
+
+	if (!r)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	record_at(e, r);
 	return CUDA_SUCCESS;
 }
 
@@ -174,7 +191,7 @@ static CUresult soft_cuEventRecordWithFlags(CUevent handle, CUstream stream, uns
 		return rc;
 	rc = flags & ~CU_EVENT_RECORD_EXTERNAL ? CUDA_ERROR_INVALID_VALUE : soft_stream_of(ctx, stream, &s);
 	if (!rc) {
-		if (s->obj.ctx != e->obj.ctx)
+		if (s->obj.ctx->base != e->obj.ctx)
 			rc = CUDA_ERROR_INVALID_HANDLE;
 		else if (soft_captured(s))
 			rc = record_captured(e, s, flags);
@@ -320,6 +337,65 @@ static CUresult soft_cuStreamWaitEvent(CUstream stream, CUevent handle, unsigned
 	return rc;
 }
 
+/* What the calls below begin with; takes a reference. */
+static CUresult enter_context_event(CUcontext handle, CUevent event, struct soft_context **ctx, struct soft_event **e)
+{
+	CUresult rc = soft_enter_any();
+
+	if (rc)
+		return rc;
+	*ctx = soft_context_get(handle);
+	if (!*ctx)
+		return CUDA_ERROR_INVALID_CONTEXT;
+	*e = soft_get((uint64_t)(uintptr_t)event, SOFT_EVENT);
+	return *e ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+}
+
+/* A stream of its own waits for all others, and is gone when the event is recorded again. */
+static CUresult record_context(struct soft_event *e, struct soft_context *ctx)
+{
+	struct soft_stream *s = soft_stream_hidden(ctx);
+	struct record_op *r = s ? new_record(s) : NULL;
+
+	if (s)
+		soft_put(&s->obj);
+	if (!r)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	if (soft_context_note(&r->op, ctx) < 0)
+		soft_poison(CUDA_ERROR_OUT_OF_MEMORY);
+	record_at(e, r);
+	return CUDA_SUCCESS;
+}
+
+static CUresult soft_cuCtxRecordEvent(CUcontext handle, CUevent event)
+{
+	struct soft_context *ctx;
+	struct soft_event *e;
+	CUresult rc = enter_context_event(handle, event, &ctx, &e);
+
+	if (rc)
+		return rc;
+	rc = ctx->base == e->obj.ctx ? record_context(e, ctx) : CUDA_ERROR_INVALID_HANDLE;
+	soft_put(&e->obj);
+	return rc;
+}
+
+static CUresult soft_cuCtxWaitEvent(CUcontext handle, CUevent event)
+{
+	struct soft_context *ctx;
+	struct soft_event *e;
+	struct mark *m;
+	CUresult rc = enter_context_event(handle, event, &ctx, &e);
+
+	if (rc)
+		return rc;
+	m = get_mark(e);
+	rc = wait_mark(&ctx->gate, m);
+	put_mark(m);
+	soft_put(&e->obj);
+	return rc;
+}
+
 void soft_fill_event(struct vgpu_driver *d)
 {
 	SOFT_SLOT(d, cuEventCreate);
@@ -331,4 +407,6 @@ void soft_fill_event(struct vgpu_driver *d)
 	SOFT_SLOT(d, cuEventElapsedTime);
 	d->cuEventElapsedTime_v2 = soft_cuEventElapsedTime;
 	SOFT_SLOT(d, cuStreamWaitEvent);
+	SOFT_SLOT(d, cuCtxRecordEvent);
+	SOFT_SLOT(d, cuCtxWaitEvent);
 }

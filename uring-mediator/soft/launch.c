@@ -98,7 +98,7 @@ static CUresult submit(struct soft_function *f, const struct soft_grid *g, struc
 		       void **extra)
 {
 	struct launch_op *l;
-	CUresult rc = s->obj.ctx == f->obj.ctx ? fits(f, g) : CUDA_ERROR_INVALID_HANDLE;
+	CUresult rc = s->obj.ctx->base == f->obj.ctx ? fits(f, g) : CUDA_ERROR_INVALID_HANDLE;
 
 	if (rc)
 		return rc;
@@ -179,7 +179,7 @@ static CUresult launch(CUfunction handle, const struct soft_grid *g, CUstream st
 		soft_put(&s->obj);
 		return rc;
 	}
-	rc = soft_function_of(handle, s->obj.ctx, &f);
+	rc = soft_function_of(handle, s->obj.ctx->base, &f);
 	if (!rc) {
 		rc = submit(f, g, s, kernel_params, extra);
 		if (rc)

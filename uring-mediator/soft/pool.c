@@ -180,7 +180,7 @@ static CUresult allocate(CUdeviceptr *dptr, size_t size, CUmemoryPool pool, CUst
 	if (!handle)
 		handle = device_pool(s->obj.ctx->device->ordinal, current_pool);
 	p = soft_get(handle, SOFT_POOL);
-	rc = p ? take(p, s->obj.ctx, size, dptr) : CUDA_ERROR_INVALID_VALUE;
+	rc = p ? take(p, ctx, size, dptr) : CUDA_ERROR_INVALID_VALUE;
 	if (p)
 		soft_put(&p->obj);
 	soft_put(&s->obj);

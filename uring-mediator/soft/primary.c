@@ -24,34 +24,50 @@ static CUresult check(CUdevice dev, bool arguments_ok)
 	return soft_device_get(dev) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
 }
 
-static CUresult soft_cuDevicePrimaryCtxRetain(CUcontext *ctx, CUdevice dev)
+CUresult soft_primary_retain(struct soft_device *d, struct soft_context **ctx)
 {
-	struct soft_device *d = soft_device_get(dev);
-	CUresult rc = check(dev, ctx);
+	CUresult rc = vgpu_soft_fault();
 
-	if (rc || (rc = vgpu_soft_fault()))
+	if (rc)
 		return rc;
+	*ctx = soft_primary_of(d);
 	pthread_mutex_lock(&lock);
-	if (primary[dev].users++ == 0)
-		soft_context_open(soft_primary_of(d), d, primary[dev].flags);
+	if (primary[d->ordinal].users++ == 0)
+		soft_context_open(*ctx, d, primary[d->ordinal].flags);
 	pthread_mutex_unlock(&lock);
-	*ctx = soft_primary_handle(d);
 	return CUDA_SUCCESS;
+}
+
+CUresult soft_primary_release(struct soft_device *d)
+{
+	CUresult rc = CUDA_SUCCESS;
+
+	pthread_mutex_lock(&lock);
+	if (!primary[d->ordinal].users)
+		rc = CUDA_ERROR_INVALID_CONTEXT;
+	else if (--primary[d->ordinal].users == 0)
+		soft_context_close(soft_primary_of(d));
+	pthread_mutex_unlock(&lock);
+	return rc;
+}
+
+static CUresult soft_cuDevicePrimaryCtxRetain(CUcontext *out, CUdevice dev)
+{
+	struct soft_context *ctx;
+	CUresult rc = check(dev, out);
+
+	if (!rc)
+		rc = soft_primary_retain(soft_device_get(dev), &ctx);
+	if (!rc)
+		*out = soft_context_handle(ctx);
+	return rc;
 }
 
 static CUresult soft_cuDevicePrimaryCtxRelease_v2(CUdevice dev)
 {
 	CUresult rc = check(dev, true);
 
-	if (rc)
-		return rc;
-	pthread_mutex_lock(&lock);
-	if (!primary[dev].users)
-		rc = CUDA_ERROR_INVALID_CONTEXT;
-	else if (--primary[dev].users == 0)
-		soft_context_close(soft_primary_of(soft_device_get(dev)));
-	pthread_mutex_unlock(&lock);
-	return rc;
+	return rc ? rc : soft_primary_release(soft_device_get(dev));
 }
 
 static CUresult soft_cuDevicePrimaryCtxReset_v2(CUdevice dev)

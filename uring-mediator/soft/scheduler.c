@@ -455,6 +455,18 @@ static void depend_on(struct soft_op *op, struct soft_stream *on)
 		soft_poison(CUDA_ERROR_OUT_OF_MEMORY);
 }
 
+/* Lock held. All streams of a context wait for its gate, those of green ones for that of their base, too. */
+static void order_gate(struct soft_stream *s, struct soft_op *op)
+{
+	struct soft_context *ctx = s->obj.ctx;
+
+	if (s == &ctx->gate)
+		return;
+	depend_on(op, &ctx->gate);
+	if (ctx->base != ctx)
+		depend_on(op, &ctx->base->gate);
+}
+
 /* Lock held. The default stream waits for blocking streams, and they for it. */
 static void order_default(struct soft_stream *s, struct soft_op *op)
 {
@@ -493,6 +505,7 @@ uint64_t soft_submit(struct soft_stream *s, struct soft_op *op)
 	op->stream = s;
 	op->next = NULL;
 	pthread_mutex_lock(&sched.lock);
+	order_gate(s, op);
 	order_default(s, op);
 	seq = op->seq = ++s->submitted;
 	if (s->state == SOFT_IDLE && runs_inline(op)) {
@@ -565,10 +578,21 @@ static int note_busy(struct soft_op *op, struct soft_context *ctx, bool blocking
 	return rc;
 }
 
+int soft_context_note(struct soft_op *op, struct soft_context *ctx)
+{
+	struct soft_context *green;
+	uint32_t at = 0;
+	int rc = note_busy(op, ctx, false);
+
+	while (!rc && (green = soft_context_green(ctx, &at)))
+		rc = note_busy(op, green, false);
+	return rc;
+}
+
 static bool drain(struct soft_context *ctx, bool blocking_only, uint64_t until)
 {
 	struct soft_op *op = calloc(1, sizeof(*op));
-	bool ok = op && !note_busy(op, ctx, blocking_only);
+	bool ok = op && !(blocking_only ? note_busy(op, ctx, true) : soft_context_note(op, ctx));
 	uint32_t i;
 
 	for (i = 0; ok && i < op->num_deps; i++)

@@ -85,7 +85,9 @@ CUresult soft_wait(struct soft_stream *s, uint64_t seq);
 /* Blocks until all that @s holds now is complete; for the default stream also that of blocking streams. */
 CUresult soft_stream_drain(struct soft_stream *s);
 bool soft_stream_idle(struct soft_stream *s);
-/* Blocks until all streams of @ctx are done with what they hold now, at most @ms milliseconds (-1: for ever). */
+/* Notes in @op, as dependencies, all that streams of @ctx and its green contexts hold now. 0 or -ENOMEM. */
+int soft_context_note(struct soft_op *op, struct soft_context *ctx);
+/* Blocks until all streams of @ctx and its green contexts are done with what they hold now, at most @ms milliseconds (-1: for ever). */
 bool soft_context_drain(struct soft_context *ctx, int ms);
 /* ctx->cancelled was set: streams that wait for something else take notice. */
 void soft_sched_kick(void);

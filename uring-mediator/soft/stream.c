@@ -50,14 +50,24 @@ static void make_key(void)
 	pthread_key_create(&thread_key, forget_thread);
 }
 
-static struct soft_stream *new_stream(struct soft_context *ctx, unsigned flags, int priority)
+struct soft_stream *soft_stream_hidden(struct soft_context *ctx)
 {
-	static _Atomic uint64_t next_id = 16;
 	struct soft_stream *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return NULL;
 	soft_object_init(&s->obj, SOFT_STREAM, ctx, release);
+	s->flags = CU_STREAM_NON_BLOCKING;
+	return s;
+}
+
+static struct soft_stream *new_stream(struct soft_context *ctx, unsigned flags, int priority)
+{
+	static _Atomic uint64_t next_id = 16;
+	struct soft_stream *s = soft_stream_hidden(ctx);
+
+	if (!s)
+		return NULL;
 	s->flags = flags;
 	s->priority = priority > 0 ? 0 : priority < PRIORITY_GREATEST ? PRIORITY_GREATEST : priority;
 	s->id = atomic_fetch_add(&next_id, 1);
@@ -95,13 +105,15 @@ static CUresult thread_stream(struct soft_context *ctx, struct soft_stream **out
 
 CUresult soft_stream_of(struct soft_context *ctx, CUstream handle, struct soft_stream **out)
 {
+	struct soft_context *here = soft_context_here(ctx);
+
 	if (!handle || handle == CU_STREAM_LEGACY) {
-		soft_ref(&ctx->legacy.obj);
-		*out = &ctx->legacy;
+		soft_ref(&here->legacy.obj);
+		*out = &here->legacy;
 		return CUDA_SUCCESS;
 	}
 	if (handle == CU_STREAM_PER_THREAD)
-		return thread_stream(ctx, out);
+		return here == ctx ? thread_stream(ctx, out) : CUDA_ERROR_INVALID_HANDLE;
 	*out = soft_get((uint64_t)(uintptr_t)handle, SOFT_STREAM);
 	return *out ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
 }
@@ -125,7 +137,7 @@ static CUresult soft_cuStreamCreateWithPriority(CUstream *out, unsigned int flag
 		return rc;
 	if (!out || flags & ~CU_STREAM_NON_BLOCKING)
 		return CUDA_ERROR_INVALID_VALUE;
-	s = new_stream(ctx, flags, priority);
+	s = new_stream(soft_context_here(ctx), flags, priority);
 	if (!s)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	*out = (CUstream)(uintptr_t)s->obj.handle;

@@ -81,6 +81,7 @@ static CUresult reset(struct vgpu_session *s, CUdevice device, uint64_t context)
 	r = s->drv->cuDevicePrimaryCtxReset_v2(device);
 	if (r)
 		return r;
+	vgpu_green_drop(s, context);
 	vgpu_session_drop_context(s, vgpu_handle_index(context));
 	s->context = 0;
 	r = ours ? furnish(s) : s->drv->cuCtxSetCurrent(s->device->primary);
@@ -144,7 +145,7 @@ CUresult vgpu_handle_ctx_destroy(struct vgpu_session *s, struct vgpu_request *rq
 	struct vgpu_handle_entry *e = vgpu_handles_find(&s->handles, VGPU_HANDLE_CONTEXT, a->context);
 	CUresult r;
 
-	if (!e || e->obj == s->device->primary)
+	if (!e || e->owner || e->obj == s->device->primary)
 		return CUDA_ERROR_INVALID_CONTEXT;
 	r = s->drv->cuCtxDestroy_v2 ? s->drv->cuCtxDestroy_v2(e->obj) : CUDA_ERROR_NOT_SUPPORTED;
 	if (r)

@@ -60,7 +60,7 @@ static void evict(struct vgpu_session *s, uint64_t start, uint64_t bytes)
 
 CUresult vgpu_memory_enter(struct vgpu_session *s, CUdeviceptr dptr, uint64_t bytes, enum vgpu_range_kind kind)
 {
-	uint32_t context = kind == VGPU_RANGE_POOL ? 0 : s->context;
+	uint32_t context = kind == VGPU_RANGE_POOL ? 0 : vgpu_session_home(s);
 
 	evict(s, dptr, bytes);
 	return vgpu_ranges_add(&s->ranges, dptr, bytes, kind, 0, context) ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_SUCCESS;

@@ -325,7 +325,7 @@ CUresult vgpu_handle_cuModuleGetGlobal_v2(struct vgpu_session *s, struct vgpu_re
 	CUresult r = vgpu_default_cuModuleGetGlobal_v2(s, rq);
 
 	if (!r)
-		enter_global(s, o->dptr, o->bytes, a->module, s->context);
+		enter_global(s, o->dptr, o->bytes, a->module, vgpu_session_home(s));
 	return r;
 }
 
@@ -336,7 +336,7 @@ CUresult vgpu_handle_cuLibraryGetGlobal(struct vgpu_session *s, struct vgpu_requ
 	CUresult r = vgpu_default_cuLibraryGetGlobal(s, rq);
 
 	if (!r)
-		enter_global(s, o->dptr, o->bytes, a->library, s->context);
+		enter_global(s, o->dptr, o->bytes, a->library, vgpu_session_home(s));
 	return r;
 }
 

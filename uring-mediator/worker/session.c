@@ -83,7 +83,7 @@ static void sweep_handles(struct vgpu_session *s, uint32_t context, bool destroy
 	static const enum vgpu_handle_kind order[] = {
 		VGPU_HANDLE_GRAPHEXEC, VGPU_HANDLE_GRAPH, VGPU_HANDLE_EVENT, VGPU_HANDLE_STREAM,
 		VGPU_HANDLE_FUNCTION, VGPU_HANDLE_MODULE, VGPU_HANDLE_LIBRARY, VGPU_HANDLE_TEXOBJECT,
-		VGPU_HANDLE_SURFOBJECT, VGPU_HANDLE_ARRAY, VGPU_HANDLE_MIPMAP,
+		VGPU_HANDLE_SURFOBJECT, VGPU_HANDLE_ARRAY, VGPU_HANDLE_MIPMAP, VGPU_HANDLE_RESOURCEDESC,
 	};
 	struct sweep w = { s, context, destroy_them };
 
@@ -100,6 +100,7 @@ void vgpu_session_drop_context(struct vgpu_session *s, uint32_t context)
 	vgpu_timeline_drop_context(s, context);
 	vgpu_timeout_drop_context(s, context);
 	vgpu_output_forget(s, context);
+	vgpu_resources_drop(s, context);
 	sweep_handles(s, context, false);
 	while ((r = vgpu_ranges_of_context(&s->ranges, context))) {
 		if (r->kind == VGPU_RANGE_ALLOC || r->kind == VGPU_RANGE_POOL)
@@ -137,6 +138,7 @@ void vgpu_session_free(struct vgpu_session *s)
 	vgpu_image_release(s);
 	vgpu_share_release(s);
 	vgpu_physical_release(s);
+	vgpu_resources_release(s);
 	vgpu_arena_release(s);
 	vgpu_ranges_free(&s->ranges);
 	vgpu_nodes_release(s);
@@ -168,6 +170,13 @@ CUresult vgpu_session_enter(struct vgpu_session *s, uint32_t context)
 	if (!r)
 		s->context = context;
 	return r;
+}
+
+uint32_t vgpu_session_home(const struct vgpu_session *s)
+{
+	const struct vgpu_handle_entry *e = vgpu_handles_at(&s->handles, VGPU_HANDLE_CONTEXT, s->context);
+
+	return e && e->owner ? vgpu_handle_index(e->owner) : s->context;
 }
 
 bool vgpu_result_is_sticky(CUresult result)
@@ -234,8 +243,9 @@ CUresult vgpu_session_bind(struct vgpu_session *s, enum vgpu_handle_kind kind, u
 {
 	int ret = vgpu_handles_bind(&s->handles, kind, id, obj);
 
-	if (!ret)
-		vgpu_handles_find(&s->handles, kind, id)->context = s->context;
+	if (!ret)	/* streams are the only objects that a green context has of its own */
+		vgpu_handles_find(&s->handles, kind, id)->context =
+			kind == VGPU_HANDLE_STREAM ? s->context : vgpu_session_home(s);
 	else
 		return vgpu_session_broken(s, "handle 0x%016llx cannot be bound: %s", (unsigned long long)id,
 					   strerror(-ret));

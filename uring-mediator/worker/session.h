@@ -62,6 +62,7 @@ struct vgpu_session {
 	struct vgpu_nodes *nodes;	/* graph_ids.c */
 	struct vgpu_host_records *host_records;	/* graph_host.c */
 	struct vgpu_graph_memory *graph_memory;	/* graph_memory.c */
+	struct vgpu_resources *resources;	/* green.c */
 	uint64_t *conditionals;		/* graph.c: handles of conditions */
 	uint32_t conditional_count;
 	struct vgpu_watchdog watchdog;
@@ -86,6 +87,9 @@ void vgpu_session_free(struct vgpu_session *s);
 
 /* Make the context of a command current. Index 0 leaves things as they are. */
 CUresult vgpu_session_enter(struct vgpu_session *s, uint32_t context);
+
+/* Index of the context that owns what is made now: the current one, or the primary context behind a green one. */
+uint32_t vgpu_session_home(const struct vgpu_session *s);
 
 /* The driver has destroyed a context: forget what was made in it. */
 void vgpu_session_drop_context(struct vgpu_session *s, uint32_t context);
@@ -169,6 +173,14 @@ CUresult vgpu_physical_adopt(struct vgpu_session *s, uint64_t id, CUmemGenericAl
 /* The allocation that starts there is freed: its token names nothing new. */
 void vgpu_share_freed(struct vgpu_session *s, uint64_t start);
 void vgpu_share_release(struct vgpu_session *s);
+
+/* ---- green.c ---- */
+
+/* A primary context is gone, and its green ones with it. */
+void vgpu_green_drop(struct vgpu_session *s, uint64_t primary);
+/* The resources of a context mean nothing any more. */
+void vgpu_resources_drop(struct vgpu_session *s, uint32_t context);
+void vgpu_resources_release(struct vgpu_session *s);
 
 /* ---- stream.c ---- */
 
