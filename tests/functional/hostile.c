@@ -27,6 +27,9 @@
 #include <vgpu/socket.h>
 
 #define PATIENCE_MS 10000
+#define COMMANDS_LEAST 60	/* random ones, however slow sessions are */
+#define COMMANDS_MOST 300	/* and this many where that takes less than */
+#define COMMANDS_SECONDS 15
 
 struct guest {
 	int sock, shm_fd, bell;
@@ -450,15 +453,19 @@ static void commands(void **state)
 	spoilt_command(tail_goes_back);
 }
 
-/* Random bytes behind a valid header: an error in the reply, or the end of this session. */
+/*
+ * Random bytes behind a valid header: an error in the reply, or the end of this session. Most of them cost a session, and
+ * a GPU's driver starts workers one after the other, 0.15 s each.
+ */
 static void random_commands(void **state)
 {
+	time_t end = time(NULL) + COMMANDS_SECONDS;
 	struct guest g;
 
 	(void)state;
 	srand(2);
 	open_guest(&g);
-	for (int i = 0; i < 300; i++) {
+	for (int i = 0; i < COMMANDS_MOST && (i < COMMANDS_LEAST || time(NULL) < end); i++) {
 		struct vgpu_cmd *c = noop(&g);
 		uint8_t *body = (uint8_t *)(c + 1);
 
