@@ -185,7 +185,7 @@ CUresult vgpu_launch(const struct vgpu_launch *l)
 	a->param_bytes = (uint32_t)bytes;
 	if (block)
 		memcpy(c.payload, block, bytes);
-	else
+	else if (!l->extra)
 		pack(c.payload, f, l->params);
 	if (l->attr_count)
 		memcpy((uint8_t *)c.payload + padded, attributes, l->attr_count * sizeof(*attributes));
