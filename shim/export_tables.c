@@ -169,7 +169,16 @@ static CUresult stream_object_id(CUcontext ctx, void *handle, uint64_t *id)
 }
 
 TABLE(identity, 93) = { [4] = SLOT(context_id), [39] = SLOT(stream_object_id), [51] = SLOT(stream_object) };
-TABLE(heuristics, 17);
+
+/* cuBLASLt asks for data to choose its algorithms by, and chooses without: a driver need not have any. */
+static CUresult heuristics_data(const uint8_t **data, size_t *size)
+{
+	(void)data;
+	(void)size;
+	return CUDA_ERROR_NOT_SUPPORTED;
+}
+
+TABLE(heuristics, 17) = { [4] = SLOT(heuristics_data) };
 
 /* cuFFT shows its plan each kernel of a module; it takes 1 for success. */
 static int each_function(CUcontext ctx, CUmodule module, void (*show)(void *user, CUfunction), void *user)

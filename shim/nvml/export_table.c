@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "log.h"
 #include "nvml/call.h"
 #include "nvml/device.h"
 #include "nvml/hand.h"
@@ -40,9 +41,16 @@ struct process {
 _Static_assert(sizeof(struct process) == 4128, "as nvidia-smi has it");
 _Static_assert(sizeof(union table) == TABLE_BYTES, "entries are words");
 
+/* Its callers try, and do without. */
+static nvmlReturn_t unknown(const char *what)
+{
+	vgpu_debug("%s of nvmlInternalGetExportTable is not known", what);
+	return nvml_initialised() ? NVML_ERROR_NOT_SUPPORTED : NVML_ERROR_UNINITIALIZED;
+}
+
 static nvmlReturn_t unknown_entry(void)
 {
-	return nvml_unsupported("an entry of the table of nvmlInternalGetExportTable");
+	return unknown("an entry of the table");
 }
 
 static nvmlReturn_t device_by_index(unsigned int index, nvmlDevice_t *device)
@@ -111,7 +119,7 @@ nvmlReturn_t nvmlInternalGetExportTable(const void **table, const void *id)
 		return NVML_ERROR_INVALID_ARGUMENT;
 	if (memcmp(id, known_id, sizeof(known_id))) {
 		*table = NULL;
-		return nvml_unsupported("another table of nvmlInternalGetExportTable");
+		return unknown("another table");
 	}
 	pthread_once(&once, make_tables);
 	*table = &tables[entries_known()];

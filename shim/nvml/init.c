@@ -129,7 +129,10 @@ nvmlReturn_t nvmlSystemGetProcessName(unsigned int pid, char *name, unsigned int
 	return NVML_SUCCESS;
 }
 
-/* Names are literals of the generated file, each in one place: the pointer is the identity. */
+/*
+ * Names are literals of the generated file, each in one place: the pointer is the identity. Tools ask for everything and
+ * show what they get, so the answer is an everyday one: a warning, which nobody sees unasked.
+ */
 static nvmlReturn_t refuse(const char *name, nvmlReturn_t error, const char *why)
 {
 	static const char *told[NAMES_TOLD];
@@ -142,7 +145,7 @@ static nvmlReturn_t refuse(const char *name, nvmlReturn_t error, const char *why
 		;
 	if (i < NAMES_TOLD && !told[i]) {
 		told[i] = name;
-		vgpu_error("%s %s", name, why);
+		vgpu_warn("%s %s", name, why);
 	}
 	pthread_mutex_unlock(&lock);
 	return error;
