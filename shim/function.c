@@ -331,7 +331,7 @@ CUresult cuKernelGetParamInfo(CUkernel kernel, size_t param_index, size_t *param
 CUresult cuFuncGetName(const char **name, CUfunction func)
 {
 	struct vgpu_function *f;
-	CUresult r = look(func, name, &f);
+	CUresult r = func ? look(func, name, &f) : CUDA_ERROR_INVALID_VALUE;
 
 	if (!r)
 		*name = f->name;

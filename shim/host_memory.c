@@ -116,9 +116,11 @@ CUresult cuMemHostUnregister(void *p)
 		return r;
 	if (!p)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (!vgpu_memory_remove((uint64_t)(uintptr_t)p, 1u << VGPU_RANGE_REGISTERED, &info))
-		return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
-	return CUDA_SUCCESS;
+	if (vgpu_memory_remove((uint64_t)(uintptr_t)p, 1u << VGPU_RANGE_REGISTERED, &info))
+		return CUDA_SUCCESS;
+	/* Inside registered memory, but not where it begins. */
+	return vgpu_memory_find((uint64_t)(uintptr_t)p, &info) && info.kind == VGPU_RANGE_REGISTERED ?
+	       CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
 }
 
 CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr *dptr, void *p, unsigned int flags)

@@ -147,7 +147,7 @@ static void core_dumps(void **state)
 {
 	CUdevice dev = gpu_device();
 	CUcontext prim;
-	char name[1024] = { 0 };
+	char name[1024] = { 0 }, chosen[] = "elsewhere";
 	size_t size = 0;
 	bool on = true;
 
@@ -166,6 +166,17 @@ static void core_dumps(void **state)
 	size = sizeof(name);
 	ok(cuCoredumpGetAttributeGlobal(CU_COREDUMP_FILE, name, &size));
 	assert_non_null(memchr(name, '\0', sizeof(name)));
+	on = false;
+	size = sizeof(on);
+	ok(cuCoredumpSetAttributeGlobal(CU_COREDUMP_TRIGGER_HOST, &on, &size));
+	on = true;
+	ok(cuCoredumpGetAttributeGlobal(CU_COREDUMP_TRIGGER_HOST, &on, &size));
+	assert_false(on);
+	size = sizeof(chosen);
+	ok(cuCoredumpSetAttributeGlobal(CU_COREDUMP_FILE, chosen, &size));
+	size = sizeof(name);
+	ok(cuCoredumpGetAttributeGlobal(CU_COREDUMP_FILE, name, &size));
+	assert_string_equal(name, chosen);
 	ok(cuCtxSetCurrent(NULL));
 	ok(cuDevicePrimaryCtxRelease(dev));
 }

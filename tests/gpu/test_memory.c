@@ -87,6 +87,7 @@ static void host_register(void **state)
 	assert_int_equal(posix_memalign(&p, 4096, 65536), 0);
 	ok(cuMemHostRegister(p, 65536, CU_MEMHOSTREGISTER_PORTABLE));
 	expect(CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED, cuMemHostRegister(p, 65536, 0));
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemHostUnregister((char *)p + 4096));
 	ok(cuMemHostUnregister(p));
 	expect(CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED, cuMemHostUnregister(p));
 	expect(CUDA_ERROR_INVALID_VALUE, cuMemHostRegister(NULL, 65536, 0));

@@ -272,6 +272,8 @@ static void enumerated(void **state)
 		for (unsigned k = 0; k < i; k++)
 			assert_ptr_not_equal(all[k], all[i]);
 	}
+	expect(CUDA_ERROR_INVALID_VALUE, cuFuncGetName(&name, NULL));
+	expect(CUDA_ERROR_INVALID_VALUE, cuKernelGetName(&name, NULL));
 	ok(cuModuleUnload(mod));
 	ok(cuLibraryLoadData(&lib, text, NULL, NULL, 0, NULL, NULL, 0));
 	ok(cuLibraryGetKernelCount(&count, lib));
