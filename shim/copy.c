@@ -2,7 +2,8 @@
 /*
  * How bytes travel.
  *
- *	pageable -> device	up to 64 KiB inside the command; more by bulk.c
+ *	pageable -> device	up to 64 KiB inside the command; more by bulk.c. A synchronous copy of more waits for
+ *				its end, as natively: programs go on in streams that the default stream does not order
  *	device -> pageable	by bulk.c; waits
  *	arena <-> device	the device's DMA works on the application's own memory
  *	device -> device	one command
@@ -94,12 +95,18 @@ static CUresult send_inline(uint64_t dst, const void *src, uint32_t bytes, struc
 	return CUDA_SUCCESS;
 }
 
-static CUresult from_pageable(uint64_t dst, const uint8_t *src, uint64_t bytes, struct vgpu_stream *s)
+static CUresult from_pageable(uint64_t dst, const uint8_t *src, uint64_t bytes, struct vgpu_stream *s, bool wait)
 {
+	vgpu_fence f = 0;
+	CUresult r;
+
 	count(&vgpu_counters()->bytes_h2d, bytes);
 	if (bytes <= INLINE_BYTES)
 		return send_inline(dst, src, (uint32_t)bytes, s);
-	return vgpu_bulk_to_device(dst, src, bytes, s);
+	r = vgpu_bulk_to_device(dst, src, bytes, s);
+	if (!r && wait)
+		r = vgpu_stream_fence_own(s, &f);
+	return r ? r : vgpu_fence_wait(f);
 }
 
 static CUresult device_to_device(uint64_t dst, uint64_t src, uint64_t bytes, struct vgpu_stream *s)
@@ -177,7 +184,7 @@ CUresult vgpu_copy(uint64_t dst, uint64_t src, uint64_t bytes, struct vgpu_strea
 	if (to == VGPU_PLACE_ARENA && from == VGPU_PLACE_DEVICE)
 		return pinned(VGPU_OP_memcpy_d2h_arena, src, dst, bytes, s, wait);
 	if (to == VGPU_PLACE_DEVICE)
-		return from_pageable(dst, (const uint8_t *)(uintptr_t)src, bytes, s);
+		return from_pageable(dst, (const uint8_t *)(uintptr_t)src, bytes, s, wait);
 	if (from == VGPU_PLACE_DEVICE) {
 		count(&vgpu_counters()->bytes_d2h, bytes);
 		return vgpu_bulk_from_device((uint8_t *)(uintptr_t)dst, src, bytes, s);

@@ -67,6 +67,33 @@ static void async_forms(void **state)
 	free(dst);
 }
 
+/* A synchronous copy has arrived when the call is back: also for streams that the default stream does not order. */
+static void arrived(void **state)
+{
+	size_t n = 4 << 20;
+	uint8_t *src = gpu_random(n, 11), *dst = calloc(1, n);
+	CUdeviceptr a, b;
+	CUstream s;
+
+	(void)state;
+	ok(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	ok(cuMemAlloc(&a, n));
+	ok(cuMemAlloc(&b, n));
+	for (int i = 0; i < 5; i++) {
+		src[n - 1] = (uint8_t)i;
+		ok(cuMemcpyHtoD(a, src, n));
+		ok(cuMemcpyDtoDAsync(b, a + n - 4096, 4096, s));
+		ok(cuMemcpyDtoHAsync(dst, b, 4096, s));
+		ok(cuStreamSynchronize(s));
+		assert_memory_equal(dst, src + n - 4096, 4096);
+	}
+	ok(cuMemFree(a));
+	ok(cuMemFree(b));
+	ok(cuStreamDestroy(s));
+	free(src);
+	free(dst);
+}
+
 static void registered(void **state)
 {
 	size_t n = 1 << 20;
@@ -225,6 +252,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(round_trip),
 		cmocka_unit_test(async_forms),
+		cmocka_unit_test(arrived),
 		cmocka_unit_test(registered),
 		cmocka_unit_test(wrong),
 		cmocka_unit_test(memset_forms),
