@@ -411,6 +411,14 @@ CUresult vgpu_call_broken(void)
 	return CUDA_ERROR_UNKNOWN;
 }
 
+CUresult vgpu_error_after(CUresult waited)
+{
+	if (!waited)
+		return vgpu_error_take();
+	vgpu_output_fetch();
+	return waited;
+}
+
 CUresult vgpu_error_take(void)
 {
 	struct vgpu_channel_ctl *ctl = &vgpu_session.channel->ctl;

@@ -25,6 +25,8 @@ void vgpu_channel_bye(void);
  * newest asynchronous one that has not been reported yet, or 0.
  */
 CUresult vgpu_error_take(void);
+/* The same at the end of a wait that had this result: an error comes first, with what kernels said before. */
+CUresult vgpu_error_after(CUresult waited);
 /* The sticky error, 0 if there is none. A load. */
 static inline CUresult vgpu_error_sticky(void)
 {

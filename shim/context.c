@@ -514,7 +514,7 @@ static CUresult synchronize(struct vgpu_context *ctx)
 	if (r)
 		return r;
 	r = vgpu_context_synchronize(ctx);
-	return r ? r : vgpu_error_take();
+	return vgpu_error_after(r);
 }
 
 CUresult cuCtxSynchronize(void)

@@ -212,7 +212,7 @@ CUresult cuEventSynchronize(CUevent event)
 	if (r)
 		return r;
 	r = asked(e) ? wait_asking(e) : vgpu_fence_wait(atomic_load_explicit(&e->fence, memory_order_acquire));
-	return r ? r : vgpu_error_take();
+	return vgpu_error_after(r);
 }
 
 /* Whether the worker may be asked for the time between two events. */

@@ -41,7 +41,7 @@ static CUresult copy(uint64_t dst, uint64_t src, size_t bytes, CUstream stream, 
 	if (!r && wait && device & DST)
 		vgpu_output_fetch();
 	/* Whoever waited is told what went wrong before; a queued copy is not a point of synchronisation. */
-	return !r && wait && !(device & DST) ? vgpu_error_take() : r;
+	return wait && !(device & DST) ? vgpu_error_after(r) : r;
 }
 
 CUresult vgpu_on_cuMemcpy(CUstream default_stream, CUdeviceptr dst, CUdeviceptr src, size_t bytes)

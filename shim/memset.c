@@ -67,7 +67,7 @@ static CUresult fill_now(const struct fill *f, CUstream stream)
 		return vgpu_memory_settle(f->dst, 0, s);
 	if (!r)
 		r = vgpu_stream_wait(s);
-	return r ? r : vgpu_error_take();
+	return vgpu_error_after(r);
 }
 
 CUresult cuMemsetD8Async(CUdeviceptr dst, unsigned char uc, size_t n, CUstream stream)

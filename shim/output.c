@@ -10,10 +10,11 @@
 #include <gen/wire.h>
 
 #include "call.h"
+#include "channel.h"
 #include "session.h"
 #include "thread.h"
 
-static _Atomic bool expected;
+static _Atomic bool expected, asserted;
 static pthread_mutex_t order = PTHREAD_MUTEX_INITIALIZER;
 
 void vgpu_output_expect(void)
@@ -34,16 +35,22 @@ static bool fetch_piece(void)
 	if (!vgpu_call_wait(&c) && c.ret_size >= sizeof(*o)) {
 		o = c.ret;
 		more = o->more;
-		fwrite(o + 1, 1, c.ret_size - sizeof(*o), stdout);
+		fwrite(o + 1, 1, c.ret_size - sizeof(*o), o->error ? stderr : stdout);
 	}
 	vgpu_call_end(&c);
 	return more;
 }
 
+/* True once: when an assert has failed, whose message comes whether modules print or not. */
+static bool assert_failed(void)
+{
+	return vgpu_error_sticky() == CUDA_ERROR_ASSERT && !atomic_exchange(&asserted, true);
+}
+
 void vgpu_output_fetch(void)
 {
-	if (!atomic_load_explicit(&expected, memory_order_relaxed) ||
-	    atomic_load(&vgpu_session.state) != VGPU_SESSION_OPEN)
+	if (atomic_load(&vgpu_session.state) != VGPU_SESSION_OPEN ||
+	    (!assert_failed() && !atomic_load_explicit(&expected, memory_order_relaxed)))
 		return;
 	vgpu_lock(&order);
 	while (fetch_piece())

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What kernels print arrives on this process's standard output when it synchronises, as natively. Programs whose
- * modules do not print pay a load of one word. Any thread.
+ * What kernels print arrives on this process's standard output when it synchronises, as natively; which assert failed,
+ * on its standard error. Programs whose modules do not print pay a load of two words. Any thread.
  */
 #ifndef VGPU_SHIM_OUTPUT_H
 #define VGPU_SHIM_OUTPUT_H

@@ -439,7 +439,7 @@ CUresult cuStreamSynchronize(CUstream stream)
 	if (r)
 		return r;
 	r = vgpu_stream_wait(s);
-	return r ? r : vgpu_error_take();
+	return vgpu_error_after(r);
 }
 
 CUresult cuStreamQuery(CUstream stream)

@@ -21,6 +21,13 @@ done
 expect "last line" "host: end" "${lines[614]}"
 expect "lines in all" 615 ${#lines[@]}
 expect "lines of the other" 4 "$(grep -c '^block [0-9]* of 4$' "$work/other.log")"
+mapfile -t errors < <(grep -A 1000 '^host: assert$' "$work/err.log" | sed '/^host: asserted$/q')
+[ "${#errors[@]}" -ge 3 ] || fail "the failed assert is not named on standard error"
+for line in "${errors[@]:1:${#errors[@]}-2}"; do
+	[[ $line =~ faults\.cu:[0-9]+:\ .*assertion.*:\ block:\ \[0,0,0\],\ thread:\ \[3[01],0,0\]\ Assertion\ .*limit.\ failed\.$ ]] ||
+		fail "not the message of an assert: $line"
+done
+! grep -q 'Assertion' "$work/out.log" || fail "the failed assert is named on standard output"
 ! grep -q '^block' "$work/mediator.log" || fail "the mediator's log has what kernels print"
 # More than the host keeps: what fits arrives whole, and nobody waits for the rest.
 "$programs/printing" 60000 >"$work/flood.log" 2>>"$work/err.log" || fail "a flood of text stops the program"

@@ -2,7 +2,8 @@
 /*
  * Lines of its own and of kernels, in the order in which a program sees them: host, kernel of one block (up to a wait
  * for its stream), host, kernel of BLOCKS blocks (up to a wait for an event, then one for the context), host; then
- * three contexts, one after the other, each with a kernel of one block that nobody but the context's end waits for.
+ * three contexts, one after the other, each with a kernel of one block that nobody but the context's end waits for;
+ * last an assert that fails, whose message comes on standard error before the program goes on.
  * Usage: printing [BLOCKS]
  */
 #include "program.h"
@@ -36,6 +37,19 @@ static void in_a_context_of_its_own(void)
 	printf("host: a context less\n");
 }
 
+static void fail_an_assert(void)
+{
+	int limit = 30;
+	void *params[] = { &limit };
+	CUmodule module;
+	CUfunction f = program_kernel(&module, "faults.ptx", "assertion");
+
+	fprintf(stderr, "host: assert\n");
+	CHECK(cuLaunchKernel(f, 1, 1, 1, 32, 1, 1, 0, NULL, params, NULL));
+	if (cuCtxSynchronize() == CUDA_ERROR_ASSERT && cuCtxSynchronize() == CUDA_ERROR_ASSERT)
+		fprintf(stderr, "host: asserted\n");
+}
+
 int main(int argc, char **argv)
 {
 	unsigned blocks = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 300;
@@ -61,6 +75,7 @@ int main(int argc, char **argv)
 	CHECK(cuModuleUnload(module));
 	for (int i = 0; i < 3; i++)
 		in_a_context_of_its_own();
+	fail_an_assert();
 	printf("host: end\n");
 	return 0;
 }

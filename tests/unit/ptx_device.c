@@ -109,7 +109,7 @@ int device_launch_full(struct device *dev, struct ptx_launch *l, const char *ker
 	l->params = params;
 	l->params_size = l->entry->params_size;
 	l->mem = (struct ptx_memory){find, dev};
-	l->print = print;
+	l->print = l->print_assert = print;
 	l->print_ctx = dev;
 	return ptx_run(l, &dev->fault);
 }

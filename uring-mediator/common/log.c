@@ -28,6 +28,7 @@
 static const char *log_hop = "mediator";
 static _Atomic int log_level = VGPU_LOG_INFO;
 static bool log_to_journal;
+static int log_fd = STDERR_FILENO;
 static struct vgpu_log_ids log_default_ids;
 static _Atomic unsigned int log_lost;
 
@@ -93,6 +94,11 @@ int vgpu_log_get_level(void)
 	return atomic_load_explicit(&log_level, memory_order_relaxed);
 }
 
+void vgpu_log_set_descriptor(int fd)
+{
+	log_fd = fd;
+}
+
 void vgpu_log_set_ids(const struct vgpu_log_ids *ids)
 {
 	log_default_ids = *ids;
@@ -155,9 +161,9 @@ static void line_add_ids(struct line *l, const struct vgpu_log_ids *ids)
 }
 
 /* Would a write of a whole line block now? */
-static bool stderr_has_room(void)
+static bool has_room(void)
 {
-	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+	struct pollfd p = { .fd = log_fd, .events = POLLOUT };
 
 	return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT);
 }
@@ -169,7 +175,7 @@ static void to_stderr(int level, const struct vgpu_log_ids *ids, const char *tex
 	unsigned int lost;
 	ssize_t n;
 
-	if (!stderr_has_room()) {
+	if (!has_room()) {
 		atomic_fetch_add(&log_lost, 1);
 		return;
 	}
@@ -183,7 +189,7 @@ static void to_stderr(int level, const struct vgpu_log_ids *ids, const char *tex
 	line_add_escaped(&l, text);
 	buf[l.len++] = '"';
 	buf[l.len++] = '\n';
-	n = write(STDERR_FILENO, buf, l.len);
+	n = write(log_fd, buf, l.len);
 	if (n < 0)
 		atomic_fetch_add(&log_lost, lost + 1);
 }

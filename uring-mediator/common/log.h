@@ -39,6 +39,9 @@ void vgpu_log_init(const char *hop, int level);
 void vgpu_log_set_level(int level);
 int vgpu_log_get_level(void);
 
+/* Lines go to this descriptor instead of stderr's. Before there is another thread. */
+void vgpu_log_set_descriptor(int fd);
+
 /* Ids for lines that bring none: those of a worker's only session. */
 void vgpu_log_set_ids(const struct vgpu_log_ids *ids);
 

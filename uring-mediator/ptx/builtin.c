@@ -245,8 +245,8 @@ static int device_assert(struct thread *t, const struct insn *in)
 	n = snprintf(text, sizeof(text), "%s:%u: %s: block: [%u,%u,%u], thread: [%u,%u,%u] Assertion `%s` failed.\n",
 		     file, (unsigned)argument(t, site, 2), function, t->block->ctaid[0], t->block->ctaid[1],
 		     t->block->ctaid[2], t->tid[0], t->tid[1], t->tid[2], message);
-	if (l->print && n > 0)
-		l->print(l->print_ctx, text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
+	if (l->print_assert && n > 0)
+		l->print_assert(l->print_ctx, text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
 	snprintf(text, sizeof(text), "%s:%u: %s: Assertion `%s` failed", file, (unsigned)argument(t, site, 2), function,
 		 message);
 	return exec_fault(t, in, PTX_FAULT_ASSERT, 0, text);

@@ -180,8 +180,12 @@ struct ptx_launch {
 	struct ptx_memory mem;
 	struct ptx_textures textures; /* find may be NULL: there are none */
 	const atomic_bool *cancel; /* may be NULL; polled every few thousand instructions */
-	/* Output of device printf, one call for each printf, from the thread that runs ptx_run(); may be NULL. */
+	/*
+	 * Output of device printf, one call for each, and the message of a device assert that failed; from the thread
+	 * that runs ptx_run(). May be NULL.
+	 */
 	void (*print)(void *ctx, const char *text, size_t len);
+	void (*print_assert)(void *ctx, const char *text, size_t len);
 	void *print_ctx;
 	/*
 	 * The blocks to run, by linear number (x fastest): [first_block, first_block + num_blocks). num_blocks 0 runs

@@ -48,13 +48,24 @@ static bool find(void *ctx, uint64_t addr, struct ptx_range *range)
 	return true;
 }
 
-static void print(void *ctx, const char *text, size_t len)
+static void print_to(FILE *to, const char *text, size_t len)
 {
-	(void)ctx;
 	if (soft_config.print)
 		soft_config.print(soft_config.ctx, text, len);
 	else
-		fwrite(text, 1, len, stdout);
+		fwrite(text, 1, len, to);
+}
+
+static void print(void *ctx, const char *text, size_t len)
+{
+	(void)ctx;
+	print_to(stdout, text, len);
+}
+
+static void print_assert(void *ctx, const char *text, size_t len)
+{
+	(void)ctx;
+	print_to(stderr, text, len);
 }
 
 static void note_result(struct job *j, int rc, const struct ptx_fault *fault)
@@ -219,7 +230,8 @@ void soft_grid_run(struct soft_function *f, const struct soft_grid *g)
 		.module = f->module->ptx, .entry = f->entry, .dynamic_shared = g->dynamic_shared,
 		.params = g->params, .params_size = f->entry->params_size, .mem = { find, NULL },
 		.textures = { soft_texture_find, NULL },
-		.cancel = &j.cancel, .print = print, .grid_id = atomic_fetch_add(&next_id, 1),
+		.cancel = &j.cancel, .print = print, .print_assert = print_assert,
+		.grid_id = atomic_fetch_add(&next_id, 1),
 	};
 	memcpy(j.launch.grid, g->grid, sizeof(g->grid));
 	memcpy(j.launch.block, g->block, sizeof(g->block));

@@ -37,7 +37,10 @@ struct vgpu_soft_config {
 	unsigned capability;     /* compute capability times ten; 90 */
 	/* One line for people, no newline. Any thread. Default: dropped. */
 	void (*log)(void *ctx, enum vgpu_soft_level level, const char *line);
-	/* Output of kernels' printf, as written. Threads of the device. Default: standard output. */
+	/*
+	 * Output of kernels' printf and assert, as written. Threads of the device. Default: standard output for the
+	 * one, standard error for the other, as a driver does.
+	 */
 	void (*print)(void *ctx, const char *text, size_t len);
 	void *ctx;
 	/*

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Standard output of a worker, see output.h. The worker's only thread; a device's threads write to it meanwhile. */
+/* Standard output and error of a worker, see output.h. The worker's only thread; a device's threads write to it meanwhile. */
 #include "output.h"
 
 #include <errno.h>
@@ -16,6 +16,7 @@
 #include <gen/worker_hand.h>
 
 #include "image.h"
+#include "log.h"
 #include "session.h"
 
 #define OUTPUT_BYTES (4u << 20)
@@ -28,7 +29,10 @@ struct vgpu_flush_stream {
 	CUstream stream;
 };
 
-int vgpu_output_catch(void)
+/* Where it reports to; there in builds with a sanitizer only. */
+void __sanitizer_set_report_fd(void *fd) __attribute__((weak));
+
+static int catch_descriptor(int number)
 {
 	int fd = memfd_create("vgpu-output", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	int ret = 0;
@@ -37,10 +41,24 @@ int vgpu_output_catch(void)
 		return -errno;
 	/* Sealed: who writes behind its end gets an error, whoever it is. */
 	if (ftruncate(fd, OUTPUT_BYTES) || fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) ||
-	    dup2(fd, STDOUT_FILENO) < 0)
+	    dup2(fd, number) < 0)
 		ret = -errno;
 	close(fd);
 	return ret;
+}
+
+int vgpu_output_catch(void)
+{
+	int log = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	int ret;
+
+	if (log < 0)
+		return -errno;
+	vgpu_log_set_descriptor(log);
+	if (__sanitizer_set_report_fd)
+		__sanitizer_set_report_fd((void *)(intptr_t)log);
+	ret = catch_descriptor(STDOUT_FILENO);
+	return ret ? ret : catch_descriptor(STDERR_FILENO);
 }
 
 static bool mentions_printf(const struct vgpu_session *s, const void *image, uint64_t bytes)
@@ -76,11 +94,16 @@ static struct vgpu_flush_stream *flush_stream(struct vgpu_session *s)
 	return f;
 }
 
-/* Have the driver print what it holds of the current context: it does so whenever somebody waits. */
+/*
+ * Have the driver print what it holds of the current context: it does so whenever somebody waits. For a context that
+ * an assert has ended there is only that message, and a wait returns at once.
+ */
 static void flush_driver(struct vgpu_session *s)
 {
 	struct vgpu_flush_stream *f;
 
+	if (s->sticky == CUDA_ERROR_ASSERT && s->drv->cuCtxSynchronize)
+		s->drv->cuCtxSynchronize();
 	if (s->sticky || !s->drv->cuStreamSynchronize || !s->drv->cuStreamCreate)
 		return;
 	f = flush_stream(s);
@@ -101,40 +124,56 @@ void vgpu_output_forget(struct vgpu_session *s, uint32_t context)
 	free(f);
 }
 
+/*
+ * Up to `room` bytes of what has been written to stdout or stderr. `taken`: how much went before, 0 again when nothing
+ * is left. The stream's lock keeps a device's threads out meanwhile.
+ */
+static size_t take(FILE *stream, uint64_t *taken, char *to, size_t room)
+{
+	int fd = fileno(stream);
+	uint64_t left = 0;
+	off_t written;
+	ssize_t n = 0;
+
+	flockfile(stream);
+	if (fflush_unlocked(stream)) {
+		__fpurge(stream);	/* full: the rest is lost, as in the driver's own buffer */
+		clearerr_unlocked(stream);
+	}
+	written = lseek(fd, 0, SEEK_CUR);
+	if (written > (off_t)*taken)
+		left = (uint64_t)written - *taken;
+	if (left)
+		n = pread(fd, to, left < room ? left : room, (off_t)*taken);
+	*taken += n > 0 ? (uint64_t)n : 0;
+	if (n <= 0 || (uint64_t)n == left) {
+		lseek(fd, 0, SEEK_SET);
+		*taken = 0;
+	}
+	funlockfile(stream);
+	return n > 0 ? (size_t)n : 0;
+}
+
+/* What a driver wrote to standard error and no guest asked for is the operator's. */
+static void log_rest(struct vgpu_session *s)
+{
+	char text[512];
+	size_t n = take(stderr, &s->output_taken[1], text, sizeof(text) - 1);
+
+	text[n] = '\0';
+	if (n)
+		vgpu_log(VGPU_LOG_WARNING, NULL, "the driver wrote: %s", text);
+}
+
 void vgpu_output_release(struct vgpu_session *s)
 {
 	struct vgpu_flush_stream *f;
 
+	log_rest(s);
 	while ((f = s->flush_streams)) {
 		s->flush_streams = f->next;
 		free(f);	/* the streams die with their contexts */
 	}
-}
-
-/* Up to `room` bytes of what has been printed. The lock of stdout keeps a device's threads out meanwhile. */
-static size_t take(struct vgpu_session *s, char *to, size_t room, uint32_t *more)
-{
-	off_t written;
-	ssize_t n = 0;
-
-	flockfile(stdout);
-	if (fflush_unlocked(stdout)) {
-		__fpurge(stdout);	/* full: the rest is lost, as in the driver's own buffer */
-		clearerr_unlocked(stdout);
-	}
-	written = lseek(STDOUT_FILENO, 0, SEEK_CUR);
-	if (written > (off_t)s->output_taken)
-		n = pread(STDOUT_FILENO, to,
-			  (size_t)written - s->output_taken < room ? (size_t)written - s->output_taken : room,
-			  (off_t)s->output_taken);
-	s->output_taken += n > 0 ? (uint64_t)n : 0;
-	*more = n > 0 && s->output_taken < (uint64_t)written;
-	if (!*more) {
-		lseek(STDOUT_FILENO, 0, SEEK_SET);
-		s->output_taken = 0;
-	}
-	funlockfile(stdout);
-	return n > 0 ? (size_t)n : 0;
 }
 
 CUresult vgpu_handle_output_take(struct vgpu_session *s, struct vgpu_request *rq)
@@ -142,11 +181,18 @@ CUresult vgpu_handle_output_take(struct vgpu_session *s, struct vgpu_request *rq
 	struct vgpu_ret_output_take *o = rq->ret;
 	uint32_t end = sizeof(*o);
 	char *to = vgpu_room(rq, &end, VGPU_RET_PAYLOAD_MAX_output_take);
+	size_t n;
 
 	if (!to)
 		return VGPU_BROKEN;
-	if (!s->output_taken)
+	if (!s->output_taken[0] && !s->output_taken[1])
 		flush_driver(s);
-	rq->ret_size = (uint32_t)(sizeof(*o) + take(s, to, VGPU_RET_PAYLOAD_MAX_output_take, &o->more));
+	n = take(stdout, &s->output_taken[0], to, VGPU_RET_PAYLOAD_MAX_output_take);
+	o->more = n > 0;
+	o->error = !n;
+	if (!n && s->sticky == CUDA_ERROR_ASSERT)
+		n = take(stderr, &s->output_taken[1], to, VGPU_RET_PAYLOAD_MAX_output_take);
+	o->more |= s->output_taken[1] != 0;
+	rq->ret_size = (uint32_t)(sizeof(*o) + n);
 	return CUDA_SUCCESS;
 }

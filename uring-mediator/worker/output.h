@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What kernels print: natively a driver writes it to the standard output of its process when that process
- * synchronises.  A worker's standard output is a piece of memory of fixed size; after the guest has synchronised it
- * fetches what is there.  Text that nobody fetches stops coming when the memory is full.
+ * synchronises, and to the standard error which assert has failed.  A worker's descriptors for both are pieces of memory of fixed size; after the guest has
+ * synchronised it fetches what is there.  Text that nobody fetches stops coming when the memory is full.
  */
 #ifndef VGPU_WORKER_OUTPUT_H
 #define VGPU_WORKER_OUTPUT_H
@@ -12,7 +12,10 @@
 
 struct vgpu_session;
 
-/* Make descriptor 1 that memory. Once, before the device is opened. 0 or -errno. */
+/*
+ * Make descriptors 1 and 2 such memory each; log lines, and what a sanitizer reports, go to the old 2 from then on.
+ * Once, before the device is opened. 0 or -errno.
+ */
 int vgpu_output_catch(void);
 
 /* May kernels of this image, which has been loaded, print? */

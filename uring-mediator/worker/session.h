@@ -57,7 +57,7 @@ struct vgpu_session {
 	struct vgpu_image *images;	/* image.c: code that is being sent */
 	uint64_t image_bytes;
 	struct vgpu_flush_stream *flush_streams;	/* output.c */
-	uint64_t output_taken;		/* bytes of what was printed that the guest has */
+	uint64_t output_taken[2];	/* bytes of standard output and error that the guest has */
 	struct vgpu_callbacks *callbacks;	/* callback.c */
 	struct vgpu_nodes *nodes;	/* graph_ids.c */
 	struct vgpu_host_records *host_records;	/* graph_host.c */
