@@ -6,9 +6,11 @@
 #include <string.h>
 
 #include <gen/wire.h>
+#include <vgpu/image_hash.h>
 
 #include "call.h"
 #include "output.h"
+#include "record.h"
 #include "session.h"
 #include "staging.h"
 #include "thread.h"
@@ -17,8 +19,10 @@
 
 static _Atomic uint64_t next_number = 1;
 
-static CUresult open_image(uint64_t number, uint64_t bytes)
+/* *present: the worker has it from somebody else. */
+static CUresult open_image(uint64_t number, uint64_t bytes, const uint64_t hash[2], bool *present)
 {
+	const struct vgpu_ret_image_open *o;
 	struct vgpu_args_image_open *a;
 	struct vgpu_call c;
 	CUresult r;
@@ -29,7 +33,13 @@ static CUresult open_image(uint64_t number, uint64_t bytes)
 	a = c.args;
 	a->image = number;
 	a->bytes = bytes;
-	return vgpu_call_finish(&c);
+	memcpy(a->hash, hash, sizeof(a->hash));
+	vgpu_call_submit(&c);
+	r = vgpu_call_wait(&c);
+	o = c.ret;
+	*present = !r && c.ret_size == sizeof(*o) && o->present;
+	vgpu_call_end(&c);
+	return r;
 }
 
 static CUresult send_inline(uint64_t number, uint64_t at, const uint8_t *data, uint32_t bytes)
@@ -65,12 +75,16 @@ void vgpu_image_close(uint64_t number)
 CUresult vgpu_image_send(const struct vgpu_image *image, uint64_t *number)
 {
 	const uint8_t *data = image->data;
-	uint64_t at, n;
+	uint64_t hash[2] = { 0, 0 }, at, n;
+	bool present;
 	CUresult r;
 
 	*number = atomic_fetch_add(&next_number, 1);
-	r = open_image(*number, image->size);
-	for (at = 0; at < image->size && !r; at += n) {
+	/* A recording holds what is sent: played back to a worker that has never seen it, it must hold all. */
+	if (image->size >= VGPU_IMAGE_HASHED_LEAST && !vgpu_recording())
+		vgpu_image_hash(image->data, image->size, hash);
+	r = open_image(*number, image->size, hash, &present);
+	for (at = 0; !r && !present && at < image->size; at += n) {
 		n = image->size - at < INLINE_BYTES ? image->size - at : INLINE_BYTES;
 		r = send_inline(*number, at, data + at, (uint32_t)n);
 	}

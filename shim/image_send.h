@@ -13,7 +13,7 @@
 #include "image.h"
 #include "jit.h"
 
-/* Send it; *number names it until vgpu_image_close(). */
+/* Send it, unless another process has; *number names it until vgpu_image_close(). */
 CUresult vgpu_image_send(const struct vgpu_image *image, uint64_t *number);
 void vgpu_image_close(uint64_t number);
 

@@ -47,6 +47,9 @@ enum vgpu_control_type {
 	VGPU_CTL_SHARED = 73,	/* supervisor: the answer to both, at once; to IMPORT with fd as in EXPORT */
 	VGPU_CTL_CENSUS_ASK = 74,	/* monitor: which processes has my VM? */
 	VGPU_CTL_CENSUS = 75,	/* supervisor: these */
+	VGPU_CTL_IMAGE_KEEP = 76,	/* worker: other sessions of the VM may need this code; fd: the image. No answer */
+	VGPU_CTL_IMAGE_FIND = 77,	/* worker: is there code with this hash? */
+	VGPU_CTL_IMAGE = 78,	/* supervisor: the answer, at once; with fd if there is */
 };
 
 struct vgpu_ctl_ready {
@@ -70,6 +73,8 @@ struct vgpu_ctl_attach {
 	uint64_t register_ahead;	/* bytes of the arena to register before they are needed, at most */
 	uint32_t wake_kind;	/* enum vgpu_wake_kind */
 	uint32_t trace;		/* 1: record traces from the start */
+	uint32_t images;	/* 1: IMAGE_FIND and IMAGE_KEEP make sense */
+	uint32_t reserved;
 };
 
 enum vgpu_wake_kind {
@@ -119,6 +124,21 @@ struct vgpu_ctl_share {		/* EXPORT, IMPORT, SHARED */
 	uint8_t data[64];
 };
 
+/*
+ * An image is a file in memory of bytes + 1 bytes, the last one NUL, with all seals: nobody can change it any more.  The
+ * hash is vgpu_image_hash() of the bytes, computed by the worker that keeps it.
+ */
+struct vgpu_ctl_image {		/* IMAGE_KEEP, IMAGE_FIND, IMAGE */
+	struct vgpu_msg h;
+	uint64_t hash[2];
+	uint64_t bytes;
+	uint32_t found;		/* IMAGE */
+	uint32_t reserved;
+};
+
+/* The seals of an image. */
+#define VGPU_IMAGE_SEALS	(F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL)
+
 /* One traced command; times are the worker's CLOCK_MONOTONIC, ns, 0 = did not happen. */
 struct vgpu_trace_record {
 	uint64_t seq;
@@ -154,6 +174,8 @@ struct vgpu_worker_stats {
 	_Atomic uint64_t launches;
 	_Atomic uint64_t bytes_h2d;
 	_Atomic uint64_t bytes_d2h;
+	_Atomic uint64_t image_bytes;	/* of code that came from the guest */
+	_Atomic uint64_t image_bytes_spared;	/* of code that had not to come: another session had sent it */
 	_Atomic uint64_t memory_used;	/* device memory of the session, bytes */
 	_Atomic uint64_t memory_peak;
 	_Atomic uint64_t arena_registered;	/* bytes of the arena registered with the driver */

@@ -38,6 +38,9 @@ static const struct message_type {
 	{ VGPU_CTL_SHARED, sizeof(struct vgpu_ctl_share), "SHARED" },
 	{ VGPU_CTL_CENSUS_ASK, sizeof(struct vgpu_ctl_note), "CENSUS_ASK" },
 	{ VGPU_CTL_CENSUS, sizeof(struct vgpu_ctl_census), "CENSUS" },
+	{ VGPU_CTL_IMAGE_KEEP, sizeof(struct vgpu_ctl_image), "IMAGE_KEEP" },
+	{ VGPU_CTL_IMAGE_FIND, sizeof(struct vgpu_ctl_image), "IMAGE_FIND" },
+	{ VGPU_CTL_IMAGE, sizeof(struct vgpu_ctl_image), "IMAGE" },
 };
 
 #define TYPES (sizeof(types) / sizeof(types[0]))

@@ -74,6 +74,22 @@ static void show_sessions(const struct ctl_options *o, struct json_object *sessi
 		show_way(o, json_object_array_get_idx(sessions, i));
 }
 
+/* Code that the next process need not send; shown when there is some. */
+static void show_images(struct json_object *vm)
+{
+	struct json_object *i = get_child(vm, "images");
+	uint64_t spared = get_number(get_child(vm, "ended_total"), "image_bytes_spared");
+	struct json_object *sessions = get_child(vm, "sessions");
+
+	for (size_t n = 0; n < json_object_array_length(sessions); n++)
+		spared += get_number(get_child(json_object_array_get_idx(sessions, n), "hops"), "image_bytes_spared");
+	if (!get_number(i, "count") && !spared)
+		return;
+	printf("  %s images of code kept, %s", show_count(get_number(i, "count")), show_bytes(get_number(i, "bytes")));
+	printf(" (at most %s); found %s times", show_bytes(get_number(i, "limit")), show_count(get_number(i, "found")));
+	printf(", %s not sent again\n", show_bytes(spared));
+}
+
 static void show_vm(const struct ctl_options *o, struct json_object *vm)
 {
 	bool pci = !strcmp(get_text(vm, "transport"), "pci");
@@ -94,6 +110,7 @@ static void show_vm(const struct ctl_options *o, struct json_object *vm)
 		       show_count(get_number(vm, "channels")), show_bytes(get_number(vm, "memory_used")));
 	if (get_flag(vm, "connected") && !get_flag(vm, "stub_answers"))
 		printf("  %sthe stub does not answer%s\n", colour_on(o, COLOUR_BAD), colour_off(o));
+	show_images(vm);
 	show_sessions(o, get_child(vm, "sessions"));
 }
 

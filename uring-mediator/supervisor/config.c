@@ -58,6 +58,8 @@ static const struct setting settings[] = {
 	  "reserved huge pages for shared memory without a VM (auto)" },
 	{ "register-ahead", KIND_SIZE, AT(register_ahead), true, "SIZE",
 	  "pinned memory of a session made usable for the device before it is asked for (64M)" },
+	{ "image-store", KIND_SIZE, AT(image_store), true, "SIZE",
+	  "code of each VM kept for its next processes, which need not send it again, 0 = none (512M)" },
 	{ "shm-size", KIND_SIZE, AT(shm_size), true, "SIZE",
 	  "shared memory of a session without a VM (1G)" },
 	{ "shm-limit", KIND_SIZE, AT(shm_limit), true, "SIZE",
@@ -491,7 +493,7 @@ static void set_defaults(struct config *c)
 		.device = "auto", .devices = "all", .socket_mode = 0660, .pool = 2, .soft_devices = 1,
 		.max_sessions = 1024, .max_sessions_vm = VGPU_MAX_CHANNELS,
 		.start_timeout_ms = 30000, .shm_size = VGPU_SHM_DEFAULT_SIZE,
-		.shm_limit = 16ull << 30, .register_ahead = 64ull << 20, .log_level = VGPU_LOG_INFO,
+		.shm_limit = 16ull << 30, .register_ahead = 64ull << 20, .image_store = 512ull << 20, .log_level = VGPU_LOG_INFO,
 	};
 	snprintf(c->socket, sizeof(c->socket), "%s", VGPU_DEFAULT_SOCKET);
 	if (env && env[0] && strlen(env) < sizeof(c->socket))

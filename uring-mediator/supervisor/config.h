@@ -43,6 +43,7 @@ struct config {
 	uint32_t start_timeout_ms;	/* for a session to start, and for a worker */
 	uint64_t shm_size;		/* of unix sessions that ask for none, bytes */
 	uint64_t register_ahead;	/* pinned memory of a session registered before use, bytes */
+	uint64_t image_store;		/* code kept for further sessions of a VM, bytes, 0 = none */
 	enum config_pages huge_pages;
 	uint64_t shm_limit;		/* the most that a unix session may ask for, bytes */
 	uint64_t memory_limit;		/* device memory of a session, bytes, 0 = none */

@@ -33,6 +33,8 @@ void hops_add(struct hops *to, const struct hops *from)
 	to->launches += from->launches;
 	to->bytes_h2d += from->bytes_h2d;
 	to->bytes_d2h += from->bytes_d2h;
+	to->image_bytes += from->image_bytes;
+	to->image_bytes_spared += from->image_bytes_spared;
 	to->sleeps += from->sleeps;
 	to->polls += from->polls;
 	to->wake_gaps += from->wake_gaps;

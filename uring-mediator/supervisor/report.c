@@ -69,6 +69,8 @@ static const struct hop_key {
 	HOP("worker_wake_gaps", wake_gaps),
 	HOP("bytes_h2d", bytes_h2d),
 	HOP("bytes_d2h", bytes_d2h),
+	HOP("image_bytes", image_bytes),
+	HOP("image_bytes_spared", image_bytes_spared),
 #undef HOP
 };
 
@@ -219,6 +221,21 @@ static void vm_connected(const struct vm *vm)
 	json_object_object_add(o, "stub_answers", json_object_new_boolean(!vm_stats_due(vm)));
 }
 
+static void vm_images(const struct vm *vm)
+{
+	struct json_object *o = json_object_new_object();
+	struct images_count c;
+
+	images_counted(vm, &c);
+	add_number(o, "count", c.images);
+	add_number(o, "bytes", c.bytes);
+	add_number(o, "limit", vm->sup->config.image_store);
+	add_number(o, "found", c.found);
+	add_number(o, "missed", c.missed);
+	add_number(o, "dropped", c.dropped);
+	json_object_object_add(vm->record->shown, "images", o);
+}
+
 static void vm_session(const struct session *s)
 {
 	struct record *r = s->vm->record;
@@ -250,8 +267,10 @@ static struct json_object *vms_json(struct supervisor *sup)
 
 	list_each(at, &sup->records)
 		vm_begin(container_of(at, struct record, link));
-	list_each(at, &sup->vms)
+	list_each(at, &sup->vms) {
 		vm_connected(container_of(at, struct vm, link));
+		vm_images(container_of(at, struct vm, link));
+	}
 	list_each(at, &sup->sessions)
 		vm_session(container_of(at, struct session, link));
 	list_each(at, &sup->records)

@@ -92,6 +92,7 @@ void sessions_init(struct supervisor *sup)
 		list_init(&sup->sessions_by_id[i]);
 	list_init(&sup->records);
 	list_init(&sup->clients);
+	list_init(&sup->image_stores);
 }
 
 static struct list *sessions_with(struct supervisor *sup, uint32_t id)
@@ -234,6 +235,7 @@ void session_open(struct vm *vm, uint32_t channel, uint32_t generation)
 	s->channel = channel;
 	s->generation = generation;
 	vm->channel[channel] = s;
+	images_join(s);
 	session_start(s);
 }
 
@@ -375,6 +377,7 @@ void session_hello(struct conn *conn, const struct vgpu_msg_hello *hello)
 		session_end(s, VGPU_HOST_QUOTA, "the mediator is out of memory or descriptors");
 		return;
 	}
+	images_join(s);
 	session_welcome(s);
 	session_start(s);
 }
@@ -405,7 +408,7 @@ void session_give_worker(struct session *s, struct worker *w)
 		.shm_size = s->geometry.total_size, .memory_limit = s->memory_limit,
 		.register_ahead = s->sup->config.register_ahead,
 		.channels = s->geometry.channel_count, .channel = s->channel, .session = s->id,
-		.vm_id = s->vm->vm_id, .trace = s->sup->traced > 0,
+		.vm_id = s->vm->vm_id, .trace = s->sup->traced > 0, .images = s->images != NULL,
 		.wake_kind = s->wake_socket ? VGPU_WAKE_SOCKET : VGPU_WAKE_EVENTFD,
 	};
 	int ret = make_wake(s);
@@ -538,6 +541,8 @@ static void hops_of_worker(const struct vgpu_worker_stats *w, struct hops *h)
 	h->launches = atomic_load(&w->launches);
 	h->bytes_h2d = atomic_load(&w->bytes_h2d);
 	h->bytes_d2h = atomic_load(&w->bytes_d2h);
+	h->image_bytes = atomic_load(&w->image_bytes);
+	h->image_bytes_spared = atomic_load(&w->image_bytes_spared);
 	h->sleeps = atomic_load(&w->sleeps);
 	h->polls = atomic_load(&w->polls);
 	h->wake_gaps = atomic_load(&w->wake_gaps);
@@ -632,6 +637,7 @@ static void session_finish(struct session *s)
 	log_end(s);
 	tell_peer(s);
 	shares_end(s);
+	images_leave(s);
 	list_del(&s->link);
 	list_del(&s->by_id);
 	sup->session_count--;

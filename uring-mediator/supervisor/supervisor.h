@@ -10,6 +10,7 @@
  *	  vms		one for each connected stub, and one
  *			("unix") for all shims				vm.c
  *	  sessions	one for each guest process			session.c
+ *	  image_stores	code that need not be sent again		images.c
  *	  records	what is remembered of VMs that were here	record.c
  *	  clients	connections of vgpuctl				client.c, report.c
  *
@@ -47,6 +48,7 @@ struct hops {
 	/* worker's, from its stats page */
 	uint64_t wakes, doorbells, commands, calls, replies, fences, errors, launches;
 	uint64_t bytes_h2d, bytes_d2h, sleeps, polls, wake_gaps, memory_peak;
+	uint64_t image_bytes, image_bytes_spared;
 };
 
 /* ---- listener.c ---- */
@@ -170,6 +172,7 @@ struct session {
 	uint64_t memory_limit;
 	const char *pages;		/* pages_of() its memory; NULL: it has none yet */
 	uid_t uid;			/* unix transport: of the process that connected */
+	struct image_store *images;	/* images.c; NULL: it shares none */
 	struct list shares;		/* share.c */
 	uint32_t share_count;
 	uint32_t guest_pid, guest_batch, guest_batch_usec;
@@ -221,6 +224,24 @@ void session_worker_exited(struct session *s, const char *how);
 void share_message(struct session *s, struct vgpu_packet *packet);
 /* What the session has exported can be imported no more. */
 void shares_end(struct session *s);
+
+/* ---- images.c ---- */
+
+/* Of the stores of one VM, or of all without one. */
+struct images_count {
+	uint32_t images;
+	uint64_t bytes;		/* of them */
+	uint64_t found, missed, dropped;
+};
+
+/* A new session joins the store that it may use, once its guest is known; and leaves it at its end. */
+void images_join(struct session *s);
+void images_leave(struct session *s);
+/* The VM and all its sessions are gone. */
+void images_end(const struct vm *vm);
+/* IMAGE_FIND or IMAGE_KEEP of the session's worker. Descriptors that are not taken stay the packet's. */
+void images_message(struct session *s, struct vgpu_packet *packet);
+void images_counted(const struct vm *vm, struct images_count *count);
 
 /* ---- worker.c ---- */
 
@@ -369,7 +390,7 @@ struct supervisor {
 	struct config config;
 	struct listener data, control;
 	struct pool pool;
-	struct list conns, vms, sessions, records, clients;
+	struct list conns, vms, sessions, records, clients, image_stores;
 	struct list sessions_by_id[SESSION_BUCKETS];
 	struct vm *unix_vm;		/* NULL until the first shim connects */
 	uint32_t stats_due;		/* VMs that have not answered the newest STATS_REQUEST */

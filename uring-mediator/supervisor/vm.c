@@ -277,6 +277,7 @@ void vm_free_if_unused(struct vm *vm)
 {
 	if (vm->unix_transport || vm->conn || vm->session_count)
 		return;
+	images_end(vm);
 	vm->record->live--;
 	list_del(&vm->link);
 	close(vm->memfd);

@@ -277,6 +277,9 @@ static void worker_packet(struct worker *w, struct vgpu_packet *packet)
 	} else if (packet->h.type == VGPU_CTL_EXPORT || packet->h.type == VGPU_CTL_IMPORT) {
 		if (w->session && w->session->worker == w)
 			share_message(w->session, packet);
+	} else if (packet->h.type == VGPU_CTL_IMAGE_FIND || packet->h.type == VGPU_CTL_IMAGE_KEEP) {
+		if (w->session && w->session->worker == w)
+			images_message(w->session, packet);
 	} else if (packet->h.length == sizeof(struct vgpu_ctl_note)) {
 		worker_note(w, packet);
 	}

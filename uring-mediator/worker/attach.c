@@ -244,6 +244,7 @@ int vgpu_attach(struct vgpu_session *s, struct vgpu_io *io, const struct vgpu_ct
 	s->number = a->session;
 	s->memory_limit = a->memory_limit;
 	s->ahead_most = a->register_ahead;
+	s->share_images = a->images;
 	snprintf(why, size, "the handshake failed");
 	ret = speaks_our_version(&channel->ctl, why, size) ? negotiate(s, &channel->ctl, io, memfd) : -EPROTONOSUPPORT;
 	if (ret == -ETIMEDOUT)

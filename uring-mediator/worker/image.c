@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Code images on their way in: a private buffer of the announced size that fills piece by piece, then is loaded as
- * often as wanted, then closed.  Lengths inside an image are checked against the buffer before a driver, which trusts
- * them, sees it; pointers are never taken from it: a wrapper, which has some, is made here.  Formats: CUDA-fat-binary and ELF headers as NVIDIA's tools write them.  The worker's only thread.
+ * Code images on their way in: contents of the announced size that fill piece by piece, or are there at once because
+ * another session has sent them, then are loaded as often as wanted, then closed.  Lengths inside an image are checked
+ * against its size before a driver, which trusts them, sees it; pointers are never taken from it: a wrapper, which has
+ * some, is made here.  Formats: CUDA-fat-binary and ELF headers as NVIDIA's tools write them.  The worker's only thread.
  */
 #include <elf.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <gen/wire.h>
 #include <gen/worker_hand.h>
 
+#include "content.h"
 #include "image.h"
 #include "jit.h"
 #include "session.h"
@@ -26,8 +29,9 @@ struct wrapper {
 };
 
 struct vgpu_image {
-	uint64_t number, bytes, filled;
-	uint8_t *data;			/* bytes + 1, the last one NUL */
+	uint64_t number, filled;
+	struct vgpu_content content;
+	bool loaded;			/* the driver took it */
 	struct wrapper *wrapper;	/* around the parts, once they have been asked for */
 	struct vgpu_jit *jit;		/* logs of its loading that nobody has fetched yet */
 	struct vgpu_image *next;
@@ -55,6 +59,12 @@ void vgpu_image_uncharge(struct vgpu_session *s, uint64_t bytes)
 	s->image_bytes -= bytes;
 }
 
+static void count(_Atomic uint64_t *counter, uint64_t bytes)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + bytes,
+			      memory_order_relaxed);
+}
+
 CUresult vgpu_handle_image_open(struct vgpu_session *s, struct vgpu_request *rq)
 {
 	const struct vgpu_args_image_open *a = rq->args;
@@ -67,18 +77,22 @@ CUresult vgpu_handle_image_open(struct vgpu_session *s, struct vgpu_request *rq)
 		return CUDA_ERROR_INVALID_IMAGE;
 	if (a->bytes > IMAGE_MOST - s->image_bytes)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	i = malloc(sizeof(*i));
+	i = calloc(1, sizeof(*i));
 	if (!i)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	*i = (struct vgpu_image){ .number = a->image, .bytes = a->bytes, .data = calloc(1, a->bytes + 1) };
-	if (!i->data) {
+	if (vgpu_content_open(s, &i->content, a->bytes, a->hash)) {
 		free(i);
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	}
+	i->number = a->image;
 	i->next = s->images;
 	s->images = i;
 	s->image_bytes += a->bytes;
-	o->present = 0;
+	if (i->content.found) {
+		i->filled = a->bytes;
+		count(&s->stats->image_bytes_spared, a->bytes);
+	}
+	o->present = i->content.found;
 	rq->ret_size = sizeof(*o);
 	return CUDA_SUCCESS;
 }
@@ -88,16 +102,22 @@ CUresult vgpu_handle_image_data(struct vgpu_session *s, struct vgpu_request *rq)
 	const struct vgpu_args_image_data *a = rq->args;
 	struct vgpu_image *i = find(s, a->image);
 	const void *from = rq->payload_size ? rq->payload : vgpu_arena_at(s, a->arena_offset, a->bytes);
+	int ret;
 
 	/* An image that could not be opened: its pieces are on the way already. */
 	if (!i)
 		return CUDA_ERROR_INVALID_IMAGE;
-	if (!from || (rq->payload_size && rq->payload_size != a->bytes) || a->at > i->bytes ||
-	    a->bytes > i->bytes - a->at)
+	if (!from || (rq->payload_size && rq->payload_size != a->bytes) || a->at > i->content.bytes ||
+	    a->bytes > i->content.bytes - a->at)
 		return vgpu_session_broken(s, "image piece of %llu bytes at %llu", (unsigned long long)a->bytes,
 					   (unsigned long long)a->at);
-	memcpy(i->data + a->at, from, a->bytes);
+	ret = vgpu_content_write(&i->content, a->at, from, a->bytes, rq->payload_size);
+	if (ret == -EPERM)
+		return vgpu_session_broken(s, "a piece of image %llu, which is complete", (unsigned long long)a->image);
+	if (ret)
+		return CUDA_ERROR_OUT_OF_MEMORY;
 	i->filled += a->bytes;
+	count(&s->stats->image_bytes, a->bytes);
 	rq->bytes = a->bytes;
 	return CUDA_SUCCESS;
 }
@@ -107,10 +127,10 @@ static void drop(struct vgpu_session *s, struct vgpu_image **at)
 	struct vgpu_image *i = *at;
 
 	*at = i->next;
-	s->image_bytes -= i->bytes;
+	vgpu_image_uncharge(s, i->content.bytes);
 	vgpu_jit_free(i->jit);
 	free(i->wrapper);
-	free(i->data);
+	vgpu_content_close(&i->content);
 	free(i);
 }
 
@@ -119,10 +139,12 @@ CUresult vgpu_handle_image_close(struct vgpu_session *s, struct vgpu_request *rq
 	const struct vgpu_args_image_close *a = rq->args;
 
 	for (struct vgpu_image **at = &s->images; *at; at = &(*at)->next) {
-		if ((*at)->number == a->image) {
-			drop(s, at);
-			return CUDA_SUCCESS;
-		}
+		if ((*at)->number != a->image)
+			continue;
+		if ((*at)->loaded)
+			vgpu_content_keep(s, &(*at)->content);
+		drop(s, at);
+		return CUDA_SUCCESS;
 	}
 	return CUDA_SUCCESS;
 }
@@ -183,7 +205,7 @@ static struct vgpu_image_part entry(const struct vgpu_image *i, uint32_t index)
 {
 	struct vgpu_image_part part;
 
-	memcpy(&part, i->data + sizeof(struct vgpu_image_directory) + index * sizeof(part), sizeof(part));
+	memcpy(&part, i->content.data + sizeof(struct vgpu_image_directory) + index * sizeof(part), sizeof(part));
 	return part;
 }
 
@@ -192,11 +214,11 @@ static const uint8_t *part_at(const struct vgpu_image *i, uint32_t index, uint64
 {
 	const struct vgpu_image_part part = entry(i, index);
 
-	if (part.at < *end || part.at > i->bytes || part.bytes > i->bytes - part.at ||
-	    part.at % VGPU_IMAGE_PART_ALIGN || !fatbin_fits(i->data + part.at, part.bytes))
+	if (part.at < *end || part.at > i->content.bytes || part.bytes > i->content.bytes - part.at ||
+	    part.at % VGPU_IMAGE_PART_ALIGN || !fatbin_fits(i->content.data + part.at, part.bytes))
 		return NULL;
 	*end = part.at + part.bytes;
-	return i->data + part.at;
+	return i->content.data + part.at;
 }
 
 static CUresult wrap_parts(struct vgpu_image *i)
@@ -205,11 +227,11 @@ static CUresult wrap_parts(struct vgpu_image *i)
 	struct wrapper *w;
 	uint64_t end;
 
-	if (i->bytes < sizeof(head))
+	if (i->content.bytes < sizeof(head))
 		return CUDA_ERROR_INVALID_IMAGE;
-	memcpy(&head, i->data, sizeof(head));
+	memcpy(&head, i->content.data, sizeof(head));
 	end = sizeof(head) + (uint64_t)head.count * sizeof(struct vgpu_image_part);
-	if (!head.count || head.count > VGPU_IMAGE_PARTS_MOST || head.reserved || end > i->bytes)
+	if (!head.count || head.count > VGPU_IMAGE_PARTS_MOST || head.reserved || end > i->content.bytes)
 		return CUDA_ERROR_INVALID_IMAGE;
 	w = calloc(1, sizeof(*w) + (head.count + 1) * sizeof(w->array[0]));
 	if (!w)
@@ -232,7 +254,7 @@ static CUresult get_parts(struct vgpu_image *i, const void **data, uint64_t *byt
 	CUresult r = i->wrapper ? CUDA_SUCCESS : wrap_parts(i);
 
 	*data = i->wrapper;
-	*bytes = i->bytes;
+	*bytes = i->content.bytes;
 	return r;
 }
 
@@ -241,42 +263,46 @@ CUresult vgpu_image_get(struct vgpu_session *s, uint64_t number, uint32_t kind, 
 	struct vgpu_image *i = find(s, number);
 	bool fits;
 
-	if (!i || i->filled != i->bytes)
+	if (!i || i->filled != i->content.bytes)
 		return CUDA_ERROR_INVALID_IMAGE;
+	if (vgpu_content_seal(&i->content))
+		return CUDA_ERROR_OUT_OF_MEMORY;
 	switch (kind) {
 	case VGPU_IMAGE_PTX:
-		fits = ptx_fits(i->data);	/* ends with the NUL behind the buffer at the latest */
+		fits = ptx_fits(i->content.data);	/* ends with the NUL behind the buffer at the latest */
 		break;
 	case VGPU_IMAGE_FATBIN:
-		fits = fatbin_fits(i->data, i->bytes);
+		fits = fatbin_fits(i->content.data, i->content.bytes);
 		break;
 	case VGPU_IMAGE_ELF:
-		fits = elf_fits(i->data, i->bytes);
+		fits = elf_fits(i->content.data, i->content.bytes);
 		break;
 	case VGPU_IMAGE_PARTS:
 		return get_parts(i, data, bytes);
 	default:
 		return vgpu_session_broken(s, "image of kind %u", kind);
 	}
-	*data = i->data;
-	*bytes = i->bytes;
+	*data = i->content.data;
+	*bytes = i->content.bytes;
 	return fits ? CUDA_SUCCESS : CUDA_ERROR_INVALID_IMAGE;
 }
 
 CUresult vgpu_image_input(struct vgpu_session *s, uint64_t number, CUjitInputType type, const void **data,
 			  uint64_t *bytes)
 {
-	const struct vgpu_image *i = find(s, number);
+	struct vgpu_image *i = find(s, number);
 	bool fits = true;
 
-	if (!i || i->filled != i->bytes)
+	if (!i || i->filled != i->content.bytes)
 		return CUDA_ERROR_INVALID_IMAGE;
+	if (vgpu_content_seal(&i->content))
+		return CUDA_ERROR_OUT_OF_MEMORY;
 	if (type == CU_JIT_INPUT_CUBIN || type == CU_JIT_INPUT_OBJECT)
-		fits = elf_fits(i->data, i->bytes);
+		fits = elf_fits(i->content.data, i->content.bytes);
 	else if (type == CU_JIT_INPUT_FATBINARY)
-		fits = fatbin_fits(i->data, i->bytes);
-	*data = i->data;
-	*bytes = i->bytes;
+		fits = fatbin_fits(i->content.data, i->content.bytes);
+	*data = i->content.data;
+	*bytes = i->content.bytes;
 	return fits ? CUDA_SUCCESS : CUDA_ERROR_INVALID_IMAGE;
 }
 
@@ -295,6 +321,11 @@ const struct vgpu_jit *vgpu_image_jit(const struct vgpu_session *s, uint64_t num
 	return i ? i->jit : NULL;
 }
 
+void vgpu_image_loaded(const struct vgpu_session *s, uint64_t number)
+{
+	find(s, number)->loaded = true;
+}
+
 bool vgpu_image_any(const struct vgpu_session *s, uint64_t number, uint32_t kind,
 		    bool (*is)(const struct vgpu_session *s, const void *data, uint64_t bytes))
 {
@@ -302,10 +333,10 @@ bool vgpu_image_any(const struct vgpu_session *s, uint64_t number, uint32_t kind
 	struct vgpu_image_part part;
 
 	if (kind != VGPU_IMAGE_PARTS)
-		return is(s, i->data, i->bytes);
+		return is(s, i->content.data, i->content.bytes);
 	for (uint32_t n = 0; i->wrapper->array[n]; n++) {
 		part = entry(i, n);
-		if (is(s, i->data + part.at, part.bytes))
+		if (is(s, i->content.data + part.at, part.bytes))
 			return true;
 	}
 	return false;

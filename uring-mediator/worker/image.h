@@ -33,6 +33,9 @@ void vgpu_image_uncharge(struct vgpu_session *s, uint64_t bytes);
 void vgpu_image_keep(struct vgpu_session *s, uint64_t number, struct vgpu_jit *jit);
 const struct vgpu_jit *vgpu_image_jit(const struct vgpu_session *s, uint64_t number);
 
+/* The driver has taken an image that vgpu_image_get() had nothing against: when it is closed others may have it. */
+void vgpu_image_loaded(const struct vgpu_session *s, uint64_t number);
+
 /* Does `is` say so of a complete image that vgpu_image_get() had nothing against, or of one of its parts? */
 bool vgpu_image_any(const struct vgpu_session *s, uint64_t number, uint32_t kind,
 		    bool (*is)(const struct vgpu_session *s, const void *data, uint64_t bytes));

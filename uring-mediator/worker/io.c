@@ -4,12 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "io.h"
 #include "log.h"
 
 #define RING_ENTRIES	8u
+#define ASK_MS		2000	/* how long the supervisor may take to answer */
 #define TAG_CONTROL	1u
 #define TAG_CANCEL	2u
 #define TAG_ANSWER	3u
@@ -79,21 +81,21 @@ static void took_attach(struct vgpu_io *io, int *fds, unsigned int n)
 	io->attach_came = true;
 }
 
-void vgpu_io_drop_share(struct vgpu_io *io)
+static void drop_answer(struct vgpu_io *io)
 {
-	if (io->share_came && io->share_fd >= 0)
-		close(io->share_fd);
-	io->share_came = false;
-	io->share_fd = -1;
+	if (io->answer_came && io->answer_fd >= 0)
+		close(io->answer_fd);
+	io->answer_came = false;
+	io->answer_fd = -1;
 }
 
-static void took_share(struct vgpu_io *io, int *fds, unsigned int n)
+static void took_answer(struct vgpu_io *io, int *fds, unsigned int n)
 {
-	vgpu_io_drop_share(io);
-	io->share = io->control_packet.share;
-	io->share_came = true;
+	drop_answer(io);
+	memcpy(&io->answer, io->control_packet.bytes, io->control_packet.h.length);
+	io->answer_came = true;
 	if (n)
-		io->share_fd = fds[0];
+		io->answer_fd = fds[0];
 	close_all(fds + (n > 0), n - (n > 0));
 }
 
@@ -118,8 +120,8 @@ static void took_control(struct vgpu_io *io, int res)
 		took_attach(io, fds, n);
 		return;
 	}
-	if (io->control_packet.h.type == VGPU_CTL_SHARED) {
-		took_share(io, fds, n);
+	if (io->control_packet.h.type == VGPU_CTL_SHARED || io->control_packet.h.type == VGPU_CTL_IMAGE) {
+		took_answer(io, fds, n);
 		return;
 	}
 	close_all(fds, n);
@@ -227,6 +229,7 @@ int vgpu_io_init(struct vgpu_io *io, int control, struct vgpu_worker_stats *stat
 
 void vgpu_io_exit(struct vgpu_io *io)
 {
+	drop_answer(io);
 	io_uring_queue_exit(&io->uring);
 	free(io->packet);
 }
@@ -302,6 +305,37 @@ int vgpu_io_wait(struct vgpu_io *io, int64_t timeout_ns)
 	if (ret < 0 && ret != -ETIME && ret != -EINTR)
 		return ret;
 	vgpu_io_poll(io);
+	return 0;
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+int vgpu_io_ask(struct vgpu_io *io, struct vgpu_msg *m, int fd, enum vgpu_control_type answer, int *answer_fd)
+{
+	uint64_t until = now_ms() + ASK_MS;
+	int ret;
+
+	*answer_fd = -1;
+	drop_answer(io);
+	ret = vgpu_msg_send(io->control, m, &fd, fd >= 0);
+	while (!ret && !(io->answer_came && io->answer.h.type == answer)) {
+		if (io->control_closed || io->broken[0])
+			return -ECONNRESET;
+		if (now_ms() >= until)
+			return -ETIMEDOUT;
+		ret = vgpu_io_wait(io, 1000000);
+	}
+	if (ret < 0)
+		return ret;
+	memcpy(m, &io->answer, m->length);
+	*answer_fd = io->answer_fd;
+	io->answer_came = false;
 	return 0;
 }
 

@@ -41,9 +41,13 @@ struct vgpu_io {
 	bool attach_came;
 	struct vgpu_ctl_attach attach;
 	int attach_fds[2];		/* memfd, wake: the taker's */
-	bool share_came;
-	struct vgpu_ctl_share share;	/* SHARED */
-	int share_fd;			/* the taker's; -1: none */
+	bool answer_came;		/* to vgpu_io_ask() */
+	union {
+		struct vgpu_msg h;
+		struct vgpu_ctl_share share;
+		struct vgpu_ctl_image image;
+	} answer;
+	int answer_fd;			/* what came with it; -1: none */
 	bool census_came;
 	struct vgpu_ctl_census census;
 	bool detach;
@@ -59,7 +63,6 @@ struct vgpu_io {
 		struct vgpu_msg h;
 		struct vgpu_ctl_attach attach;
 		struct vgpu_ctl_note note;
-		struct vgpu_ctl_share share;
 		struct vgpu_ctl_census census;
 		uint8_t bytes[VGPU_MSG_MAX_BYTES];
 	} control_packet;
@@ -93,8 +96,12 @@ int vgpu_io_wait(struct vgpu_io *io, int64_t timeout_ns);
  */
 int vgpu_io_answer(struct vgpu_io *io, CUresult status, const void *data, uint32_t size);
 
-/* Forget a SHARED that nobody took. */
-void vgpu_io_drop_share(struct vgpu_io *io);
+/*
+ * Send *m, with a descriptor that stays the caller's or -1, and wait for the supervisor's answer, of type `answer`: it
+ * comes in *m, which is as long.  *answer_fd: the caller's to close, -1: none.  The supervisor never blocks; 0, or
+ * -errno: -ETIMEDOUT after two seconds.  A late answer to an earlier question is possible: look whose it is.
+ */
+int vgpu_io_ask(struct vgpu_io *io, struct vgpu_msg *m, int fd, enum vgpu_control_type answer, int *answer_fd);
 
 /* Send a control message. 0 or -errno. */
 int vgpu_io_note(struct vgpu_io *io, enum vgpu_control_type type, enum vgpu_host_error error, const char *text);

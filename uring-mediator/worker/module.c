@@ -69,6 +69,8 @@ static CUresult load(struct vgpu_session *s, struct vgpu_request *rq, struct loa
 	r = call(s->drv, l);
 	if (r)
 		log_failure(r, l->bytes, vgpu_jit_error(l->jit));
+	else
+		vgpu_image_loaded(s, a->image);
 	o->prints = !r && vgpu_output_may_come(s, a->image, a->kind);
 	vgpu_jit_reply(l->jit, &o->jit, rq, sizeof(*o));
 	return r;

@@ -56,6 +56,7 @@ struct vgpu_session {
 	struct vgpu_physical *physical;	/* physical.c: memory that has a handle or a mapping */
 	struct vgpu_image *images;	/* image.c: code that is being sent */
 	uint64_t image_bytes;
+	bool share_images;		/* with other sessions, through the supervisor */
 	struct vgpu_flush_stream *flush_streams;	/* output.c */
 	uint64_t output_taken[2];	/* bytes of standard output and error that the guest has */
 	struct vgpu_callbacks *callbacks;	/* callback.c */

@@ -3,7 +3,7 @@
  * Memory shared between sessions of one VM.  What the guest gets is never a handle of the driver but a token, a random
  * number that the supervisor keeps for the session that exported it and exchanges for the real thing, and only for
  * sessions of the same VM.  Asking it is the one thing in a command that another process of ours has to answer; the
- * supervisor never blocks, and an answer that does not come is an error after SHARE_MS.
+ * supervisor never blocks, and an answer that does not come is an error.
  *
  * With the cuda backend the real thing is the driver's own 64 bytes, or its file descriptor.  The soft device has
  * descriptors only; what another process's soft device allocated is mapped through its virtual memory management.
@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <gen/driver_table.h>
@@ -24,7 +23,6 @@
 #include "log.h"
 #include "session.h"
 
-#define SHARE_MS	2000
 #define CHUNK		(2ull << 20)	/* the soft device shares whole pieces of this */
 
 /* One allocation that is shared: exported by this session, or imported into it. */
@@ -41,34 +39,19 @@ _Static_assert(sizeof(((struct vgpu_ctl_share *)0)->data) == sizeof(CUipcMemHand
 
 /* ---- exchange with the supervisor ---- */
 
-static uint64_t now_ms(void)
+/* Send what *m says, with a descriptor or -1. The answer comes in *m; *got is what came with it, the caller's, or -1. */
+static CUresult ask(struct vgpu_session *s, enum vgpu_control_type type, struct vgpu_ctl_share *m, int fd, int *got)
 {
-	struct timespec t;
+	uint8_t token[VGPU_TOKEN_BYTES];
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-/*
- * Send what *m says, with a descriptor or -1, and wait for the supervisor's answer, which comes in *m; s->io->share_fd
- * is what came with it.
- */
-static CUresult ask(struct vgpu_session *s, enum vgpu_control_type type, struct vgpu_ctl_share *m, int fd)
-{
-	struct vgpu_io *io = s->io;
-	uint64_t until = now_ms() + SHARE_MS;
-
+	memcpy(token, m->token, sizeof(token));
 	vgpu_msg_init(&m->h, type, sizeof(*m));
-	vgpu_io_drop_share(io);
-	if (vgpu_msg_send(io->control, &m->h, &fd, fd >= 0))
-		return CUDA_ERROR_OPERATING_SYSTEM;
-	while (!io->share_came && !io->control_closed && !io->broken[0] && now_ms() < until)
-		if (vgpu_io_wait(io, 1000000) < 0)
-			return CUDA_ERROR_OPERATING_SYSTEM;
-	if (!io->share_came || memcmp(io->share.token, m->token, VGPU_TOKEN_BYTES))
-		return CUDA_ERROR_OPERATING_SYSTEM;
-	*m = io->share;
-	return CUDA_SUCCESS;
+	if (!vgpu_io_ask(s->io, &m->h, fd, VGPU_CTL_SHARED, got) && !memcmp(token, m->token, sizeof(token)))
+		return CUDA_SUCCESS;
+	if (*got >= 0)
+		close(*got);
+	*got = -1;
+	return CUDA_ERROR_OPERATING_SYSTEM;
 }
 
 /*
@@ -78,12 +61,15 @@ static CUresult ask(struct vgpu_session *s, enum vgpu_control_type type, struct 
 static CUresult export(struct vgpu_session *s, struct vgpu_ctl_share *m, int fd)
 {
 	CUresult r;
+	int none;
 
 	if (!s->io)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (getrandom(m->token, sizeof(m->token), 0) != sizeof(m->token))
 		return CUDA_ERROR_OPERATING_SYSTEM;
-	r = ask(s, VGPU_CTL_EXPORT, m, fd);
+	r = ask(s, VGPU_CTL_EXPORT, m, fd, &none);
+	if (none >= 0)
+		close(none);
 	return r || m->found ? r : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
@@ -98,12 +84,9 @@ static CUresult import(struct vgpu_session *s, const uint8_t *token, uint32_t ki
 	memset(m, 0, sizeof(*m));
 	memcpy(m->token, token, sizeof(m->token));
 	m->kind = kind;
-	r = ask(s, VGPU_CTL_IMPORT, m, -1);
+	r = ask(s, VGPU_CTL_IMPORT, m, -1, fd);
 	if (r)
 		return r;
-	*fd = s->io->share_fd;
-	s->io->share_fd = -1;
-	vgpu_io_drop_share(s->io);
 	if (m->found)
 		return CUDA_SUCCESS;
 	vgpu_log(VGPU_LOG_NOTICE, NULL, "a token of another process names nothing that this session may have");

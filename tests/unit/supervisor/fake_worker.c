@@ -12,7 +12,7 @@
  *	die		is killed by SIGKILL at the first command
  *	ended		ends its session at the first command
  *	garbage		sends a damaged message when it gets a session
- * In each of them it shares memory when a command asks for it, see fake_worker.h.
+ * In each of them it shares memory or code when a command asks for it, see fake_worker.h.
  * Started as a monitor it asks for the census at each command, and puts the answer into reply slot 0.
  */
 #include <fcntl.h>
@@ -32,6 +32,7 @@
 static struct vgpu_worker_stats *stats;
 static const char *mode;
 static bool monitor;
+static uint32_t images;			/* as ATTACH says */
 
 static void send_note(uint16_t type, uint32_t error, const char *text)
 {
@@ -148,6 +149,8 @@ static void execute(struct vgpu_channel *ch, struct vgpu_consumer *c)
 		first_command();
 		if (cmd->op == FAKE_EXPORT || cmd->op == FAKE_IMPORT)
 			share(&ch->replies[0], (const struct fake_share *)buf);
+		if (cmd->op == FAKE_KEEP || cmd->op == FAKE_FIND)
+			fake_image(&ch->replies[0], (const struct fake_image *)buf, images);
 		if (monitor)
 			tell_census(ch, cmd->seq);
 		atomic_store(&stats->last_seq, cmd->seq);
@@ -220,6 +223,7 @@ static void attach(const struct vgpu_packet *p)
 	if (p->fd_count != 2)
 		exit(1);
 	atomic_store(&stats->trace, a.trace);
+	images = a.images;
 	if (!strcmp(mode, "silent"))
 		return;
 	if (!strcmp(mode, "garbage")) {

@@ -10,6 +10,8 @@
 enum fake_op {
 	FAKE_EXPORT = 2,	/* the token now stands for a descriptor of a file that holds the token, and FAKE_SECRET */
 	FAKE_IMPORT = 3,	/* ask for what the token names */
+	FAKE_KEEP = 4,		/* give an image away that consists of its hash */
+	FAKE_FIND = 5,		/* ask for an image */
 };
 
 #define FAKE_SECRET	"what no guest may see"
@@ -27,6 +29,33 @@ struct fake_imported {
 	uint8_t file[VGPU_TOKEN_BYTES];	/* what the descriptor's file begins with; zeros: none came */
 };
 
+enum fake_flaw {
+	FAKE_SOUND,
+	FAKE_UNSEALED,
+	FAKE_SHORT,		/* the file is shorter than the message says */
+	FAKE_NO_FILE,
+};
+
+/* Answered in reply slot 0: result 0, or 1 if nothing was found; FAKE_FIND: the data is struct fake_found. */
+struct fake_image {
+	struct vgpu_cmd c;
+	uint64_t hash;		/* both halves of it */
+	uint64_t bytes;
+	uint32_t flaw;		/* enum fake_flaw, of what is given away */
+	uint32_t more;		/* so many others, with the hashes that follow, are kept before it */
+};
+
+struct fake_found {
+	uint64_t first;		/* what the file begins with; 0: none came */
+	uint64_t size;		/* of the file */
+	uint32_t fixed;		/* 1: it could not be written */
+	uint32_t shared;	/* `images` of ATTACH */
+};
+
+/* fake_images.c: execute either of them. */
+void fake_image(struct vgpu_reply_slot *reply, const struct fake_image *f, uint32_t shared);
+
+_Static_assert(sizeof(struct fake_image) == 64, "one unit of the ring");
 _Static_assert(sizeof(struct fake_share) == 64, "one unit of the ring");
 
 #endif

@@ -214,13 +214,13 @@ void hello_send(int fd, uint32_t role, uint64_t size, uint32_t channels, int mem
 
 /* ---- a shim ---- */
 
-void shim_open_role(struct shim *s, const struct mediator *m, uint32_t role)
+void shim_open_on(struct shim *s, int fd, uint32_t role)
 {
 	struct vgpu_packet p;
 	struct vgpu_msg_welcome w;
 
 	memset(s, 0, sizeof(*s));
-	s->fd = peer_connect(m);
+	s->fd = fd;
 	hello_send(s->fd, role, 0, 0, -1);
 	assert_int_equal(peer_receive(s->fd, &p), sizeof(w));
 	assert_int_equal(p.h.type, VGPU_MSG_WELCOME);
@@ -234,6 +234,18 @@ void shim_open_role(struct shim *s, const struct mediator *m, uint32_t role)
 	assert_ptr_not_equal(s->base, MAP_FAILED);
 	s->channel = vgpu_shm_channel(s->base, &s->g, 0);
 	vgpu_producer_init(&s->producer, &s->channel->ring, s->channel->ring_data, VGPU_RING_BYTES);
+}
+
+void shim_open_role(struct shim *s, const struct mediator *m, uint32_t role)
+{
+	shim_open_on(s, peer_connect(m), role);
+}
+
+void shim_open_as(struct shim *s, const struct mediator *m, uid_t uid)
+{
+	assert_int_equal(seteuid(uid), 0);
+	shim_open(s, m);
+	assert_int_equal(seteuid(0), 0);
 }
 
 void shim_open(struct shim *s, const struct mediator *m)
@@ -354,4 +366,53 @@ void stub_close(struct stub *s)
 	munmap(s->base, s->g.total_size);
 	close(s->memfd);
 	close(s->fd);
+}
+
+/* ---- either of them ---- */
+
+struct party party_of_shim(const struct shim *s)
+{
+	struct party p = { .channel = s->channel, .ring = s->producer, .wake = s->wake };
+
+	soon(atomic_load(&s->channel->ctl.host_state) == VGPU_HOST_READY);
+	return p;
+}
+
+struct party party_of_vm(struct stub *s, uint32_t channel)
+{
+	struct party p = { .channel = vgpu_shm_channel(s->base, &s->g, channel), .socket = true };
+
+	stub_open_channel(s, channel, 1, &p.wake);
+	vgpu_producer_init(&p.ring, &p.channel->ring, p.channel->ring_data, VGPU_RING_BYTES);
+	return p;
+}
+
+static void ring(const struct party *p)
+{
+	struct vgpu_msg_wake w = { .doorbells = 1, .serial = p->seq };
+	const uint64_t one = 1;
+
+	vgpu_msg_init(&w.h, VGPU_MSG_WAKE, sizeof(w));
+	if (p->socket)
+		assert_int_equal(vgpu_msg_send(p->wake, &w.h, NULL, 0), 0);
+	else
+		assert_int_equal(write(p->wake, &one, sizeof(one)), sizeof(one));
+}
+
+int party_call(struct party *p, const void *command)
+{
+	struct vgpu_cmd *c = vgpu_producer_reserve(&p->ring, VGPU_CMD_ALIGN);
+
+	if (!c) {
+		fail_msg("the ring is full");
+		return -1;
+	}
+	memcpy(c, command, VGPU_CMD_ALIGN);
+	c->size = VGPU_CMD_ALIGN;
+	c->slot = 1;
+	c->seq = ++p->seq;
+	vgpu_producer_publish(&p->ring, VGPU_CMD_ALIGN);
+	ring(p);
+	soon(atomic_load(&p->channel->replies[0].done) == p->seq);
+	return p->channel->replies[0].result;
 }

@@ -67,6 +67,10 @@ struct shim {
 void hello_send(int fd, uint32_t role, uint64_t size, uint32_t channels, int memfd);
 /* Connect as a shim with 64 MiB and take WELCOME. */
 void shim_open(struct shim *s, const struct mediator *m);
+/* The same as another user: the kernel tells the mediator who that is. Needs root. */
+void shim_open_as(struct shim *s, const struct mediator *m, uid_t uid);
+/* The same over a socket that is connected already; it is the shim's then. */
+void shim_open_on(struct shim *s, int fd, uint32_t role);
 /* The same as VGPU_ROLE_SHIM or VGPU_ROLE_MONITOR. */
 void shim_open_role(struct shim *s, const struct mediator *m, uint32_t role);
 /* Publish one command and ring. */
@@ -91,6 +95,22 @@ void stub_guest_prepares(struct stub *s, uint32_t channel, uint32_t generation);
 /* A session on the channel, running; *wake is the caller's. */
 void stub_open_channel(struct stub *s, uint32_t channel, uint32_t generation, int *wake);
 void stub_close(struct stub *s);
+
+/* One session of either transport, seen from its guest. */
+struct party {
+	struct vgpu_channel *channel;
+	struct vgpu_producer ring;
+	int wake;
+	bool socket;		/* a VM's: rung by messages */
+	uint64_t seq;
+};
+
+/* Returns when its worker is ready. `wake` stays the shim's. */
+struct party party_of_shim(const struct shim *s);
+/* A session on the channel; p.wake is the caller's. */
+struct party party_of_vm(struct stub *s, uint32_t channel);
+/* Have the worker execute a command of one unit (64 bytes), of which `op` and what follows the header are set. Its result. */
+int party_call(struct party *p, const void *command);
 
 /* Open descriptors of a process. */
 unsigned int count_fds(pid_t pid);

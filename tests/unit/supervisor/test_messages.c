@@ -89,9 +89,9 @@ static void damage_is_named(void **state)
 	assert_non_null(strstr(why, "3.0"));
 	h.h.version = VGPU_PROTOCOL_VERSION + 1;	/* a newer minor is welcome */
 	assert_int_equal(vgpu_msg_check(&h, sizeof(h), why, sizeof(why)), 0);
-	h.h.type = 77;
+	h.h.type = 99;
 	assert_int_equal(vgpu_msg_check(&h, sizeof(h), why, sizeof(why)), -EPROTO);
-	assert_non_null(strstr(why, "77"));
+	assert_non_null(strstr(why, "99"));
 }
 
 static int descriptors(void)

@@ -7,56 +7,13 @@
 #include "fake_worker.h"
 #include "harness.h"
 
-/* One session of either transport, seen from its guest. */
-struct party {
-	struct vgpu_channel *channel;
-	struct vgpu_producer ring;
-	int wake;
-	bool socket;		/* a VM's: rung by messages */
-	uint64_t seq;
-};
-
-static struct party party_of_shim(const struct shim *s)
-{
-	struct party p = { .channel = s->channel, .ring = s->producer, .wake = s->wake };
-
-	soon(atomic_load(&s->channel->ctl.host_state) == VGPU_HOST_READY);
-	return p;
-}
-
-static struct party party_of_vm(struct stub *s, uint32_t channel)
-{
-	struct party p = { .channel = vgpu_shm_channel(s->base, &s->g, channel), .socket = true };
-
-	stub_open_channel(s, channel, 1, &p.wake);
-	vgpu_producer_init(&p.ring, &p.channel->ring, p.channel->ring_data, VGPU_RING_BYTES);
-	return p;
-}
-
-static void ring(const struct party *p)
-{
-	struct vgpu_msg_wake w = { .doorbells = 1, .serial = p->seq };
-	const uint64_t one = 1;
-
-	vgpu_msg_init(&w.h, VGPU_MSG_WAKE, sizeof(w));
-	if (p->socket)
-		assert_int_equal(vgpu_msg_send(p->wake, &w.h, NULL, 0), 0);
-	else
-		assert_int_equal(write(p->wake, &one, sizeof(one)), sizeof(one));
-}
-
 /* Have the session's worker share under, or ask for, the token that consists of this letter. Its result. */
 static int share(struct party *p, enum fake_op op, char letter, enum vgpu_share_kind kind)
 {
-	struct fake_share *f = vgpu_producer_reserve(&p->ring, sizeof(*f));
+	struct fake_share f = { .c = { .op = op }, .kind = kind };
 
-	assert_non_null(f);
-	*f = (struct fake_share){ .c = { .size = sizeof(*f), .op = op, .slot = 1, .seq = ++p->seq }, .kind = kind };
-	memset(f->token, letter, sizeof(f->token));
-	vgpu_producer_publish(&p->ring, sizeof(*f));
-	ring(p);
-	soon(atomic_load(&p->channel->replies[0].done) == p->seq);
-	return p->channel->replies[0].result;
+	memset(f.token, letter, sizeof(f.token));
+	return party_call(p, &f);
 }
 
 static void shares(struct party *p, char letter, enum vgpu_share_kind kind)
@@ -146,14 +103,6 @@ static void another_vm_gets_nothing(void **state)
 	stub_close(&other);
 	stub_close(&vm);
 	mediator_stop(&m);
-}
-
-/* Connect as somebody else: the kernel tells the mediator who that is. */
-static void shim_open_as(struct shim *s, const struct mediator *m, uid_t uid)
-{
-	assert_int_equal(seteuid(uid), 0);
-	shim_open(s, m);
-	assert_int_equal(seteuid(0), 0);
 }
 
 static void another_user_gets_nothing(void **state)
