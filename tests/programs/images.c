@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "fatbin.h"
+
 #define VARIANTS 40
 #define LOST 3
 
@@ -88,29 +90,17 @@ static void damage(char *text, size_t size)
 	}
 }
 
-/* A header as nvcc writes it around PTX, then one byte of the headers changed. */
+/* In a fat binary, of which one byte of the headers is changed at a time. */
 static void fat(const char *text, size_t size)
 {
-	static uint8_t image[(1 << 20) + 128];
-	uint64_t payload = (size + 1 + 7) & ~7ull, all = payload + 64;
-	uint32_t magic = 0xba55ed50, header = 64;
-	uint16_t version = 1, fixed = 16, kind = 1, entry_version = 0x0101;
-	uint32_t arch = 70;
+	size_t bytes;
+	uint8_t *image = fatbin_make(text, size, 0, 0, &bytes);
 
-	memset(image, 0, 80 + payload);
-	memcpy(image, &magic, 4);
-	memcpy(image + 4, &version, 2);
-	memcpy(image + 6, &fixed, 2);
-	memcpy(image + 8, &all, 8);
-	memcpy(image + 16, &kind, 2);
-	memcpy(image + 18, &entry_version, 2);
-	memcpy(image + 20, &header, 4);
-	memcpy(image + 24, &payload, 8);
-	memcpy(image + 16 + 28, &arch, 4);
-	memcpy(image + 80, text, size);
+	if (!image)
+		exit(2);
 	for (int i = 0; i < VARIANTS; i++) {
 		/* Not the sizes: a native driver believes them, and so the guest library has to read as far. */
-		uint32_t at = 16 + next() % 64;
+		uint32_t at = FATBIN_ENTRY_AT + next() % (FATBIN_TEXT_AT - FATBIN_ENTRY_AT);
 		uint8_t old = image[at];
 
 		if (at >= 20 && at < 32)
@@ -119,6 +109,7 @@ static void fat(const char *text, size_t size)
 		try(image);
 		image[at] = old;
 	}
+	free(image);
 }
 
 int main(int argc, char **argv)

@@ -241,11 +241,13 @@ void shim_open_role(struct shim *s, const struct mediator *m, uint32_t role)
 	shim_open_on(s, peer_connect(m), role);
 }
 
-void shim_open_as(struct shim *s, const struct mediator *m, uid_t uid)
+void shim_open_as(struct shim *s, const struct mediator *m, uint32_t role, uid_t uid)
 {
+	uid_t own = geteuid();
+
 	assert_int_equal(seteuid(uid), 0);
-	shim_open(s, m);
-	assert_int_equal(seteuid(0), 0);
+	shim_open_role(s, m, role);
+	assert_int_equal(seteuid(own), 0);
 }
 
 void shim_open(struct shim *s, const struct mediator *m)

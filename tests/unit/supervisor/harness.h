@@ -67,12 +67,12 @@ struct shim {
 void hello_send(int fd, uint32_t role, uint64_t size, uint32_t channels, int memfd);
 /* Connect as a shim with 64 MiB and take WELCOME. */
 void shim_open(struct shim *s, const struct mediator *m);
-/* The same as another user: the kernel tells the mediator who that is. Needs root. */
-void shim_open_as(struct shim *s, const struct mediator *m, uid_t uid);
 /* The same over a socket that is connected already; it is the shim's then. */
 void shim_open_on(struct shim *s, int fd, uint32_t role);
 /* The same as VGPU_ROLE_SHIM or VGPU_ROLE_MONITOR. */
 void shim_open_role(struct shim *s, const struct mediator *m, uint32_t role);
+/* The same as another user: the kernel tells the mediator who that is. Needs root. */
+void shim_open_as(struct shim *s, const struct mediator *m, uint32_t role, uid_t uid);
 /* Publish one command and ring. */
 void shim_command(struct shim *s);
 void shim_close(struct shim *s);

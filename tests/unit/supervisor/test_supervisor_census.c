@@ -124,14 +124,10 @@ static void a_monitor_sees_its_own_vm(void **state)
 	close(theirs.wake);
 }
 
-/* As that user, whom the socket's other end sees. */
-static void shim_open_as(uid_t uid, struct shim *s, const struct mediator *m, uint32_t role, uint32_t pid)
+/* A process of that user, which says that this is its number. */
+static void open_process(uid_t uid, struct shim *s, const struct mediator *m, uint32_t role, uint32_t pid)
 {
-	uid_t own = geteuid();
-
-	assert_int_equal(seteuid(uid), 0);
-	shim_open_role(s, m, role);
-	assert_int_equal(seteuid(own), 0);
+	shim_open_as(s, m, role, uid);
 	soon(atomic_load(&s->channel->ctl.host_state) == VGPU_HOST_READY);
 	s->channel->ctl.guest_pid = pid;
 }
@@ -157,10 +153,10 @@ static void a_monitor_sees_its_own_user(void **state)
 	mediator_start(&m, "ok", "--allow-uids", uids, NULL);
 	assert_int_equal(chmod(m.dir, 0755), 0);
 	assert_int_equal(chmod(m.socket, 0666), 0);
-	shim_open_as(own, &mine, &m, VGPU_ROLE_SHIM, 31);
-	shim_open_as(OTHER_UID, &theirs, &m, VGPU_ROLE_SHIM, 32);
-	shim_open_as(own, &my_monitor, &m, VGPU_ROLE_MONITOR, 33);
-	shim_open_as(OTHER_UID, &their_monitor, &m, VGPU_ROLE_MONITOR, 34);
+	open_process(own, &mine, &m, VGPU_ROLE_SHIM, 31);
+	open_process(OTHER_UID, &theirs, &m, VGPU_ROLE_SHIM, 32);
+	open_process(own, &my_monitor, &m, VGPU_ROLE_MONITOR, 33);
+	open_process(OTHER_UID, &their_monitor, &m, VGPU_ROLE_MONITOR, 34);
 	census_of_user(&my_monitor, &census);
 	assert_int_equal(census.count, 1);
 	assert_non_null(entry_of(&census, 31));
@@ -192,8 +188,8 @@ static void vms_and_users_are_apart(void **state)
 	stub_open(&s, &m);
 	open_in_vm(&s, 0, 41, false, &guest);
 	open_in_vm(&s, MONITOR_CHANNEL, 42, true, &in_vm);
-	shim_open_as(geteuid(), &process, &m, VGPU_ROLE_SHIM, 43);
-	shim_open_as(geteuid(), &on_host, &m, VGPU_ROLE_MONITOR, 44);
+	open_process(geteuid(), &process, &m, VGPU_ROLE_SHIM, 43);
+	open_process(geteuid(), &on_host, &m, VGPU_ROLE_MONITOR, 44);
 	census_of_vm(&in_vm, &census);
 	assert_int_equal(census.count, 1);
 	assert_non_null(entry_of(&census, 41));

@@ -151,8 +151,8 @@ static void users_find_their_own(void **state)
 	if (geteuid())
 		skip();	/* only root can be two users */
 	mediator_of_all(&m, "1M");
-	shim_open_as(&s[0], &m, 65534);
-	shim_open_as(&s[1], &m, 65533);
+	shim_open_as(&s[0], &m, VGPU_ROLE_SHIM, 65534);
+	shim_open_as(&s[1], &m, VGPU_ROLE_SHIM, 65533);
 	a = party_of_shim(&s[0]);
 	b = party_of_shim(&s[1]);
 	keeps(&a, 11, 600 * KIB);
@@ -163,7 +163,7 @@ static void users_find_their_own(void **state)
 	/* It stays for the next process of its user. */
 	shim_close(&s[0]);
 	soon(status_number(&m, "session_count") == 1);
-	shim_open_as(&s[2], &m, 65534);
+	shim_open_as(&s[2], &m, VGPU_ROLE_SHIM, 65534);
 	c = party_of_shim(&s[2]);
 	assert_true(finds(&c, 11, 600 * KIB));
 	/* What nobody uses is bounded over all users: the one who left first loses. */
@@ -172,7 +172,7 @@ static void users_find_their_own(void **state)
 	shim_close(&s[1]);
 	soon(status_number(&m, "session_count") == 0);
 	assert_int_equal(images_number(&m, "count"), 1);
-	shim_open_as(&s[0], &m, 65533);
+	shim_open_as(&s[0], &m, VGPU_ROLE_SHIM, 65533);
 	b = party_of_shim(&s[0]);
 	assert_true(finds(&b, 12, 600 * KIB));
 	shim_close(&s[0]);

@@ -117,9 +117,9 @@ static void another_user_gets_nothing(void **state)
 	mediator_start(&m, "ok", NULL);
 	assert_int_equal(chmod(m.dir, 0711), 0);
 	assert_int_equal(chmod(m.socket, 0666), 0);
-	shim_open_as(&s[0], &m, 65534);
-	shim_open_as(&s[1], &m, 65533);
-	shim_open_as(&s[2], &m, 65534);
+	shim_open_as(&s[0], &m, VGPU_ROLE_SHIM, 65534);
+	shim_open_as(&s[1], &m, VGPU_ROLE_SHIM, 65533);
+	shim_open_as(&s[2], &m, VGPU_ROLE_SHIM, 65534);
 	a = party_of_shim(&s[0]);
 	b = party_of_shim(&s[1]);
 	c = party_of_shim(&s[2]);
