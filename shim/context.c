@@ -170,13 +170,15 @@ CUresult cuCtxCreate_v2(CUcontext *ctx, unsigned int flags, CUdevice dev)
 CUresult cuCtxCreate_v3(CUcontext *ctx, CUexecAffinityParam *params_array, int num_params, unsigned int flags, CUdevice dev)
 {
 	if (params_array || num_params)
-		return vgpu_ready() ? vgpu_ready() : vgpu_unsupported("cuCtxCreate_v3 with execution affinity");
+		return vgpu_ready() ? vgpu_ready() : CUDA_ERROR_UNSUPPORTED_EXEC_AFFINITY;
 	return cuCtxCreate_v2(ctx, flags, dev);
 }
 
 CUresult cuCtxCreate_v4(CUcontext *ctx, CUctxCreateParams *ctx_create_params, unsigned int flags, CUdevice dev)
 {
-	if (ctx_create_params && (ctx_create_params->numExecAffinityParams || ctx_create_params->cigParams))
+	if (ctx_create_params && ctx_create_params->numExecAffinityParams)
+		return vgpu_ready() ? vgpu_ready() : CUDA_ERROR_UNSUPPORTED_EXEC_AFFINITY;
+	if (ctx_create_params && ctx_create_params->cigParams)
 		return vgpu_ready() ? vgpu_ready() : vgpu_unsupported("cuCtxCreate_v4 with parameters");
 	return cuCtxCreate_v2(ctx, flags, dev);
 }

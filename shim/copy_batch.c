@@ -9,6 +9,7 @@
 #include <gen/shim_hand.h>
 
 #include "array.h"
+#include "batch.h"
 #include "call.h"
 #include "copy.h"
 #include "copy_shape.h"
@@ -46,15 +47,14 @@ static CUresult settle_source(uint64_t src, CUmemcpySrcAccessOrder order, struct
 	return vgpu_stream_wait(s);
 }
 
-/* attrs[k] is for the copies from attrs_idxs[k] on to the next one's; the first begins at 0. */
 static CUresult check_attributes(size_t count, const CUmemcpyAttributes *attrs, const size_t *idxs, size_t num)
 {
 	size_t k;
 
-	if (!attrs || !idxs || !num || num > count || idxs[0])
+	if (!attrs || !vgpu_batch_splits(count, idxs, num))
 		return CUDA_ERROR_INVALID_VALUE;
 	for (k = 0; k < num; k++)
-		if (check_order(attrs[k].srcAccessOrder) || (k && idxs[k] <= idxs[k - 1]) || idxs[k] >= count)
+		if (check_order(attrs[k].srcAccessOrder))
 			return CUDA_ERROR_INVALID_VALUE;
 	return CUDA_SUCCESS;
 }

@@ -245,3 +245,14 @@ CUresult cuLibraryGetModule(CUmodule *mod, CUlibrary library)
 		*mod = vgpu_handle_app(VGPU_HANDLE_MODULE, m->wire);
 	return r;
 }
+
+CUresult cuLibraryGetUnifiedFunction(void **fptr, CUlibrary library, const char *symbol)
+{
+	CUresult r = vgpu_ready();
+
+	if (r)
+		return r;
+	if (!fptr || !symbol)
+		return CUDA_ERROR_INVALID_VALUE;
+	return vgpu_handle_live(VGPU_HANDLE_LIBRARY, library) ? CUDA_ERROR_NOT_FOUND : CUDA_ERROR_INVALID_HANDLE;
+}

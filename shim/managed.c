@@ -13,6 +13,7 @@
 
 #include <gen/cuda_api.h>
 
+#include "batch.h"
 #include "call.h"
 #include "device.h"
 #include "memory.h"
@@ -236,20 +237,11 @@ CUresult cuMemAdvise(CUdeviceptr ptr, size_t bytes, CUmem_advise advice, CUdevic
 	return cuMemAdvise_v2(ptr, bytes, advice, location_of(device));
 }
 
-CUresult cuMemPrefetchAsync_v2(CUdeviceptr ptr, size_t bytes, CUmemLocation location, unsigned int flags, CUstream stream)
+static CUresult prefetch(CUdeviceptr ptr, size_t bytes, CUmemLocation location)
 {
-	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	CUresult r = CUDA_SUCCESS;
 	uint32_t i;
 
-	if (r)
-		return r;
-	if (flags || !is_managed(ptr, bytes))
-		return CUDA_ERROR_INVALID_VALUE;
-	r = check_location(location);
-	if (!r)
-		r = check_stream(stream);
-	if (r)
-		return r;
 	vgpu_lock(&spans.lock);
 	if (!cover(ptr, ptr + bytes))
 		r = CUDA_ERROR_OUT_OF_MEMORY;
@@ -259,9 +251,80 @@ CUresult cuMemPrefetchAsync_v2(CUdeviceptr ptr, size_t bytes, CUmemLocation loca
 	return r;
 }
 
+CUresult cuMemPrefetchAsync_v2(CUdeviceptr ptr, size_t bytes, CUmemLocation location, unsigned int flags, CUstream stream)
+{
+	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+
+	if (r)
+		return r;
+	if (flags || !is_managed(ptr, bytes))
+		return CUDA_ERROR_INVALID_VALUE;
+	r = check_location(location);
+	if (!r)
+		r = check_stream(stream);
+	return r ? r : prefetch(ptr, bytes, location);
+}
+
 CUresult cuMemPrefetchAsync(CUdeviceptr ptr, size_t bytes, CUdevice device, CUstream stream)
 {
 	return cuMemPrefetchAsync_v2(ptr, bytes, location_of(device), 0, stream);
+}
+
+/* The ranges of a batch, which may not go into the default stream. */
+static CUresult check_batch(const CUdeviceptr *ptrs, const size_t *sizes, size_t count, unsigned long long flags,
+			    CUstream stream)
+{
+	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	size_t i;
+
+	if (r)
+		return r;
+	if (!ptrs || !sizes || !count || flags || !stream || stream == CU_STREAM_LEGACY)
+		return CUDA_ERROR_INVALID_VALUE;
+	for (i = 0; i < count; i++)
+		if (!is_managed(ptrs[i], sizes[i]))
+			return CUDA_ERROR_INVALID_VALUE;
+	return check_stream(stream);
+}
+
+static CUresult check_locations(size_t count, const CUmemLocation *locations, const size_t *idxs, size_t num)
+{
+	CUresult r = CUDA_SUCCESS;
+	size_t k;
+
+	if (!locations || !vgpu_batch_splits(count, idxs, num))
+		return CUDA_ERROR_INVALID_VALUE;
+	for (k = 0; k < num && !r; k++)
+		r = check_location(locations[k]);
+	return r;
+}
+
+CUresult cuMemPrefetchBatchAsync(CUdeviceptr *ptrs, size_t *sizes, size_t count, CUmemLocation *locations,
+				 size_t *location_idxs, size_t num_locations, unsigned long long flags, CUstream stream)
+{
+	CUresult r = check_batch(ptrs, sizes, count, flags, stream);
+	size_t i, k = 0;
+
+	if (!r)
+		r = check_locations(count, locations, location_idxs, num_locations);
+	for (i = 0; i < count && !r; i++) {
+		k += k + 1 < num_locations && location_idxs[k + 1] == i;
+		r = prefetch(ptrs[i], sizes[i], locations[k]);
+	}
+	return r;
+}
+
+/* What is discarded may be read as anything: as what it was, too. */
+CUresult cuMemDiscardBatchAsync(CUdeviceptr *ptrs, size_t *sizes, size_t count, unsigned long long flags, CUstream stream)
+{
+	return check_batch(ptrs, sizes, count, flags, stream);
+}
+
+CUresult cuMemDiscardAndPrefetchBatchAsync(CUdeviceptr *ptrs, size_t *sizes, size_t count, CUmemLocation *locations,
+					   size_t *location_idxs, size_t num_locations, unsigned long long flags,
+					   CUstream stream)
+{
+	return cuMemPrefetchBatchAsync(ptrs, sizes, count, locations, location_idxs, num_locations, flags, stream);
 }
 
 /* Whose the memory is while kernels run: anybody's, always. */

@@ -147,6 +147,32 @@ static void prefetch(void **state)
 	ok(cuStreamDestroy(s));
 }
 
+static void batches(void **state)
+{
+	CUdeviceptr at[3] = { p, p + HALF / 2, p + HALF };
+	size_t sizes[3] = { HALF / 2, HALF / 2, HALF }, first[2] = { 0, 2 }, late[2] = { 1, 2 };
+	CUmemLocation where[2] = { on(gpu_device()), on(CU_DEVICE_CPU) };
+	CUstream s;
+
+	(void)state;
+	ok(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	memset((void *)(uintptr_t)p, 1, BYTES);
+	ok(cuMemPrefetchBatchAsync(at, sizes, 3, where, first, 2, 0, s));
+	ok(cuStreamSynchronize(s));
+	assert_int_equal(attribute(CU_MEM_RANGE_ATTRIBUTE_LAST_PREFETCH_LOCATION, p, HALF), gpu_device());
+	assert_int_equal(attribute(CU_MEM_RANGE_ATTRIBUTE_LAST_PREFETCH_LOCATION, p + HALF, HALF), CU_DEVICE_CPU);
+	assert_int_equal(((uint8_t *)(uintptr_t)p)[BYTES - 1], 1);
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemPrefetchBatchAsync(at, sizes, 3, where, late, 2, 0, s));
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemPrefetchBatchAsync(at, sizes, 3, where, first, 2, 1, s));
+	ok(cuMemDiscardBatchAsync(at, sizes, 3, 0, s));
+	ok(cuMemDiscardAndPrefetchBatchAsync(at, sizes, 3, where, first, 1, 0, s));
+	ok(cuStreamSynchronize(s));
+	memset((void *)(uintptr_t)p, 2, BYTES);
+	assert_int_equal(((uint8_t *)(uintptr_t)p)[HALF], 2);
+	assert_int_equal(attribute(CU_MEM_RANGE_ATTRIBUTE_LAST_PREFETCH_LOCATION, p, BYTES), gpu_device());
+	ok(cuStreamDestroy(s));
+}
+
 static void refused(void **state)
 {
 	CUdeviceptr d;
@@ -176,6 +202,7 @@ int main(void)
 		cmocka_unit_test(preferred_location),
 		cmocka_unit_test(accessed_by),
 		cmocka_unit_test(prefetch),
+		cmocka_unit_test(batches),
 		cmocka_unit_test(refused),
 	};
 

@@ -246,6 +246,17 @@ static CUresult soft_cuCtxDisablePeerAccess(CUcontext peer)
 	return CUDA_SUCCESS;
 }
 
+static CUresult soft_cuCtxGetExecAffinity(CUexecAffinityParam *affinity, CUexecAffinityType type)
+{
+	struct soft_context *ctx;
+	CUresult rc = soft_enter(&ctx);
+
+	if (rc)
+		return rc;
+	return affinity && type == CU_EXEC_AFFINITY_TYPE_SM_COUNT ? CUDA_ERROR_UNSUPPORTED_EXEC_AFFINITY :
+								    CUDA_ERROR_INVALID_VALUE;
+}
+
 /* There is no profiler to start: the calls only check what they check natively. */
 static CUresult soft_cuProfilerStart(void)
 {
@@ -279,6 +290,7 @@ void soft_fill_context_state(struct vgpu_driver *d)
 	SOFT_SLOT(d, cuCtxResetPersistingL2Cache);
 	SOFT_SLOT(d, cuCtxEnablePeerAccess);
 	SOFT_SLOT(d, cuCtxDisablePeerAccess);
+	SOFT_SLOT(d, cuCtxGetExecAffinity);
 	SOFT_SLOT(d, cuProfilerStart);
 	SOFT_SLOT(d, cuProfilerStop);
 }
