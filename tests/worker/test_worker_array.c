@@ -4,67 +4,12 @@
  * no handle of nothing, no address outside, no account that is wrong afterwards.
  */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include <gen/wire.h>
-
-#include "fake_driver.h"
-
-#define ID(kind, n) vgpu_handle_make(VGPU_HANDLE_##kind, 1, n)
+#include "dispatch.h"
 
 enum { DEVICE = 1, ARENA = 2, ARRAY = 3 };	/* sides on the wire */
-
-static struct vgpu_session *s;
-static uint64_t seq;
-
-static int setup(void **state)
-{
-	(void)state;
-	s = fake_session();
-	seq = 0;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	fake_session_free(s);
-	assert_int_equal(fake.live, 0);
-	return 0;
-}
-
-static int run(uint16_t op, const void *args, uint32_t size)
-{
-	const struct vgpu_cmd c = { .size = 64, .op = op, .slot = 1, .args_size = size, .seq = ++seq };
-
-	return fake_execute(s, &c, args, NULL);
-}
-
-/* The result of a command that is answered. */
-static int call(uint16_t op, const void *args, uint32_t size)
-{
-	assert_int_equal(run(op, args, size), 0);
-	return s->channel->replies[0].result;
-}
-
-#define CALL(name, ...)                                                                        \
-	({                                                                                     \
-		struct vgpu_args_##name a_ = { __VA_ARGS__ };                                  \
-		call(VGPU_OP_##name, &a_, sizeof(a_));                                         \
-	})
-
-static uint64_t alloc(uint64_t bytes)
-{
-	assert_int_equal(CALL(cuMemAlloc_v2, .bytesize = bytes), 0);
-	return ((const struct vgpu_ret_cuMemAlloc_v2 *)s->channel->replies[0].data)->dptr;
-}
 
 static uint64_t array(uint32_t n, uint64_t width, uint64_t height, uint64_t depth)
 {
@@ -158,11 +103,11 @@ static void test_broken_boxes(void **state)
 						   .width = 16, .height = 1, .depth = 1 } };
 
 	(void)state;
-	assert_int_equal(run(VGPU_OP_memcpy_box, &a, sizeof(a)), -EPROTO);
+	assert_int_equal(run(VGPU_OP_memcpy_box, &a, sizeof(a), NULL, 0), -EPROTO);
 	a.box.src.kind = 4;
-	assert_int_equal(run(VGPU_OP_memcpy_box, &a, sizeof(a)), -EPROTO);
+	assert_int_equal(run(VGPU_OP_memcpy_box, &a, sizeof(a), NULL, 0), -EPROTO);
 	a.box.src = (struct vgpu_rec_copy_side){ .at = s->geo.arena_at, .pitch = 16, .x = 1, .kind = ARENA };
-	assert_int_equal(run(VGPU_OP_memcpy_box, &a, sizeof(a)), -EPROTO);
+	assert_int_equal(run(VGPU_OP_memcpy_box, &a, sizeof(a), NULL, 0), -EPROTO);
 }
 
 static int texture(uint32_t n, struct vgpu_rec_resource resource)
@@ -192,7 +137,7 @@ static void test_textures(void **state)
 	assert_int_equal(CALL(surface_create, .id = ID(SURFOBJECT, 1), .resource = { .at = a }), 0);
 	assert_int_equal(CALL(texture_destroy, .id = ID(TEXOBJECT, 1)), 0);
 	assert_int_equal(CALL(texture_destroy, .id = ID(TEXOBJECT, 1)), CUDA_ERROR_INVALID_HANDLE);
-	assert_int_equal(run(VGPU_OP_texture_destroy, &wrong, sizeof(wrong)), -EPROTO);
+	assert_int_equal(run(VGPU_OP_texture_destroy, &wrong, sizeof(wrong), NULL, 0), -EPROTO);
 }
 
 int main(void)

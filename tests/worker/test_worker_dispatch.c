@@ -4,79 +4,14 @@
  * session, wrong ones get the native error, and nothing of this process's memory is ever handed to the driver.
  */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include <gen/wire.h>
 #include <vgpu/image.h>
 
-#include "fake_driver.h"
+#include "dispatch.h"
 
-#define ID(kind, n) vgpu_handle_make(VGPU_HANDLE_##kind, 1, n)
-#define STREAM	    ID(STREAM, VGPU_STREAM_INDEX_FIRST)
-
-static struct vgpu_session *s;
-static uint64_t seq;
-
-static int setup(void **state)
-{
-	(void)state;
-	s = fake_session();
-	seq = 0;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	fake_session_free(s);
-	assert_int_equal(fake.live, 0);
-	return 0;
-}
-
-static int run(uint16_t op, const void *args, uint32_t args_size, const void *payload, uint32_t payload_size)
-{
-	const struct vgpu_cmd c = { .size = 64, .op = op, .slot = 1, .args_size = args_size,
-				    .payload_size = payload_size, .seq = ++seq };
-
-	return fake_execute(s, &c, args, payload);
-}
-
-/* Run a command that is answered: its result. */
-static int call(uint16_t op, const void *args, uint32_t args_size, const void *payload, uint32_t payload_size)
-{
-	assert_int_equal(run(op, args, args_size, payload, payload_size), 0);
-	assert_int_equal(atomic_load(&s->channel->replies[0].done), seq);
-	return s->channel->replies[0].result;
-}
-
-#define CALL(name, ...)                                                                        \
-	({                                                                                     \
-		struct vgpu_args_##name a_ = { __VA_ARGS__ };                                  \
-		call(VGPU_OP_##name, &a_, sizeof(a_), NULL, 0);                                \
-	})
-#define RUN(name, ...)                                                                         \
-	({                                                                                     \
-		struct vgpu_args_##name a_ = { __VA_ARGS__ };                                  \
-		run(VGPU_OP_##name, &a_, sizeof(a_), NULL, 0);                                 \
-	})
-
-static const void *reply(void)
-{
-	return s->channel->replies[0].data;
-}
-
-static uint64_t alloc(uint64_t bytes)
-{
-	assert_int_equal(CALL(cuMemAlloc_v2, .bytesize = bytes), 0);
-	return ((const struct vgpu_ret_cuMemAlloc_v2 *)reply())->dptr;
-}
+#define STREAM	ID(STREAM, VGPU_STREAM_INDEX_FIRST)
 
 static void test_header(void **state)
 {

@@ -4,75 +4,21 @@
  * not the guest's, no list that is longer than its payload, and an account that is right after everything is gone.
  */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "dispatch.h"
 
-#include <gen/wire.h>
+#define GRAPH	ID(GRAPH, 1)
+#define EXEC	ID(GRAPHEXEC, 1)
+#define MIB	(1ull << 20)
 
-#include "fake_driver.h"
-
-#define ID(kind, n) vgpu_handle_make(VGPU_HANDLE_##kind, 1, n)
-#define GRAPH	    ID(GRAPH, 1)
-#define EXEC	    ID(GRAPHEXEC, 1)
-#define MIB	    (1ull << 20)
-
-static struct vgpu_session *s;
-static uint64_t seq;
-
-static int run(uint16_t op, const void *args, uint32_t args_size, const void *payload, uint32_t payload_size)
+/* A session with a graph. */
+static int setup_graph(void **state)
 {
-	const struct vgpu_cmd c = { .size = 64, .op = op, .slot = 1, .args_size = args_size,
-				    .payload_size = payload_size, .seq = ++seq };
-
-	return fake_execute(s, &c, args, payload);
-}
-
-/* The result of a command that is answered. */
-static int call(uint16_t op, const void *args, uint32_t args_size, const void *payload, uint32_t payload_size)
-{
-	assert_int_equal(run(op, args, args_size, payload, payload_size), 0);
-	assert_int_equal(atomic_load(&s->channel->replies[0].done), seq);
-	return s->channel->replies[0].result;
-}
-
-#define CALL(name, ...)                                                                        \
-	({                                                                                     \
-		struct vgpu_args_##name a_ = { __VA_ARGS__ };                                  \
-		call(VGPU_OP_##name, &a_, sizeof(a_), NULL, 0);                                \
-	})
-
-static int setup(void **state)
-{
-	(void)state;
-	s = fake_session();
-	seq = 0;
+	setup(state);
 	assert_int_equal(CALL(cuGraphCreate, .graph = GRAPH), 0);
 	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	fake_session_free(s);
-	assert_int_equal(fake.live, 0);
-	return 0;
-}
-
-static const void *reply(void)
-{
-	return s->channel->replies[0].data;
-}
-
-static uint64_t alloc(uint64_t bytes)
-{
-	assert_int_equal(CALL(cuMemAlloc_v2, .bytesize = bytes), 0);
-	return ((const struct vgpu_ret_cuMemAlloc_v2 *)reply())->dptr;
 }
 
 /* A payload: parameters, what they point to, links. */
@@ -452,21 +398,21 @@ static void test_user_objects(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_ids, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_payloads, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_edges, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_batches, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_copies, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_memsets, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_kernels, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_conditions, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_setting, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_reserved, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_freed_inside, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_live, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_freed_by_another, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_captured, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_user_objects, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ids, setup_graph, teardown),
+		cmocka_unit_test_setup_teardown(test_payloads, setup_graph, teardown),
+		cmocka_unit_test_setup_teardown(test_edges, setup_graph, teardown),
+		cmocka_unit_test_setup_teardown(test_batches, setup_graph, teardown),
+		cmocka_unit_test_setup_teardown(test_copies, setup_graph, teardown),
+		cmocka_unit_test_setup_teardown(test_memsets, setup_graph, teardown),
+		cmocka_unit_test_setup_teardown(test_kernels, setup_graph, teardown),
+		cmocka_unit_test_setup_teardown(test_conditions, setup_graph, teardown),
+		cmocka_unit_test_setup_teardown(test_setting, setup_graph, teardown),
+		cmocka_unit_test_setup_teardown(test_reserved, setup_graph, teardown),
+		cmocka_unit_test_setup_teardown(test_freed_inside, setup_graph, teardown),
+		cmocka_unit_test_setup_teardown(test_live, setup_graph, teardown),
+		cmocka_unit_test_setup_teardown(test_freed_by_another, setup_graph, teardown),
+		cmocka_unit_test_setup_teardown(test_captured, setup_graph, teardown),
+		cmocka_unit_test_setup_teardown(test_user_objects, setup_graph, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
