@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""compare.py NATIVE MEDIATED: two reports of one program (app.py). Prints the times side by side.
+"""Reports of one program (app.py), natively and mediated: results must be equal, times are shown side by side.
 
-Exit status: 0 if all results are equal, 1 if not; times never fail, they are marked.
+With several reports of a side a time is the median, with least and most. Exit status: 0 if all results are equal, 1 if
+not, 2 wrong usage; times never fail, they are marked.
 """
+import argparse
 import json
+import statistics
 import sys
 
 
@@ -15,33 +18,53 @@ def load(path):
         sys.exit(f"{path}: no report: {error}")
 
 
-def different(native, mediated):
-    """Names of results that are not the same on both sides."""
-    return sorted(name for name in native.keys() | mediated.keys()
-                  if name not in native or name not in mediated or native[name] != mediated[name])
+def different(first, reports):
+    """Names of results that are not the same in all reports, with what the first and another one say."""
+    for report in reports:
+        ours, theirs = first["results"], report["results"]
+        for name in sorted(ours.keys() | theirs.keys()):
+            if name not in ours or name not in theirs or ours[name] != theirs[name]:
+                yield name, ours.get(name), theirs.get(name)
+
+
+def spread(values):
+    middle = f"{statistics.median(values):.4g}"
+    return middle if len(values) == 1 else f"{middle} ({min(values):.4g}-{max(values):.4g})"
 
 
 def times(native, mediated):
-    for name, base in native["ms"].items():
-        if name not in mediated["ms"]:
-            continue
-        ratio = mediated["ms"][name] / base
-        wanted = native["wanted"].get(name)
-        verdict = "" if wanted is None else f"  wanted {wanted:.2f}  {'met' if ratio <= wanted else 'MISSED'}"
-        yield f"    {name:<34} {base:>11.4f} ms {mediated['ms'][name]:>11.4f} ms  {ratio:6.3f}{verdict}"
+    """For each time that both sides have: name, native, mediated, ratio of the medians, what is wanted or None."""
+    for name in native[0]["ms"]:
+        base, ours = ([report["ms"][name] for report in side if name in report["ms"]] for side in (native, mediated))
+        if base and ours:
+            ratio = statistics.median(ours) / statistics.median(base)
+            yield name, spread(base), spread(ours), ratio, native[0]["wanted"].get(name)
+
+
+def text_row(name, base, ours, ratio, wanted):
+    verdict = "" if wanted is None else f"  wanted {wanted:.2f}  {'met' if ratio <= wanted else 'MISSED'}"
+    return f"    {name:<30} {base:>24} ms {ours:>24} ms  {ratio:6.3f}{verdict}"
+
+
+def markdown_row(name, base, ours, ratio, wanted):
+    return f"| {name} | {base} | {ours} | {ratio:.3f} | {'' if wanted is None else f'≤ {wanted:g}'} |"
 
 
 def main():
-    if len(sys.argv) != 3:
-        print("usage: compare.py NATIVE MEDIATED", file=sys.stderr)
-        return 2
-    native, mediated = load(sys.argv[1]), load(sys.argv[2])
-    for line in times(native, mediated):
-        print(line)
-    names = different(native["results"], mediated["results"])
-    for name in names:
-        print(f"    DIFFERENT: {name}: native {native['results'].get(name)}, mediated {mediated['results'].get(name)}")
-    return 1 if names else 0
+    parser = argparse.ArgumentParser(prog="compare.py", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--native", nargs="+", required=True, metavar="REPORT")
+    parser.add_argument("--mediated", nargs="+", required=True, metavar="REPORT")
+    parser.add_argument("--markdown", action="store_true", help="rows for docs/PERFORMANCE.md")
+    arguments = parser.parse_args()
+    native, mediated = ([load(path) for path in side] for side in (arguments.native, arguments.mediated))
+    for row in times(native, mediated):
+        print((markdown_row if arguments.markdown else text_row)(*row))
+    failed = False
+    for name, ours, theirs in different(native[0], native[1:] + mediated):
+        print(f"    DIFFERENT: {name}: native {ours}, another run {theirs}")
+        failed = True
+    return failed
 
 
 if __name__ == "__main__":
