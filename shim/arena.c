@@ -317,13 +317,14 @@ static void *alloc_block(struct vgpu_arena *a, uint32_t order)
 	return a->base + (uint64_t)(e - a->extents) * a->extent_size + (uint64_t)at * VGPU_ARENA_MIN;
 }
 
-void vgpu_arena_prepare(struct vgpu_arena *a)
+void vgpu_arena_prepare(struct vgpu_arena *a, uint64_t least)
 {
-	uint32_t count;
+	uint32_t count = (uint32_t)((least + a->extent_size - 1) / a->extent_size);
 	int64_t first;
 
 	vgpu_lock(&a->lock);
-	count = a->used_up < a->step ? a->step : a->used_up;
+	count = count < a->step ? a->step : count;
+	count = count < a->used_up ? a->used_up : count;
 	count = count < a->ahead_most ? count : a->ahead_most;
 	first = count && !a->ahead ? claim(a, count) : -1;
 	if (first >= 0) {

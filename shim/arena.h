@@ -53,8 +53,8 @@ struct vgpu_arena {
 /* `memory` is the whole shared memory, `channel` ours. 0 or -ENOMEM. */
 int vgpu_arena_init(struct vgpu_arena *a, void *memory, const struct vgpu_shm_geometry *g, uint32_t channel);
 void vgpu_arena_destroy(struct vgpu_arena *a);
-/* Claim extents that are likely to be needed next, if none are. Costs a command, and waits for nothing. */
-void vgpu_arena_prepare(struct vgpu_arena *a);
+/* Claim extents that are likely to be needed next, at least `least` bytes, if none are. Costs a command, and waits for nothing. */
+void vgpu_arena_prepare(struct vgpu_arena *a, uint64_t least);
 /* `size` bytes (above 0), aligned to VGPU_ARENA_MIN, pages of 4 KiB and more to their size. NULL: exhausted. */
 void *vgpu_arena_alloc(struct vgpu_arena *a, uint64_t size);
 /* What vgpu_arena_alloc() returned. -EINVAL if it did not, or twice. */

@@ -127,28 +127,3 @@ void vgpu_crew_run(void (*work)(void *job), void *job, uint32_t more)
 		vgpu_wait_step(&w);
 	pthread_mutex_unlock(&crew.turn);
 }
-
-struct later {
-	void (*work)(void);
-	struct vgpu_context *context;
-};
-
-static void *later(void *argument)
-{
-	const struct later *l = argument;
-
-	vgpu_thread.current = l->context;
-	l->work();
-	return NULL;
-}
-
-void vgpu_crew_later(void (*work)(void))
-{
-	static struct later l;
-	static atomic_flag taken = ATOMIC_FLAG_INIT;
-
-	if (atomic_flag_test_and_set(&taken))
-		return;
-	l = (struct later){ work, vgpu_thread.current };
-	start(later, &l);
-}

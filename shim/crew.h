@@ -17,7 +17,5 @@ uint32_t vgpu_crew_size(void);
  * alone: `work` takes its pieces from `job` until none is left.
  */
 void vgpu_crew_run(void (*work)(void *job), void *job, uint32_t more);
-/* Run work() once in a thread of its own, with the caller's current context, some time from now; or not at all. */
-void vgpu_crew_later(void (*work)(void));
 
 #endif

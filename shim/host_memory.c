@@ -13,6 +13,7 @@
 #include "log.h"
 #include "memory.h"
 #include "session.h"
+#include "staging.h"
 #include "thread.h"
 
 #define HOST_FLAGS	(CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP | CU_MEMHOSTALLOC_WRITECOMBINED)
@@ -36,7 +37,7 @@ static CUresult alloc(enum vgpu_range_kind kind, size_t bytes, uint32_t flags, v
 		vgpu_arena_free(&vgpu_arena, p);
 	else
 		*out = p;
-	vgpu_arena_prepare(&vgpu_arena);
+	vgpu_arena_prepare(&vgpu_arena, vgpu_staging_missing());
 	return r;
 }
 

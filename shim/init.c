@@ -19,6 +19,7 @@
 #include "device.h"
 #include "init.h"
 #include "log.h"
+#include "memory.h"
 #include "record.h"
 #include "session.h"
 #include "thread.h"
@@ -80,6 +81,9 @@ static CUresult start(void)
 		r = vgpu_tables_init();
 	if (!r)
 		r = vgpu_context_init();
+	/* The worker has nothing to do until a context is wanted: what the first copy back needs is registered by then. */
+	if (!r)
+		vgpu_arena_prepare(&vgpu_arena, 0);
 	return r;
 }
 

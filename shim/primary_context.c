@@ -78,8 +78,7 @@ static CUresult activate(struct vgpu_context *ctx)
 	r = vgpu_call_finish(&c);
 	if (!r) {
 		ctx->alive = true;
-		vgpu_staging_ahead();
-		vgpu_arena_prepare(&vgpu_arena);
+		vgpu_arena_prepare(&vgpu_arena, vgpu_staging_missing());
 	}
 	return r;
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The staging slots of this process, made ahead of the first large copy where
- * the machine is made for such, else as they are first needed. A mutex guards
- * who holds which; the holder alone touches memory and fence.
+ * The staging slots of this process, made as they are first needed. A mutex
+ * guards who holds which; the holder alone touches memory and fence.
  */
 #include "staging.h"
 
@@ -39,24 +38,18 @@ uint64_t vgpu_staging_bytes(void)
 	return large() ? 2 * VGPU_STAGING_BYTES : VGPU_STAGING_BYTES;
 }
 
-static void make_all(void)
+uint64_t vgpu_staging_missing(void)
 {
-	uint64_t bytes = vgpu_staging_bytes();
-	uint8_t *memory;
+	uint64_t slots = 0;
 	uint32_t i;
 
-	/* One piece of the arena, and the lock held: a copy that comes now waits for it instead of making its own. */
+	if (!large())
+		return 0;
 	vgpu_lock(&staging.lock);
-	memory = staging.slot[0].memory ? NULL : vgpu_arena_alloc(&vgpu_arena, VGPU_STAGING_SLOTS * bytes);
-	for (i = 0; memory && i < VGPU_STAGING_SLOTS; i++)
-		staging.slot[i].memory = memory + i * bytes;
+	for (i = 0; i < VGPU_STAGING_SLOTS; i++)
+		slots += !staging.slot[i].memory;
 	vgpu_unlock(&staging.lock);
-}
-
-void vgpu_staging_ahead(void)
-{
-	if (large())
-		vgpu_crew_later(make_all);
+	return slots * vgpu_staging_bytes();
 }
 
 /*

@@ -25,8 +25,8 @@ struct vgpu_staging {
 
 /* Bytes of a slot in this process: more where several threads copy and the arena is large. */
 uint64_t vgpu_staging_bytes(void);
-/* Have all slots made soon, so that the first large copy finds them: claimed, registered and touched in the background. */
-void vgpu_staging_ahead(void);
+/* Bytes of the slots that large copies will want and that are not made yet: for vgpu_arena_prepare(). */
+uint64_t vgpu_staging_missing(void);
 /* A free slot whose fence has arrived. Waits, also for other threads. 0 or the error. */
 CUresult vgpu_staging_get(struct vgpu_staging **slot);
 /* The same without waiting: NULL if there is none now. */

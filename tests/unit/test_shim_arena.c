@@ -237,6 +237,22 @@ static int note_claimed(uint32_t first, uint32_t count)
 	return unwilling ? -1 : 0;
 }
 
+/* What the caller will want next is claimed ahead in one stretch. */
+static void wanted_ahead(void **state)
+{
+	struct vgpu_arena a;
+
+	(void)state;
+	announced = 0;
+	assert_int_equal(vgpu_arena_init(&a, memory, &geometry, 0), 0);
+	a.ahead_most = 4;
+	a.claimed = note_claimed;
+	a.claimed_ahead = note_ahead;
+	vgpu_arena_prepare(&a, 2 * geometry.extent_size + 1);
+	assert_int_equal(announced, 3);
+	vgpu_arena_destroy(&a);
+}
+
 /* One stretch is claimed ahead, as long as the one last used; the worker is asked when it comes into use. */
 static void claimed_ahead(void **state)
 {
@@ -244,13 +260,14 @@ static void claimed_ahead(void **state)
 	void *p, *q;
 
 	(void)state;
+	announced = 0;
 	assert_int_equal(vgpu_arena_init(&a, memory, &geometry, 0), 0);
 	a.keep = geometry.extent_count;
 	a.ahead_most = 4;
 	a.claimed = note_claimed;
 	a.claimed_ahead = note_ahead;
-	vgpu_arena_prepare(&a);
-	vgpu_arena_prepare(&a);
+	vgpu_arena_prepare(&a, 0);
+	vgpu_arena_prepare(&a, 0);
 	assert_int_equal(announced, 1);
 	assert_int_equal(owned_by(1), 1);
 	assert_int_equal(asked, 0);
@@ -263,7 +280,7 @@ static void claimed_ahead(void **state)
 	vgpu_arena_free(&a, p);
 	p = vgpu_arena_alloc(&a, 6 * geometry.extent_size);
 	assert_int_equal(asked, 10);
-	vgpu_arena_prepare(&a);
+	vgpu_arena_prepare(&a, 0);
 	assert_int_equal(announced, 1 + 4);	/* not more than ahead_most */
 	/* The worker will not take it after all: nothing of it stays. */
 	unwilling = true;
@@ -293,6 +310,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(random_use_keeps_contents, setup, teardown),
 		cmocka_unit_test_setup_teardown(freed_memory_is_kept_until_it_is_needed, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_refused_claim_leaves_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(wanted_ahead, setup, teardown),
 		cmocka_unit_test_setup_teardown(claimed_ahead, setup, teardown),
 	};
 

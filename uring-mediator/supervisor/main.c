@@ -89,6 +89,8 @@ static void begin_end(struct supervisor *sup)
 	listener_close(&sup->data);
 	listener_close(&sup->control);
 	timer_clear(&sup->pool.backoff);
+	timer_clear(&sup->pool.rest);
+	monitor_drop(sup);
 	list_each_safe(at, &sup->sessions)
 		session_end(container_of(at, struct session, link), VGPU_HOST_CLOSED,
 			    "the mediator ends");

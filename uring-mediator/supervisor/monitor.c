@@ -1,37 +1,97 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sessions that only ask about devices (NVML).  Each has a worker program of its own, started for it when it comes: it
- * opens no device, so there is nothing to start ahead.  What it may know of its VM's processes it asks here.
+ * Sessions that only ask about devices (NVML).  Each has a worker program of its own that opens no device, a monitor.
+ * One is kept ready: starting it costs a process and the start of the driver's NVML, and PyTorch asks NVML before it
+ * makes its context.  What a monitor may know of its VM's processes it asks here.
  */
 #include <string.h>
 #include <time.h>
 
 #include "supervisor.h"
 
-void monitor_request(struct session *s)
+static struct worker *monitor_spawn(struct supervisor *sup, char *text, size_t size)
 {
-	char text[TEXT_BYTES];
-	struct worker *w = worker_spawn(s->sup, true, text, sizeof(text));
+	struct worker *w = worker_spawn(sup, true, text, size);
 
-	if (!w) {
-		session_end(s, VGPU_HOST_WORKER_DIED, "%s", text);
-		return;
-	}
-	/* Theirs from the start: the end of either is the other's. */
-	w->session = s;
-	s->worker = w;
-	list_add_before(&w->link, &s->sup->pool.busy);
+	if (w)
+		list_add_before(&w->link, &sup->pool.busy);
+	return w;
 }
 
-void monitor_ready(struct worker *w)
+void monitor_fill(struct supervisor *sup)
+{
+	struct pool *pool = &sup->pool;
+	char text[TEXT_BYTES];
+
+	if (!sup->config.pool)
+		monitor_drop(sup);
+	else if (!pool->monitor && pool->device_known && !pool->monitor_failed)
+		pool->monitor = monitor_spawn(sup, text, sizeof(text));
+}
+
+void monitor_drop(struct supervisor *sup)
+{
+	if (sup->pool.monitor)
+		worker_kill(sup->pool.monitor);
+	sup->pool.monitor_failed = false;
+}
+
+void monitor_gone(struct worker *w)
+{
+	struct pool *pool = &w->sup->pool;
+
+	if (pool->monitor != w)
+		return;
+	/* By itself: the next one is started for a session, which hears why if that fails, too. */
+	pool->monitor = NULL;
+	pool->monitor_failed = true;
+}
+
+static void serve(struct worker *w)
 {
 	w->state = WORKER_SERVING;
 	session_give_worker(w->session, w);
 }
 
+void monitor_request(struct session *s)
+{
+	struct pool *pool = &s->sup->pool;
+	struct worker *w = pool->monitor;
+	char text[TEXT_BYTES];
+
+	pool->monitor = NULL;
+	pool->rest_until_ms = s->sup->loop.now_ms + POOL_REST_MS;
+	if (!w)
+		w = monitor_spawn(s->sup, text, sizeof(text));
+	if (!w) {
+		session_end(s, VGPU_HOST_WORKER_DIED, "%s", text);
+		return;
+	}
+	/* Theirs from now: the end of either is the other's. */
+	w->session = s;
+	s->worker = w;
+	if (w->state == WORKER_READY)
+		serve(w);
+	pool_fill(s->sup);
+}
+
+void monitor_ready(struct worker *w)
+{
+	w->sup->pool.monitor_failed = false;
+	if (w->session)
+		serve(w);
+	else
+		w->state = WORKER_READY;
+}
+
 void monitor_failed(struct worker *w, enum vgpu_host_error error, const char *text)
 {
-	session_end(w->session, error, "%s", text);
+	struct vgpu_log_ids ids = { .pid = (uint32_t)w->pid };
+
+	if (w->session)
+		session_end(w->session, error, "%s", text);
+	else
+		vgpu_log(VGPU_LOG_WARNING, &ids, "[INIT] no monitor is kept ready for NVML: %s", text);
 }
 
 /* May the session of a monitor know of this one? */

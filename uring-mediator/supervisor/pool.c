@@ -22,6 +22,11 @@ static void backoff_over(struct timer *timer)
 	pool_fill(container_of(pool, struct supervisor, pool));
 }
 
+static void rest_over(struct timer *timer)
+{
+	pool_fill(container_of(container_of(timer, struct pool, rest), struct supervisor, pool));
+}
+
 void pool_init(struct supervisor *sup)
 {
 	struct pool *pool = &sup->pool;
@@ -31,6 +36,7 @@ void pool_init(struct supervisor *sup)
 	list_init(&pool->busy);
 	list_init(&pool->waiting);
 	timer_init(&pool->backoff, backoff_over);
+	timer_init(&pool->rest, rest_over);
 }
 
 static uint32_t waiting_count(const struct pool *pool)
@@ -67,14 +73,28 @@ static void trim(struct supervisor *sup)
 		worker_kill(container_of(pool->ready.prev, struct worker, link));
 }
 
+static bool resting(const struct supervisor *sup)
+{
+	const struct pool *pool = &sup->pool;
+
+	return pool->ready_count && list_empty(&pool->waiting) && sup->loop.now_ms < pool->rest_until_ms;
+}
+
 void pool_fill(struct supervisor *sup)
 {
 	struct pool *pool = &sup->pool;
 
 	trim(sup);
+	if (sup->stopping)
+		return;
+	if (resting(sup)) {
+		timer_set(&sup->loop, &pool->rest, pool->rest_until_ms - sup->loop.now_ms);
+		return;
+	}
+	monitor_fill(sup);
 
 	/* Ready ones do not count for those who wait: they wait because none of these suits. */
-	while (!sup->stopping && !pool->backing_off && pool->starting_count < STARTING_MAX &&
+	while (!pool->backing_off && pool->starting_count < STARTING_MAX &&
 	       (pool->starting_count < waiting_count(pool) ||
 		pool->starting_count + pool->ready_count < sup->config.pool + waiting_count(pool)))
 		start_one(sup);
@@ -88,6 +108,7 @@ static void give(struct session *s, struct worker *w)
 	list_del(&w->link);
 	list_add_before(&w->link, &pool->busy);
 	pool->ready_count--;
+	pool->rest_until_ms = s->sup->loop.now_ms + POOL_REST_MS;
 	w->state = WORKER_SERVING;
 	w->session = s;
 	session_give_worker(s, w);

@@ -258,7 +258,7 @@ struct worker {
 	enum worker_state state;
 	bool exited;
 	bool lost;			/* ended by itself before it served anybody */
-	bool monitor;			/* started for `session`, and never of the pool */
+	bool monitor;			/* opens no device: monitor.c */
 	struct session *session;
 	struct vgpu_worker_stats *stats;	/* mapped until the worker is freed; NULL: kept by trace.c */
 };
@@ -280,6 +280,10 @@ struct pool {
 	uint64_t last_start_ms;
 	struct timer backoff;
 	bool backing_off;
+	struct timer rest;
+	uint64_t rest_until_ms;		/* a session has just begun: no worker is started before */
+	struct worker *monitor;		/* the spare one, starting or ready; NULL: none */
+	bool monitor_failed;		/* the last one did not start: no spare ones until one does */
 	enum vgpu_host_error last_error;
 	char last_failure[TEXT_BYTES];
 	/* device, as told by the newest READY */
@@ -288,6 +292,13 @@ struct pool {
 	int32_t driver_version;
 	char device_name[96];
 };
+
+/*
+ * A worker's start keeps the driver's locks busy for a third of a second, in which the first calls of a session take
+ * twice their time (a module of PyTorch 50 ms instead of 22 on an H100). One that has just begun is left in peace this
+ * long, unless it took the last ready worker.
+ */
+#define POOL_REST_MS	1000u
 
 void pool_init(struct supervisor *sup);
 /* Have as many workers as the target and those who wait call for, no more. */
@@ -301,7 +312,13 @@ void pool_start_failed(struct supervisor *sup, enum vgpu_host_error error, const
 
 /* ---- monitor.c ---- */
 
-/* Start a monitor for the session; it ends if that is not possible. */
+/* Have a monitor ready, if workers are kept ready and their device is known. */
+void monitor_fill(struct supervisor *sup);
+/* Have none ready. */
+void monitor_drop(struct supervisor *sup);
+/* It will be reaped: it is not the one that is ready. */
+void monitor_gone(struct worker *w);
+/* Give the session a monitor; it ends if that is not possible. */
 void monitor_request(struct session *s);
 void monitor_ready(struct worker *w);
 void monitor_failed(struct worker *w, enum vgpu_host_error error, const char *text);

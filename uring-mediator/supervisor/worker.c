@@ -198,7 +198,9 @@ void worker_kill(struct worker *w)
 {
 	if (w->state == WORKER_DYING)
 		return;
-	if (w->state == WORKER_STARTING && !w->monitor)
+	if (w->monitor)
+		monitor_gone(w);
+	else if (w->state == WORKER_STARTING)
 		w->sup->pool.starting_count--;
 	else if (w->state == WORKER_READY)
 		w->sup->pool.ready_count--;
