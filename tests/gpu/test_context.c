@@ -131,7 +131,9 @@ static void limits(void **state)
 	ok(cuCtxSetCurrent(prim));
 	ok(cuCtxGetLimit(&v, CU_LIMIT_STACK_SIZE));
 	assert_true(v >= 1024);
+	ok(cuCtxSetLimit(CU_LIMIT_PRINTF_FIFO_SIZE, 4 << 20));
 	ok(cuCtxGetLimit(&v, CU_LIMIT_PRINTF_FIFO_SIZE));
+	assert_true(v >= 4 << 20);
 	expect(CUDA_ERROR_INVALID_VALUE, cuCtxGetLimit(&v, (CUlimit)4711));
 	expect(CUDA_ERROR_INVALID_VALUE, cuCtxGetLimit(NULL, CU_LIMIT_STACK_SIZE));
 	ok(cuCtxGetStreamPriorityRange(&lo, &hi));

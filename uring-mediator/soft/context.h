@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "device.h"
+#include "fifo.h"
 #include "scheduler.h"
 #include "vgpu/cuda_types.h"
 
@@ -29,6 +30,7 @@ struct soft_context {
 	unsigned flags;
 	uint64_t id;
 	size_t limits[CU_LIMIT_MAX];
+	struct soft_fifo fifo;       /* what its kernels print */
 	CUfunc_cache cache_config;
 	CUsharedconfig shared_config;
 	uint64_t peers;              /* bit i: peer access to the context at index i is on */

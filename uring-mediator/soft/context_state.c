@@ -146,6 +146,9 @@ static CUresult soft_cuCtxSetLimit(CUlimit limit, size_t value)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (limit == CU_LIMIT_PERSISTING_L2_CACHE_SIZE && value)
 		return CUDA_ERROR_UNSUPPORTED_LIMIT;
+	/* Its size stands when a kernel has used it. */
+	if (limit == CU_LIMIT_PRINTF_FIFO_SIZE && atomic_load(&ctx->fifo.ever))
+		return CUDA_ERROR_INVALID_VALUE;
 	ctx->limits[limit] = value;
 	return CUDA_SUCCESS;
 }

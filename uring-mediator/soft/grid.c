@@ -48,24 +48,21 @@ static bool find(void *ctx, uint64_t addr, struct ptx_range *range)
 	return true;
 }
 
-static void print_to(FILE *to, const char *text, size_t len)
+static void print(void *context, const char *text, size_t len)
 {
-	if (soft_config.print)
-		soft_config.print(soft_config.ctx, text, len);
-	else
-		fwrite(text, 1, len, to);
+	struct soft_context *ctx = context;
+
+	soft_fifo_put(&ctx->fifo, ctx->limits[CU_LIMIT_PRINTF_FIFO_SIZE], text, len);
 }
 
-static void print(void *ctx, const char *text, size_t len)
-{
-	(void)ctx;
-	print_to(stdout, text, len);
-}
-
+/* Comes at once, and to where natively it goes. */
 static void print_assert(void *ctx, const char *text, size_t len)
 {
 	(void)ctx;
-	print_to(stderr, text, len);
+	if (soft_config.print)
+		soft_config.print(soft_config.ctx, text, len);
+	else
+		fwrite(text, 1, len, stderr);
 }
 
 static void note_result(struct job *j, int rc, const struct ptx_fault *fault)
@@ -214,6 +211,7 @@ static void report(const struct soft_function *f, const struct job *j)
 			 t->block[2], t->thread[0], t->thread[1], t->thread[2], t->line, t->text);
 		soft_poison(fault_code(t->kind));
 	}
+	soft_fifo_flush(&j->ctx->fifo);
 	soft_grids_cancel(NULL);
 	soft_sched_kick();
 }
@@ -230,7 +228,7 @@ void soft_grid_run(struct soft_function *f, const struct soft_grid *g)
 		.module = f->module->ptx, .entry = f->entry, .dynamic_shared = g->dynamic_shared,
 		.params = g->params, .params_size = f->entry->params_size, .mem = { find, NULL },
 		.textures = { soft_texture_find, NULL },
-		.cancel = &j.cancel, .print = print, .print_assert = print_assert,
+		.cancel = &j.cancel, .print = print, .print_assert = print_assert, .print_ctx = j.ctx,
 		.grid_id = atomic_fetch_add(&next_id, 1),
 	};
 	memcpy(j.launch.grid, g->grid, sizeof(g->grid));

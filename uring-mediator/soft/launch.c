@@ -171,6 +171,7 @@ static CUresult launch(CUfunction handle, const struct soft_grid *g, CUstream st
 
 	if (rc)
 		return rc;
+	soft_fifo_flush(&ctx->fifo); /* so that what was printed before has its room back */
 	rc = soft_stream_of(ctx, stream, &s);
 	if (rc)
 		return rc;
