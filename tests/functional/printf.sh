@@ -33,4 +33,6 @@ done
 "$programs/printing" 60000 >"$work/flood.log" 2>>"$work/err.log" || fail "a flood of text stops the program"
 expect "the flood's last line" "host: end" "$(tail -n 1 "$work/flood.log")"
 [ "$(grep -c '^block' "$work/flood.log")" -gt 10000 ] || fail "little of the flood arrived"
+"$programs/printing" 60000 $((32 << 20)) >"$work/whole.log" 2>>"$work/err.log" || fail "a program that wants all of it fails"
+expect "all of the flood" 60000 "$(grep -c '^block [0-9]* of 60000$' "$work/whole.log")"
 mediator_down

@@ -4,7 +4,7 @@
  * for its stream), host, kernel of BLOCKS blocks (up to a wait for an event, then one for the context), host; then
  * three contexts, one after the other, each with a kernel of one block that nobody but the context's end waits for;
  * last an assert that fails, whose message comes on standard error before the program goes on.
- * Usage: printing [BLOCKS]
+ * Usage: printing [BLOCKS [FIFO]]; FIFO: bytes of CU_LIMIT_PRINTF_FIFO_SIZE
  */
 #include "program.h"
 
@@ -58,6 +58,8 @@ int main(int argc, char **argv)
 	CUevent event;
 
 	program_open("printing");
+	if (argc > 2)
+		CHECK(cuCtxSetLimit(CU_LIMIT_PRINTF_FIFO_SIZE, strtoul(argv[2], NULL, 10)));
 	hello = program_kernel(&module, "printf.ptx", "hello");
 	CHECK(cuMemAlloc(&name, 8));
 	CHECK(cuMemcpyHtoD(name, "device", 7));

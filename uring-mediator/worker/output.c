@@ -19,7 +19,8 @@
 #include "log.h"
 #include "session.h"
 
-#define OUTPUT_BYTES (4u << 20)
+#define OUTPUT_BYTES (64u << 20)		/* as large as programs make CU_LIMIT_PRINTF_FIFO_SIZE */
+#define OUTPUT_KEPT (1u << 20)		/* memory that stays when all has been fetched */
 #define PRINTF_SYMBOL "vprintf"		/* what the compiler makes of a printf in a kernel */
 
 /* A stream of the context that never has work: waiting for it costs nothing but what any wait brings about. */
@@ -149,6 +150,9 @@ static size_t take(FILE *stream, uint64_t *taken, char *to, size_t room)
 	if (n <= 0 || (uint64_t)n == left) {
 		lseek(fd, 0, SEEK_SET);
 		*taken = 0;
+		if (written > OUTPUT_KEPT)
+			fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, OUTPUT_KEPT,
+				  OUTPUT_BYTES - OUTPUT_KEPT);
 	}
 	funlockfile(stream);
 	return n > 0 ? (size_t)n : 0;
