@@ -30,6 +30,7 @@ class Param:
     name: str
     type: str = ""          # of out and list: u32, i32, u64 or a number of bytes
     versions: list = field(default_factory=list)    # of struct: (bytes, version)
+    otherwise: int = 25     # of struct: the result for another version
 
     def size(self):
         return SIZES.get(self.type) or int(self.type)
@@ -82,6 +83,9 @@ def parse_param(text):
     p = Param(kind, words[-1], words[1] if KINDS[kind] == 2 else "")
     if kind == "struct":
         for word in p.type.split(","):
+            if m := re.fullmatch(r"else(\d+)", word):
+                p.otherwise = int(m[1])
+                continue
             m = re.fullmatch(r"(\d+)v(\d+)", word)
             if not m:
                 raise Mistake(f"not a size and version: '{word}'")
@@ -159,7 +163,7 @@ def guest_step(p):
             "room": f"nvml_room(&c, {n}, {n}_size, {p.type});",
             "list": f"nvml_list(&c, {n}_count, {n}, {p.size() if p.kind == 'list' else 0});",
             "array": f"nvml_array(&c, {n}_count, {n}, {p.type});",
-            "struct": f"nvml_struct(&c, {n}, {n}_versions, sizeof({n}_versions) / sizeof({n}_versions[0]));",
+            "struct": f"nvml_struct(&c, {n}, {n}_versions, sizeof({n}_versions) / sizeof({n}_versions[0]), {p.otherwise});",
             }[p.kind]
 
 

@@ -118,7 +118,7 @@ void nvml_array(struct nvml_call *c, int count, void *items, uint32_t size)
 	add_result(c, NVML_RESULT_BYTES, items, (uint32_t)count * size);
 }
 
-void nvml_struct(struct nvml_call *c, void *s, const uint32_t *versions, uint32_t count)
+void nvml_struct(struct nvml_call *c, void *s, const uint32_t *versions, uint32_t count, nvmlReturn_t otherwise)
 {
 	uint32_t word, i;
 
@@ -130,7 +130,7 @@ void nvml_struct(struct nvml_call *c, void *s, const uint32_t *versions, uint32_
 	for (i = 0; i < count && versions[i] != word; i++)
 		;
 	if (i == count) {
-		wrong(c, NVML_ERROR_ARGUMENT_VERSION_MISMATCH);
+		wrong(c, otherwise);
 		return;
 	}
 	nvml_put(c, word & 0xffffff);

@@ -47,8 +47,8 @@ void nvml_text(struct nvml_call *c, char *to, uint32_t size);
 void nvml_room(struct nvml_call *c, void *to, uint32_t size, uint32_t least);
 void nvml_list(struct nvml_call *c, unsigned int *count, void *items, uint32_t size);
 void nvml_array(struct nvml_call *c, int count, void *items, uint32_t size);
-/* `versions`: the version words that are understood; each has the size in its low 24 bits. */
-void nvml_struct(struct nvml_call *c, void *s, const uint32_t *versions, uint32_t count);
+/* `versions`: the version words that are understood; each has the size in its low 24 bits. Another is answered `otherwise`. */
+void nvml_struct(struct nvml_call *c, void *s, const uint32_t *versions, uint32_t count, nvmlReturn_t otherwise);
 nvmlReturn_t nvml_end(struct nvml_call *c);
 
 /* Says once for each name that it is not supported. */

@@ -160,7 +160,7 @@ static void memory(void **state)
 	assert_int_equal(v2.total, m.total);
 	v2.version = NVML_STRUCT_WORD(sizeof(v2), 9);
 	assert_int_equal(nvml(nvmlDeviceGetMemoryInfo_v2, nvmlDevice_t, nvmlMemory_v2_t *)(device, &v2),
-			 NVML_ERROR_ARGUMENT_VERSION_MISMATCH);
+			 NVML_ERROR_FUNCTION_NOT_FOUND);	/* unlike all others */
 }
 
 static void load(void **state)
