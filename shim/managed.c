@@ -15,6 +15,7 @@
 
 #include "batch.h"
 #include "call.h"
+#include "capture.h"
 #include "device.h"
 #include "memory.h"
 #include "stream.h"
@@ -172,9 +173,7 @@ static CUresult check_stream(CUstream stream)
 	struct vgpu_stream *s;
 	CUresult r = vgpu_stream_get(stream, &s);
 
-	if (!r && atomic_load_explicit(&s->capture, memory_order_relaxed) != CU_STREAM_CAPTURE_STATUS_NONE)
-		r = CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
-	return r;
+	return r ? r : vgpu_capture_never(stream);
 }
 
 /* ---- advice ---- */
@@ -211,6 +210,20 @@ static void take(struct advice *a, CUmem_advise advice, CUmemLocation l)
 	}
 }
 
+/* As natively: whichever device it names, a hint that is not about a place is one; the others want a place that is there. */
+static CUresult check_advised(CUmem_advise advice, CUmemLocation l)
+{
+	bool numa = l.type == CU_MEM_LOCATION_TYPE_HOST_NUMA || l.type == CU_MEM_LOCATION_TYPE_HOST_NUMA_CURRENT;
+
+	if (l.type < CU_MEM_LOCATION_TYPE_DEVICE || l.type > CU_MEM_LOCATION_TYPE_HOST_NUMA_CURRENT)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (!names_location(advice))
+		return CUDA_SUCCESS;
+	if (numa && advice != CU_MEM_ADVISE_SET_PREFERRED_LOCATION)
+		return CUDA_ERROR_INVALID_VALUE;
+	return check_location(l) ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+}
+
 CUresult cuMemAdvise_v2(CUdeviceptr ptr, size_t bytes, CUmem_advise advice, CUmemLocation location)
 {
 	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
@@ -220,7 +233,7 @@ CUresult cuMemAdvise_v2(CUdeviceptr ptr, size_t bytes, CUmem_advise advice, CUme
 		return r;
 	if (!is_managed(ptr, bytes) || advice < CU_MEM_ADVISE_SET_READ_MOSTLY || advice > CU_MEM_ADVISE_UNSET_ACCESSED_BY)
 		return CUDA_ERROR_INVALID_VALUE;
-	r = names_location(advice) ? check_location(location) : CUDA_SUCCESS;
+	r = check_advised(advice, location);
 	if (r)
 		return r;
 	vgpu_lock(&spans.lock);
@@ -234,7 +247,10 @@ CUresult cuMemAdvise_v2(CUdeviceptr ptr, size_t bytes, CUmem_advise advice, CUme
 
 CUresult cuMemAdvise(CUdeviceptr ptr, size_t bytes, CUmem_advise advice, CUdevice device)
 {
-	return cuMemAdvise_v2(ptr, bytes, advice, location_of(device));
+	CUmemLocation l = location_of(device);
+	CUresult r = cuMemAdvise_v2(ptr, bytes, advice, l);
+
+	return r == CUDA_ERROR_INVALID_VALUE && names_location(advice) && check_location(l) ? CUDA_ERROR_INVALID_DEVICE : r;
 }
 
 static CUresult prefetch(CUdeviceptr ptr, size_t bytes, CUmemLocation location)

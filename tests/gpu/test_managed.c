@@ -184,7 +184,7 @@ static void refused(void **state)
 	expect(CUDA_ERROR_INVALID_VALUE, cuMemPrefetchAsync(p, 0, on(gpu_device()), 0, NULL));
 	expect(CUDA_ERROR_INVALID_DEVICE, cuMemPrefetchAsync(p, BYTES, on(12345), 0, NULL));
 	expect(CUDA_ERROR_INVALID_VALUE, cuMemAdvise(p, BYTES, 77, on(0)));
-	expect(CUDA_ERROR_INVALID_DEVICE, cuMemAdvise(p, BYTES, CU_MEM_ADVISE_SET_PREFERRED_LOCATION, on(12345)));
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemAdvise(p, BYTES, CU_MEM_ADVISE_SET_PREFERRED_LOCATION, on(12345)));
 	expect(CUDA_ERROR_INVALID_VALUE,
 	       cuMemRangeGetAttribute(&v, 3, CU_MEM_RANGE_ATTRIBUTE_READ_MOSTLY, p, BYTES));
 	expect(CUDA_ERROR_INVALID_VALUE, cuMemRangeGetAttribute(&v, 4, 77, p, BYTES));
