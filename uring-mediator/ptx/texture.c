@@ -117,6 +117,16 @@ static float normalized(const struct ptx_texture *x, uint32_t v)
 	return f < -1 ? -1 : f;
 }
 
+/* Of the channels that there are, and inside the range of integers read as floats. */
+static float border_of(const struct ptx_texture *x, unsigned c)
+{
+	float v = c < x->channels ? x->border[c] : 0, least = x->channel == PTX_CHANNEL_SIGNED ? -1 : 0;
+
+	if (x->channel == PTX_CHANNEL_FLOAT)
+		return v;
+	return v < least ? least : v > 1 ? 1 : v;
+}
+
 /* The element (i, j, k), k a slice or layer, or the border when one of them is -1. */
 static void element_at(const struct ptx_texture *x, const struct ptx_level *l, int64_t i, int64_t j, int64_t k,
 		       uint32_t out[4])
@@ -125,7 +135,7 @@ static void element_at(const struct ptx_texture *x, const struct ptx_level *l, i
 
 	if (border) {
 		for (unsigned c = 0; c < 4; c++)
-			out[c] = returns_float(x) && !x->linear_memory ? f32_bits(x->border[c]) : 0;
+			out[c] = returns_float(x) && !x->linear_memory ? f32_bits(border_of(x, c)) : 0;
 		return;
 	}
 	texture_unpack(x, l->host + (uint64_t)k * l->slice + (uint64_t)j * l->pitch + (uint64_t)i * texture_element(x), out);
@@ -134,7 +144,10 @@ static void element_at(const struct ptx_texture *x, const struct ptx_level *l, i
 			out[c] = f32_bits(normalized(x, out[c]));
 }
 
-/* The three axes of a sample; those that the texture or the instruction does not have stay at element 0. */
+/*
+ * The three axes of a sample; those that the texture or the instruction does not have stay at element 0. A line is a plane
+ * of one row, of which a filter reads the upper edge, where half of what it sees is the border.
+ */
 static void axes_of(const struct ptx_texture *x, const struct ptx_level *l, const struct sample_point *p, bool filter,
 		    struct axis axis[3])
 {
@@ -143,6 +156,8 @@ static void axes_of(const struct ptx_texture *x, const struct ptx_level *l, cons
 	memset(axis, 0, 3 * sizeof(*axis));
 	for (unsigned d = 0; d < p->dims; d++)
 		axis[d] = filter ? linear_axis(x, p, d, extent[d]) : point_axis(x, p, d, extent[d]);
+	if (p->dims == 1 && filter && !x->layered)
+		axis[1] = linear_axis(x, p, 1, 1);
 	if (x->layered)
 		axis[2].i[0] = axis[2].i[1] = p->layer < l->depth ? p->layer : l->depth - 1;
 }

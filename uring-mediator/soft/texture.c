@@ -227,8 +227,6 @@ static CUresult soft_cuSurfObjectCreate(CUsurfObject *out, const CUDA_RESOURCE_D
 	if (rc)
 		return rc;
 	rc = resource->resType == CU_RESOURCE_TYPE_ARRAY ? set_resource(t, resource) : CUDA_ERROR_INVALID_VALUE;
-	if (!rc && !(((struct soft_array *)t->holds[0])->desc.Flags & CUDA_ARRAY3D_SURFACE_LDST))
-		rc = CUDA_ERROR_INVALID_VALUE;
 	return finish(t, rc, out);
 }
 
