@@ -246,13 +246,15 @@ static CUresult soft_cuMemUnmap(CUdeviceptr ptr, size_t size)
 	struct piece *first;
 	uint32_t i, n;
 	CUresult rc = soft_enter_any();
+	bool nothing;
 
 	if (rc)
 		return rc;
-	if (!soft_space_owns(ptr))
+	if (!soft_space_owns(ptr) || !size)
 		return CUDA_ERROR_INVALID_VALUE;
 	soft_context_drain_all();
 	pthread_rwlock_wrlock(&lock);
+	nothing = !is_free(&reserved, ptr, 1) && is_free(&mapped, ptr, size);
 	n = pieces_of(&mapped, ptr, size, &first);
 	if (n)
 		mmap((void *)ptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
@@ -261,7 +263,7 @@ static CUresult soft_cuMemUnmap(CUdeviceptr ptr, size_t size)
 	if (n)
 		erase(&mapped, first, n);
 	pthread_rwlock_unlock(&lock);
-	return n ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+	return n || nothing ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
 static CUresult check_access(const CUmemAccessDesc *desc, size_t count)
