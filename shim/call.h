@@ -30,6 +30,7 @@ struct vgpu_context;
 #define VGPU_CALL_CONTEXT	2u	/* refused with INVALID_CONTEXT when the thread has none */
 #define VGPU_CALL_CHECKED	4u	/* vgpu_call_ready() has just said yes: not asked again */
 #define VGPU_CALL_FILLED	8u	/* the caller writes each byte of the arguments: not zeroed first */
+#define VGPU_CALL_UNSAFE	16u	/* (ready) refused while threads capture in a mode that forbids it, and they end */
 
 struct vgpu_call {
 	void *args;		/* args_size bytes in the ring, zeroed unless FILLED */
@@ -43,7 +44,7 @@ struct vgpu_call {
 	void *command;
 };
 
-/* May this thread call with these flags now? 0 or the error, without side effects. */
+/* May this thread call with these flags now? 0 or the error; without side effects, but for what VGPU_CALL_UNSAFE does. */
 CUresult vgpu_call_ready(unsigned flags);
 
 /*

@@ -93,6 +93,27 @@ CUresult vgpu_capture_invalidate(struct vgpu_stream *s, CUresult r)
 	return r;
 }
 
+static struct vgpu_capture *find(uint64_t serial)
+{
+	struct vgpu_capture *c;
+
+	for (c = captures.all; c && c->serial != serial; c = c->next)
+		;
+	return c;
+}
+
+CUresult vgpu_capture_invalidate_serial(uint64_t serial, CUresult r)
+{
+	struct vgpu_capture *c;
+
+	vgpu_lock(&captures.lock);
+	c = find(serial);
+	if (c)
+		set_status(c, CU_STREAM_CAPTURE_STATUS_INVALIDATED);
+	vgpu_unlock(&captures.lock);
+	return r;
+}
+
 static bool blocks(const struct vgpu_capture *c, const struct vgpu_context *ctx, bool legacy)
 {
 	const struct vgpu_stream *s;
@@ -155,6 +176,19 @@ CUresult vgpu_capture_unsafe(void)
 	return r;
 }
 
+CUresult vgpu_capture_never(CUstream stream)
+{
+	struct vgpu_stream *s;
+	CUresult r;
+
+	if (!captures.count)
+		return CUDA_SUCCESS;
+	r = vgpu_stream_get(stream, &s);
+	if (r || s->capture == CU_STREAM_CAPTURE_STATUS_NONE)
+		return r;
+	return vgpu_capture_invalidate(s, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+}
+
 CUresult cuThreadExchangeStreamCaptureMode(CUstreamCaptureMode *mode)
 {
 	CUstreamCaptureMode wanted;
@@ -180,15 +214,6 @@ uint64_t vgpu_capture_serial(struct vgpu_stream *s)
 	serial = s->captured ? s->captured->serial : 0;
 	vgpu_unlock(&captures.lock);
 	return serial;
-}
-
-static struct vgpu_capture *find(uint64_t serial)
-{
-	struct vgpu_capture *c;
-
-	for (c = captures.all; c && c->serial != serial; c = c->next)
-		;
-	return c;
 }
 
 CUresult vgpu_capture_join(struct vgpu_stream *s, uint64_t serial)
@@ -362,7 +387,7 @@ static CUresult end(struct vgpu_stream *s, bool discard, CUgraph *graph)
 	return r;
 }
 
-/* May this thread end the capture of this stream? */
+/* May this thread end the capture of this stream? WRONG_THREAD: as natively it ends, and there is no graph. */
 static CUresult check_end(const struct vgpu_stream *s, bool *invalid)
 {
 	const struct vgpu_capture *c = s->captured;
@@ -381,23 +406,26 @@ CUresult cuStreamEndCapture(CUstream stream, CUgraph *graph)
 {
 	bool invalid = false;
 	struct vgpu_stream *s;
-	CUresult r;
+	CUresult r, may;
 
 	r = vgpu_call_ready(VGPU_CALL_CONTEXT);
 	if (!r)
 		r = vgpu_stream_find(stream, &s);
 	if (r)
 		return r;
-	if (!graph)
-		return CUDA_ERROR_INVALID_VALUE;
 	vgpu_lock(&captures.lock);
-	r = check_end(s, &invalid);
+	may = check_end(s, &invalid);
 	vgpu_unlock(&captures.lock);
-	if (r)
-		return r == CUDA_ERROR_STREAM_CAPTURE_UNMATCHED ? vgpu_capture_invalidate(s, r) : r;
-	*graph = NULL;
-	r = end(s, invalid, graph);
+	if (may == CUDA_ERROR_STREAM_CAPTURE_UNMATCHED)
+		return vgpu_capture_invalidate(s, may);
+	if (may && may != CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD)
+		return may;
+	if (graph)
+		*graph = NULL;
+	r = end(s, may || invalid || !graph, graph);
 	vgpu_capture_leave(s);
+	if (may)
+		return may;
 	return invalid ? CUDA_ERROR_STREAM_CAPTURE_INVALIDATED : r;
 }
 

@@ -22,8 +22,12 @@ struct vgpu_stream;
 CUresult vgpu_capture_use(struct vgpu_stream *s);
 /* A call that may not be made while threads capture in a mode that forbids it: 0, or UNSUPPORTED, and they end. */
 CUresult vgpu_capture_unsafe(void);
+/* The same for one that is no node of a graph, and may not be made with a captured stream. */
+CUresult vgpu_capture_never(CUstream stream);
 /* Something forbidden was done to a captured stream. Returns `r`. */
 CUresult vgpu_capture_invalidate(struct vgpu_stream *s, CUresult r);
+/* Or to an event that was recorded in capture `serial`. */
+CUresult vgpu_capture_invalidate_serial(uint64_t serial, CUresult r);
 /* The same for all captures of a context. */
 CUresult vgpu_capture_invalidate_all(struct vgpu_context *ctx, CUresult r);
 /* Number of the capture that the stream takes part in, 0: none. */

@@ -26,6 +26,7 @@
 #include <gen/wire.h>
 
 #include "call.h"
+#include "capture.h"
 #include "config.h"
 #include "context.h"
 #include "log.h"
@@ -96,6 +97,8 @@ CUresult vgpu_call_ready(unsigned flags)
 
 	if (!r && vgpu_thread.busy)
 		return CUDA_ERROR_NOT_PERMITTED;
+	if (!r && flags & VGPU_CALL_UNSAFE)
+		r = vgpu_capture_unsafe();
 	return r ? r : vgpu_error_sticky();
 }
 

@@ -171,10 +171,8 @@ CUresult vgpu_copy(uint64_t dst, uint64_t src, uint64_t bytes, struct vgpu_strea
 		r = vgpu_memory_check(src, bytes);
 	if (r)
 		return r;
-	if (wait)
-		r = capturing(s) ? vgpu_capture_invalidate(s, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED) : vgpu_capture_unsafe();
-	if (r)
-		return r;
+	if (wait && capturing(s))
+		return vgpu_capture_invalidate(s, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
 	if (capturing(s) && (to == VGPU_PLACE_HOST || from == VGPU_PLACE_HOST))
 		return capture_pageable(dst, src, bytes, s);
 	if (to == VGPU_PLACE_DEVICE && from == VGPU_PLACE_DEVICE)

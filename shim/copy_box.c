@@ -241,10 +241,8 @@ CUresult vgpu_shape_copy(const struct vgpu_shape *c, CUstream stream, bool wait)
 	if (r)
 		return r;
 	captured = s->capture != CU_STREAM_CAPTURE_STATUS_NONE;
-	if (wait)
-		r = captured ? vgpu_capture_invalidate(s, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED) : vgpu_capture_unsafe();
-	if (r)
-		return r;
+	if (wait && captured)
+		return vgpu_capture_invalidate(s, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
 	if (captured && staged)
 		return capture_staged(c, s);
 	r = !staged && (c->dst.array || c->src.array) ? send_box(c, s) : slices(c, s, staged);

@@ -165,7 +165,9 @@ static CUresult look(CUevent event, struct vgpu_event **e)
 		r = get(event, e);
 	if (r)
 		return r;
-	return (*e)->recorded == IN_CAPTURE ? CUDA_ERROR_CAPTURED_EVENT : CUDA_SUCCESS;
+	if ((*e)->recorded == IN_CAPTURE)
+		return vgpu_capture_invalidate_serial((*e)->capture, CUDA_ERROR_CAPTURED_EVENT);
+	return vgpu_capture_unsafe();
 }
 
 CUresult cuEventQuery(CUevent event)
@@ -173,8 +175,6 @@ CUresult cuEventQuery(CUevent event)
 	struct vgpu_event *e;
 	CUresult r = look(event, &e);
 
-	if (!r)
-		r = vgpu_capture_unsafe();
 	if (r)
 		return r;
 	if (asked(e))
@@ -218,6 +218,8 @@ CUresult cuEventSynchronize(CUevent event)
 /* Whether the worker may be asked for the time between two events. */
 static CUresult timed(const struct vgpu_event *e)
 {
+	if (e->recorded == IN_CAPTURE)
+		return CUDA_ERROR_CAPTURED_EVENT;
 	if (e->flags & CU_EVENT_DISABLE_TIMING || (!asked(e) && e->recorded != IN_STREAM))
 		return CUDA_ERROR_INVALID_HANDLE;
 	if (asked(e) || vgpu_fence_done(e->fence))

@@ -12,6 +12,7 @@
 #include <gen/wire.h>
 
 #include "call.h"
+#include "capture.h"
 #include "context.h"
 #include "device.h"
 #include "handle.h"
@@ -72,7 +73,7 @@ static CUresult instantiate(CUgraphExec *out, CUgraph graph, struct instance *i)
 	CUresult r;
 
 	i->result = CUDA_GRAPH_INSTANTIATE_ERROR;
-	r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	r = vgpu_call_ready(VGPU_CALL_CONTEXT | VGPU_CALL_UNSAFE);
 	if (r)
 		return r;
 	if (!out)
@@ -139,16 +140,14 @@ CUresult vgpu_on_cuGraphInstantiateWithParams(CUstream default_stream, CUgraphEx
 CUresult cuGraphLaunch(CUgraphExec graph, CUstream stream)
 {
 	const struct vgpu_graph_exec *e = vgpu_handle_object(VGPU_HANDLE_GRAPHEXEC, graph);
-	struct vgpu_stream *s;
 	CUresult r;
 
 	if (!e || !e->host_calls)
 		return vgpu_remote_cuGraphLaunch(graph, stream);
 	r = vgpu_call_ready(VGPU_CALL_CONTEXT);
 	if (!r)
-		r = vgpu_stream_get(stream, &s);
-	/* A launch that is captured calls nothing: the graph that it becomes part of will. */
-	if (!r && s->capture == CU_STREAM_CAPTURE_STATUS_NONE)
+		r = vgpu_capture_never(stream);
+	if (!r)
 		r = vgpu_host_expect(e->host_calls);
 	return r ? r : vgpu_remote_cuGraphLaunch(graph, stream);
 }

@@ -43,7 +43,7 @@ static CUresult alloc(enum vgpu_range_kind kind, size_t bytes, uint32_t flags, v
 
 CUresult cuMemHostAlloc(void **ptr, size_t bytesize, unsigned int flags)
 {
-	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT | VGPU_CALL_UNSAFE);
 
 	if (r)
 		return r;
@@ -59,7 +59,7 @@ CUresult cuMemAllocHost_v2(void **ptr, size_t bytesize)
 
 CUresult cuMemAllocManaged(CUdeviceptr *dptr, size_t bytesize, unsigned int flags)
 {
-	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT | VGPU_CALL_UNSAFE);
 	void *p = NULL;
 
 	if (r)
@@ -94,7 +94,7 @@ CUresult cuMemHostRegister_v2(void *p, size_t bytesize, unsigned int flags)
 {
 	uint64_t start = (uint64_t)(uintptr_t)p;
 	struct vgpu_range_info info;
-	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT | VGPU_CALL_UNSAFE);
 
 	if (r)
 		return r;

@@ -9,6 +9,7 @@
 #include <gen/wire.h>
 
 #include "call.h"
+#include "capture.h"
 #include "channel.h"
 #include "context.h"
 #include "copy.h"
@@ -105,6 +106,9 @@ CUresult cuMemcpyPeerAsync(CUdeviceptr dst, CUcontext dst_context, CUdeviceptr s
 	if (!r && bytes)
 		r = vgpu_memory_check(src, bytes);
 	if (r || !bytes)
+		return r;
+	r = vgpu_capture_never(stream);
+	if (r)
 		return r;
 	r = vgpu_call_begin(&c, VGPU_OP_memcpy_peer, sizeof(*a), 0, VGPU_CALL_CONTEXT);
 	if (r)

@@ -331,30 +331,26 @@ CUresult vgpu_memory_init(void)
 
 CUresult cuMemAlloc_v2(CUdeviceptr *dptr, size_t bytesize)
 {
-	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT | VGPU_CALL_UNSAFE);
 
 	if (r)
 		return r;
 	if (!dptr || !bytesize)
 		return CUDA_ERROR_INVALID_VALUE;
-	r = vgpu_capture_unsafe();
-	if (!r)
-		r = vgpu_remote_cuMemAlloc_v2(dptr, bytesize);
+	r = vgpu_remote_cuMemAlloc_v2(dptr, bytesize);
 	return r ? r : vgpu_memory_add(VGPU_RANGE_DEVICE, *dptr, bytesize, 0);
 }
 
 CUresult cuMemAllocPitch_v2(CUdeviceptr *dptr, size_t *pitch, size_t width_in_bytes, size_t height,
 			    unsigned int element_size_bytes)
 {
-	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT | VGPU_CALL_UNSAFE);
 
 	if (r)
 		return r;
 	if (!dptr || !pitch || !width_in_bytes || !height)
 		return CUDA_ERROR_INVALID_VALUE;
-	r = vgpu_capture_unsafe();
-	if (!r)
-		r = vgpu_remote_cuMemAllocPitch_v2(dptr, pitch, width_in_bytes, height, element_size_bytes);
+	r = vgpu_remote_cuMemAllocPitch_v2(dptr, pitch, width_in_bytes, height, element_size_bytes);
 	return r ? r : vgpu_memory_add(VGPU_RANGE_DEVICE, *dptr, *pitch * height, 0);
 }
 
@@ -381,17 +377,32 @@ CUresult cuMemFree_v2(CUdeviceptr dptr)
 	return r;
 }
 
+/* In a captured stream it is a node; beside a capture it is as unsafe as any other allocation. */
+static CUresult check_capture(CUstream stream)
+{
+	struct vgpu_stream *s;
+	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+
+	if (!r)
+		r = vgpu_stream_get(stream, &s);
+	return r || s->capture != CU_STREAM_CAPTURE_STATUS_NONE ? r : vgpu_capture_unsafe();
+}
+
 CUresult cuMemAllocAsync(CUdeviceptr *dptr, size_t bytesize, CUstream stream)
 {
-	CUresult r = vgpu_remote_cuMemAllocAsync(dptr, bytesize, stream);
+	CUresult r = check_capture(stream);
 
+	if (!r)
+		r = vgpu_remote_cuMemAllocAsync(dptr, bytesize, stream);
 	return r ? r : vgpu_memory_add(VGPU_RANGE_DEVICE, *dptr, bytesize, 0);
 }
 
 CUresult cuMemAllocFromPoolAsync(CUdeviceptr *dptr, size_t bytesize, CUmemoryPool pool, CUstream stream)
 {
-	CUresult r = vgpu_remote_cuMemAllocFromPoolAsync(dptr, bytesize, pool, stream);
+	CUresult r = check_capture(stream);
 
+	if (!r)
+		r = vgpu_remote_cuMemAllocFromPoolAsync(dptr, bytesize, pool, stream);
 	return r ? r : vgpu_memory_add(VGPU_RANGE_DEVICE, *dptr, bytesize, 0);
 }
 

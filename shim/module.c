@@ -175,7 +175,7 @@ CUresult cuModuleUnload(CUmodule module)
 	struct vgpu_call c;
 	CUresult r;
 
-	r = vgpu_call_ready(0);
+	r = vgpu_call_ready(VGPU_CALL_UNSAFE);
 	if (r)
 		return r;
 	m = vgpu_handle_object(VGPU_HANDLE_MODULE, module);

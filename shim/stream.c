@@ -428,7 +428,7 @@ static CUresult look_progress(CUstream stream, struct vgpu_stream **s)
 		r = vgpu_capture_use(*s);
 	if (!r && (*s)->capture != CU_STREAM_CAPTURE_STATUS_NONE)
 		r = vgpu_capture_invalidate(*s, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
-	return r;
+	return r ? r : vgpu_capture_unsafe();
 }
 
 CUresult cuStreamSynchronize(CUstream stream)

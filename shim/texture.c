@@ -246,7 +246,7 @@ static CUresult send_destroy(uint64_t id)
 static CUresult destroy(enum vgpu_handle_kind kind, uint64_t value)
 {
 	struct vgpu_texture *t, **at;
-	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT | VGPU_CALL_UNSAFE);
 
 	if (r)
 		return r;

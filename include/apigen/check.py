@@ -102,6 +102,8 @@ def element(api, p):
 def check_remote(api, call):
     if call.op < 0:
         raise ApiError(call.where, f"{call.cls} call '{call.name}' has no op")
+    if call.capture == "never" and not any(p.base == "CUstream" and not p.pointer for p in call.params):
+        raise ApiError(call.where, f"'{call.name}' has no stream that could be captured")
     if call.uses:
         raise ApiError(call.where, f"{call.cls} call '{call.name}' cannot use wires: it has its own op")
     for p in call.params:
@@ -124,8 +126,9 @@ def check_remote(api, call):
 def check_special(api, call):
     if call.op >= 0:
         raise ApiError(call.where, f"{call.cls} call '{call.name}' has an op: its wires have ops")
-    if call.hand or call.early:
-        raise ApiError(call.where, f"{call.cls} call '{call.name}' is hand-written anyway: 'hand' and 'early' are for async and sync")
+    if call.hand or call.early or call.capture:
+        raise ApiError(call.where, f"{call.cls} call '{call.name}' is hand-written anyway: 'hand', 'early' and 'capture' "
+                       "are for async and sync")
     for p in call.params:
         if p.role or p.nonzero:
             raise ApiError(p.where, f"parameters of {call.cls} call '{call.name}' are not annotated")

@@ -19,6 +19,10 @@ def app_value(api, p, expr):
     return f"(const void *)(uintptr_t){expr}" if api.find(p.base).integer else expr
 
 
+def ready_flags(call):
+    return flags(call) + (" | VGPU_CALL_UNSAFE" if call.capture == "unsafe" else "")
+
+
 def flags(call):
     names = (["VGPU_CALL_REPLY"] if call.cls == "sync" else []) + (["VGPU_CALL_CONTEXT"] if call.context else [])
     return " | ".join(names) or "0"
@@ -75,6 +79,15 @@ def handles(api, call, streams):
             get = f"r = vgpu_handle_wire({kind(api, p)}, {app_value(api, p, p.name)}, &{p.name}_id);"
             out += [f"if ({p.name}) {{", f"\t{get}", "\tif (r)", "\t\treturn r;", "}"] if p.optional else \
                    [get, "if (r)", "\treturn r;"]
+    return out
+
+
+def uncaptured(call):
+    """No stream of a call that is no node of a graph may be captured."""
+    out = []
+    for p in call.params:
+        if call.capture == "never" and p.base == "CUstream" and not p.pointer:
+            out += [f"r = vgpu_capture_never({p.name});", "if (r)", "\treturn r;"]
     return out
 
 
@@ -172,13 +185,13 @@ def finish(api, call, op):
 
 
 def function(api, call, op, name):
-    ready = [f"r = vgpu_call_ready({flags(call)});", "if (r)", "\treturn r;"]
+    ready = [f"r = vgpu_call_ready({ready_flags(call)});", "if (r)", "\treturn r;"]
     checks = null_checks(call)
     if checks:
         checks = [f"if ({' || '.join(checks)})", "\treturn CUDA_ERROR_INVALID_VALUE;"]
     checks += handles(api, call, streams=False)
     lines = declarations(api, call, op) + [""] + (checks + ready if call.early else ready + checks)
-    lines += handles(api, call, streams=True) + measure(api, call)
+    lines += handles(api, call, streams=True) + uncaptured(call) + measure(api, call)
     size = "sizeof(*a)" if op.fields else "0"
     blobs = [f"vgpu_align8({p.name}_size)" for p in call.params if p.role in ("string", "array_in")]
     payload = f"(uint32_t)({' + '.join(blobs)})" if blobs else "0"
@@ -221,7 +234,7 @@ def variant(call):
 def shim_calls_c(api):
     ops = {op.name: op for op in api.ops}
     text = head("the guest's side of calls", "",
-                ["string.h", "gen/cuda_api.h", "gen/shim_hand.h", "gen/wire.h", "shim/call.h"])
+                ["string.h", "gen/cuda_api.h", "gen/shim_hand.h", "gen/wire.h", "shim/call.h", "shim/capture.h"])
     for c in sorted(api.calls.values(), key=lambda c: c.name):
         if c.remote:
             name = f"vgpu_remote_{c.name}" if "shim" in c.hand else c.name

@@ -117,6 +117,7 @@ class Call:
     thread_since: int = 0
     context: bool = True
     early: bool = False         # arguments are looked at before initialisation and context
+    capture: str = ""           # "unsafe" or "never"
     hand: set = field(default_factory=set)          # {"shim", "worker"}
     uses: list = field(default_factory=list)        # wires of a special call
     alias: str = ""             # same function as this symbol

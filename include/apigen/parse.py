@@ -346,6 +346,11 @@ class Parser:
     def attr_early(self, call, _word):
         call.early = True
 
+    def attr_capture(self, call, word):
+        call.capture = self.ident("'unsafe' or 'never'").text
+        if call.capture not in ("unsafe", "never"):
+            raise ApiError(word.where, "capture is 'unsafe' or 'never'")
+
     def attr_hand(self, call, word):
         side = self.ident("'shim' or 'worker'").text
         if side not in ("shim", "worker"):

@@ -218,9 +218,7 @@ static void forbidden(void **state)
 	ok(cuStreamBeginCapture(fx.s, CU_STREAM_CAPTURE_MODE_RELAXED));
 	ok(cuEventRecord(fx.e, fx.s));
 	expect(CUDA_ERROR_CAPTURED_EVENT, cuEventQuery(fx.e));
-	cuStreamEndCapture(fx.s, &g);
-	if (g)
-		ok(cuGraphDestroy(g));
+	expect(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, cuStreamEndCapture(fx.s, &g));
 	ok(cuEventRecord(fx.e, fx.s));
 	ok(cuEventSynchronize(fx.e));
 	/* An event from outside may not be waited for. */
@@ -253,6 +251,7 @@ static void legacy(void **state)
 
 struct other_thread {
 	CUstreamCaptureMode mode;	/* of that thread */
+	int ends;
 	CUresult alloc, end;
 };
 
@@ -267,13 +266,14 @@ static void *in_other_thread(void *data)
 	o->alloc = cuMemAlloc(&p, 64);
 	if (!o->alloc)
 		cuMemFree(p);
-	o->end = cuStreamEndCapture(fx.s, &g);
+	if (o->ends)
+		o->end = cuStreamEndCapture(fx.s, &g);
 	return NULL;
 }
 
-static struct other_thread elsewhere(CUstreamCaptureMode mode)
+static struct other_thread elsewhere(CUstreamCaptureMode mode, int ends)
 {
-	struct other_thread o = { .mode = mode };
+	struct other_thread o = { .mode = mode, .ends = ends };
 	pthread_t t;
 
 	assert_int_equal(pthread_create(&t, NULL, in_other_thread, &o), 0);
@@ -291,16 +291,20 @@ static void modes(void **state)
 	(void)state;
 	/* Global: other threads may not allocate, unless they have said that they know. */
 	ok(cuStreamBeginCapture(fx.s, CU_STREAM_CAPTURE_MODE_GLOBAL));
-	o = elsewhere(CU_STREAM_CAPTURE_MODE_RELAXED);
-	assert_int_equal(o.alloc, CUDA_SUCCESS);
-	assert_int_equal(o.end, CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD);
-	o = elsewhere(CU_STREAM_CAPTURE_MODE_GLOBAL);
-	assert_int_equal(o.alloc, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+	assert_int_equal(elsewhere(CU_STREAM_CAPTURE_MODE_RELAXED, 0).alloc, CUDA_SUCCESS);
+	assert_int_equal(status_of(fx.s), CU_STREAM_CAPTURE_STATUS_ACTIVE);
+	assert_int_equal(elsewhere(CU_STREAM_CAPTURE_MODE_GLOBAL, 0).alloc, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+	assert_int_equal(status_of(fx.s), CU_STREAM_CAPTURE_STATUS_INVALIDATED);
 	expect(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, cuStreamEndCapture(fx.s, &g));
+	/* A thread that may not end it does, but gets no graph. */
+	ok(cuStreamBeginCapture(fx.s, CU_STREAM_CAPTURE_MODE_GLOBAL));
+	o = elsewhere(CU_STREAM_CAPTURE_MODE_RELAXED, 1);
+	assert_int_equal(o.end, CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD);
+	assert_int_equal(status_of(fx.s), CU_STREAM_CAPTURE_STATUS_NONE);
+	expect(CUDA_ERROR_ILLEGAL_STATE, cuStreamEndCapture(fx.s, &g));
 	/* Thread local: others may, this one may not. */
 	ok(cuStreamBeginCapture(fx.s, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
-	o = elsewhere(CU_STREAM_CAPTURE_MODE_GLOBAL);
-	assert_int_equal(o.alloc, CUDA_SUCCESS);
+	assert_int_equal(elsewhere(CU_STREAM_CAPTURE_MODE_GLOBAL, 0).alloc, CUDA_SUCCESS);
 	ok(cuThreadExchangeStreamCaptureMode(&mode));
 	assert_int_equal(mode, CU_STREAM_CAPTURE_MODE_GLOBAL);
 	ok(cuMemAlloc(&p, 64));
@@ -311,9 +315,47 @@ static void modes(void **state)
 	/* Relaxed: anything goes, and any thread may end it. */
 	ok(cuStreamBeginCapture(fx.s, CU_STREAM_CAPTURE_MODE_RELAXED));
 	ok(cuMemAlloc(&p, 64));
-	o = elsewhere(CU_STREAM_CAPTURE_MODE_GLOBAL);
+	o = elsewhere(CU_STREAM_CAPTURE_MODE_GLOBAL, 1);
 	assert_int_equal(o.alloc, CUDA_SUCCESS);
 	assert_int_equal(o.end, CUDA_SUCCESS);
+}
+
+/* What other streams are asked, or allocated, beside a capture of this thread: the same rule for all of it. */
+static void unsafe(void **state)
+{
+	CUmemPoolProps props = { .allocType = CU_MEM_ALLOCATION_TYPE_PINNED, .location.type = CU_MEM_LOCATION_TYPE_DEVICE };
+	CUstreamCaptureMode modes[] = { CU_STREAM_CAPTURE_MODE_GLOBAL, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL };
+	CUmemoryPool pool;
+	CUdeviceptr p;
+	void *host;
+	CUgraph g;
+
+	(void)state;
+	ok(cuEventRecord(fx.e, fx.t));
+	ok(cuStreamSynchronize(fx.t));
+	for (int mode = 0; mode < 2; mode++)
+		for (int what = 0; what < 7; what++) {
+			CUresult r = CUDA_SUCCESS;
+
+			ok(cuStreamBeginCapture(fx.s, modes[mode]));
+			switch (what) {
+			case 0: r = cuStreamQuery(fx.t); break;
+			case 1: r = cuStreamSynchronize(fx.t); break;
+			case 2: r = cuEventSynchronize(fx.e); break;
+			case 3: r = cuMemAllocHost(&host, BYTES); break;
+			case 4: r = cuMemAllocManaged(&p, BYTES, CU_MEM_ATTACH_GLOBAL); break;
+			case 5: r = cuMemAllocAsync(&p, BYTES, fx.t); break;
+			case 6: r = cuMemPoolCreate(&pool, &props); break;
+			}
+			expect(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, r);
+			expect(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, cuStreamEndCapture(fx.s, &g));
+		}
+	/* Copies that wait are none of it, in streams that the captured one has nothing to do with. */
+	ok(cuStreamBeginCapture(fx.s, CU_STREAM_CAPTURE_MODE_GLOBAL));
+	ok(cuMemcpyDtoH(fx.host, fx.a, BYTES));
+	ok(cuMemsetD8(fx.a, 0, BYTES));
+	ok(cuStreamEndCapture(fx.s, &g));
+	ok(cuGraphDestroy(g));
 }
 
 /* A capture may go on in a graph that is there, and its front may be moved. */
@@ -348,10 +390,10 @@ static void to_graph(void **state)
 	end(exec, g);
 }
 
-/* Memory in stream order, and a launch inside a capture. */
+/* Memory in stream order; and no graph is launched inside a capture. */
 static void nested(void **state)
 {
-	CUgraphExec inner, outer;
+	CUgraphExec inner;
 	CUgraph g, h;
 	CUdeviceptr p;
 
@@ -366,20 +408,14 @@ static void nested(void **state)
 	ok(cuMemcpyDtoHAsync(fx.host, fx.a, BYTES, fx.s));
 	ok(cuStreamSynchronize(fx.s));
 	all_are(fx.host, 4);
+	ok(cuStreamBeginCapture(fx.s, CU_STREAM_CAPTURE_MODE_RELAXED));
+	expect(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, cuGraphLaunch(inner, fx.s));
+	assert_int_equal(status_of(fx.s), CU_STREAM_CAPTURE_STATUS_INVALIDATED);
+	expect(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, cuStreamEndCapture(fx.s, &h));
+	ok(cuStreamBeginCapture(fx.s, CU_STREAM_CAPTURE_MODE_RELAXED));
+	expect(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, cuGraphUpload(inner, fx.s));
+	expect(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, cuStreamEndCapture(fx.s, &h));
 	end(inner, g);
-	ok(cuStreamBeginCapture(fx.t, CU_STREAM_CAPTURE_MODE_GLOBAL));
-	ok(cuMemsetD8Async(fx.a, 6, BYTES, fx.t));
-	ok(cuStreamEndCapture(fx.t, &g));
-	ok(cuGraphInstantiate(&inner, g, 0));
-	ok(cuStreamBeginCapture(fx.s, CU_STREAM_CAPTURE_MODE_GLOBAL));
-	ok(cuGraphLaunch(inner, fx.s));
-	ok(cuMemcpyDtoHAsync(fx.host, fx.a, BYTES, fx.s));
-	outer = finish(&h);
-	end(inner, g);
-	ok(cuGraphLaunch(outer, fx.s));
-	ok(cuStreamSynchronize(fx.s));
-	all_are(fx.host, 6);
-	end(outer, h);
 }
 
 int main(void)
@@ -393,6 +429,7 @@ int main(void)
 		cmocka_unit_test(forbidden),
 		cmocka_unit_test(legacy),
 		cmocka_unit_test(modes),
+		cmocka_unit_test(unsafe),
 		cmocka_unit_test(to_graph),
 		cmocka_unit_test(nested),
 	};

@@ -261,19 +261,6 @@ static CUresult launch(struct soft_exec *e, struct soft_stream *s, CUstream hand
 	return rc;
 }
 
-/* In a captured stream the graph becomes a node. */
-static CUresult capture(struct soft_exec *e, struct soft_stream *s)
-{
-	CUgraphNodeParams p = { .type = CU_GRAPH_NODE_TYPE_GRAPH };
-	CUresult rc;
-
-	p.graph.graph = (CUgraph)(uintptr_t)e->graph->obj.handle;
-	pthread_mutex_lock(&e->lock);
-	rc = soft_capture(s, &p, NULL);
-	pthread_mutex_unlock(&e->lock);
-	return rc;
-}
-
 static CUresult soft_cuGraphLaunch(CUgraphExec handle, CUstream stream)
 {
 	struct soft_context *ctx;
@@ -287,7 +274,7 @@ static CUresult soft_cuGraphLaunch(CUgraphExec handle, CUstream stream)
 		return rc;
 	rc = soft_stream_of(ctx, stream, &s);
 	if (!rc) {
-		rc = soft_captured(s) ? capture(e, s) : launch(e, s, stream);
+		rc = soft_captured(s) ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED : launch(e, s, stream);
 		soft_put(&s->obj);
 	}
 	soft_put(&e->obj);

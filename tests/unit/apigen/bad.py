@@ -50,6 +50,8 @@ CASES = (
     ("per-thread form described", "local cuFoo(CUstream s) since 1 ptsz 2\nlocal cuFoo_ptsz(CUstream s) since 3\n", 2, "'cuFoo_ptsz' is already made by 'cuFoo'"),
     ("ptsz without stream", "local cuFoo(int a) since 1 ptsz 2\n", 1, "'cuFoo' has a ptsz form but no stream parameter"),
     ("pointer without direction", call(), 1, "pointer 'p' of 'cuFoo' needs in, out, inout, new, host or string"),
+    ("unknown rule of captures", call("out p", "capture always"), 6, "capture is 'unsafe' or 'never'"),
+    ("no stream to capture", call("out p", "capture never"), 1, "'cuFoo' has no stream that could be captured"),
     ("no such parameter", call("out q"), 5, "'cuFoo' has no parameter 'q'"),
     ("annotated twice", call("out p", "in p"), 6, "parameter 'p' is annotated twice"),
     ("out is no pointer", call("out p", "out n"), 6, "parameter 'n' is not a pointer"),

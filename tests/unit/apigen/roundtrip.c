@@ -20,6 +20,7 @@
 #include <gen/wire.h>
 #include <gen/worker_hand.h>
 #include <shim/call.h>
+#include <shim/capture.h>
 #include <worker/dispatch.h>
 
 #define OBJECTS 8
@@ -156,6 +157,14 @@ CUresult vgpu_call_ready(unsigned flags)
 {
 	(void)flags;
 	return ready;
+}
+
+static CUresult captured;
+
+CUresult vgpu_capture_never(CUstream stream)
+{
+	(void)stream;
+	return captured;
 }
 
 CUresult vgpu_call_begin(struct vgpu_call *c, uint16_t op, uint32_t args_size, uint32_t payload_size, unsigned flags)
@@ -491,6 +500,9 @@ static void default_streams(void **state)
 	assert_int_equal(cuStreamWriteValue32_v2_ptsz(NULL, 1, 2, 3), CUDA_SUCCESS);
 	assert_ptr_equal(seen_stream, CU_STREAM_PER_THREAD);
 	assert_int_equal(cuStreamWriteValue32_ptsz(STREAM, 1, 2, 3), CUDA_SUCCESS);
+	captured = CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+	assert_int_equal(cuStreamWriteValue32_ptsz(STREAM, 1, 2, 3), CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+	captured = CUDA_SUCCESS;
 	assert_ptr_equal(seen_stream, STREAM);
 	assert_int_equal(cuMemsetD8_v2_ptds(1, 2, 3), CUDA_SUCCESS);
 	assert_ptr_equal(seen_stream, CU_STREAM_PER_THREAD);
