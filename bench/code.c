@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What loading a module costs, by size: `first`, of which no process has sent the like, and `known`, which another process
- * sent before.  A fat binary with a small kernel and much for other devices, as libraries have them.  Compared with each
- * other: what `known` still costs is hashing.  A driver of its own has nothing to send; there both are reading.
+ * sent before; `others` is one of which all but the kernel is for other generations of devices, as most of a library is.
+ * Compared with each other: what `known` still costs is hashing.  A driver of its own has nothing to send; there all of
+ * them are reading.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -18,11 +19,16 @@ extern const char bench_ptx[];
 static const int64_t sizes[] = { 64, 1 << 10, 16 << 10, 128 << 10, 300 << 10 };	/* KiB; all of them fit a store */
 #define SIZES (sizeof(sizes) / sizeof(sizes[0]))
 
-static void *make(int64_t kib, uint64_t seed)
+/* `own`: of this device's generation. */
+static void *make(int64_t kib, uint64_t seed, bool own)
 {
+	int major = 0;
 	size_t bytes;
 
-	return fatbin_make(bench_ptx, strlen(bench_ptx), (size_t)kib << 10, seed, &bytes);
+	if (cuDeviceGetAttribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, 0))
+		return NULL;
+	return fatbin_make(bench_ptx, strlen(bench_ptx), (struct fatbin_filler){
+		.bytes = (size_t)kib << 10, .seed = seed, .arch = fatbin_arch_beside(own ? major : major - 1) }, &bytes);
 }
 
 /* Nanoseconds that loading took, 0 if it failed. */
@@ -49,7 +55,7 @@ static bool child_round(void)
 	bool ok = true;
 
 	for (size_t i = 0; i < SIZES && ok; i++) {
-		void *image = make(sizes[i], KNOWN);
+		void *image = make(sizes[i], KNOWN, true);
 
 		ok = load(image);
 		free(image);
@@ -83,7 +89,8 @@ static void measure(struct gbench *b, const void *image)
 	gbench_sample(b, ns);
 }
 
-static void first(struct gbench *b)
+/* A new one each time. */
+static void unknown(struct gbench *b, bool own)
 {
 	int64_t kib = gbench_argument(b);
 	static uint64_t seed;
@@ -94,11 +101,21 @@ static void first(struct gbench *b)
 	if (!device_open(b))
 		return;
 	while (gbench_next(b)) {
-		image = make(kib, ++seed);
+		image = make(kib, ++seed, own);
 		measure(b, image);
 		free(image);
 	}
 	gbench_bytes(b, gbench_iterations(b) * (kib << 10));
+}
+
+static void first(struct gbench *b)
+{
+	unknown(b, true);
+}
+
+static void others(struct gbench *b)
+{
+	unknown(b, false);
 }
 
 static void known(struct gbench *b)
@@ -112,7 +129,7 @@ static void known(struct gbench *b)
 		gbench_fail(b, "another process failed");
 		return;
 	}
-	image = make(kib, KNOWN);
+	image = make(kib, KNOWN, true);
 	while (gbench_next(b))
 		measure(b, image);
 	gbench_bytes(b, gbench_iterations(b) * (kib << 10));
@@ -129,6 +146,7 @@ int main(int argc, char **argv)
 
 		gbench_add_case("code/first", first, &c);
 		gbench_add_case("code/known", known, &c);
+		gbench_add_case("code/others", others, &c);
 	}
 	return gbench_main(argc, argv);
 }

@@ -9,10 +9,11 @@
 #include <vgpu/image_hash.h>
 
 #include "call.h"
+#include "device.h"
+#include "image_choose.h"
 #include "output.h"
 #include "record.h"
 #include "session.h"
-#include "staging.h"
 #include "thread.h"
 
 #define INLINE_BYTES	(64u << 10)
@@ -72,24 +73,76 @@ void vgpu_image_close(uint64_t number)
 	vgpu_call_submit(&c);
 }
 
+/* One stretch of the image, from `at` on. */
+static CUresult send_piece(uint64_t number, uint64_t at, const struct vgpu_image_piece *p)
+{
+	CUresult r = CUDA_SUCCESS;
+	uint64_t done, n;
+
+	for (done = 0; done < p->bytes && !r; done += n) {
+		n = p->bytes - done < INLINE_BYTES ? p->bytes - done : INLINE_BYTES;
+		r = send_inline(number, at + done, (const uint8_t *)p->data + done, (uint32_t)n);
+	}
+	return r;
+}
+
+static CUresult send_choice(const struct vgpu_image_choice *c, uint64_t number)
+{
+	CUresult r = CUDA_SUCCESS;
+	uint64_t at = 0;
+	uint32_t i;
+
+	for (i = 0; i < c->count && !r; i++) {
+		r = send_piece(number, at, &c->pieces[i]);
+		at += c->pieces[i].bytes;
+	}
+	return r;
+}
+
+/* A recording holds what is sent: played back to a worker that has never seen it, it must hold all. So nothing is named. */
+static void name(const struct vgpu_image_choice *c, uint64_t hash[2])
+{
+	XXH3_state_t state;
+	uint32_t i;
+
+	hash[0] = hash[1] = 0;
+	if (c->bytes < VGPU_IMAGE_HASHED_LEAST || vgpu_recording())
+		return;
+	XXH3_128bits_reset(&state);
+	for (i = 0; i < c->count; i++)
+		XXH3_128bits_update(&state, c->pieces[i].data, c->pieces[i].bytes);
+	vgpu_image_hash_end(&state, hash);
+}
+
+static void choose(const struct vgpu_image *image, struct vgpu_image_choice *c)
+{
+	uint32_t archs[VGPU_DEVICES], count = (uint32_t)vgpu_device_count(), i;
+	const int *a;
+
+	for (i = 0; i < count; i++) {
+		a = vgpu_device((CUdevice)i)->attributes;
+		archs[i] = (uint32_t)(10 * a[CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR] +
+				      a[CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR]);
+	}
+	vgpu_image_choose(image, archs, count, c);
+}
+
 CUresult vgpu_image_send(const struct vgpu_image *image, uint64_t *number)
 {
-	const uint8_t *data = image->data;
-	uint64_t hash[2] = { 0, 0 }, at, n;
+	struct vgpu_image_choice c;
+	uint64_t hash[2];
 	bool present;
 	CUresult r;
 
+	choose(image, &c);
+	name(&c, hash);
 	*number = atomic_fetch_add(&next_number, 1);
-	/* A recording holds what is sent: played back to a worker that has never seen it, it must hold all. */
-	if (image->size >= VGPU_IMAGE_HASHED_LEAST && !vgpu_recording())
-		vgpu_image_hash(image->data, image->size, hash);
-	r = open_image(*number, image->size, hash, &present);
-	for (at = 0; !r && !present && at < image->size; at += n) {
-		n = image->size - at < INLINE_BYTES ? image->size - at : INLINE_BYTES;
-		r = send_inline(*number, at, data + at, (uint32_t)n);
-	}
+	r = open_image(*number, c.bytes, hash, &present);
+	if (!r && !present)
+		r = send_choice(&c, *number);
 	if (r)
 		vgpu_image_close(*number);
+	vgpu_image_choice_free(&c);
 	return r;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A code image on its way to the worker: opened, sent in pieces (through
- * staging slots when it is large), named by number in the load call, closed.
+ * A code image on its way to the worker: what matters of it is chosen, named by its hash and, if the worker does not
+ * have it, sent in pieces; named by number in the load call; closed.
  */
 #ifndef VGPU_SHIM_IMAGE_SEND_H
 #define VGPU_SHIM_IMAGE_SEND_H

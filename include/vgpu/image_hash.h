@@ -25,6 +25,15 @@ static inline void vgpu_image_hash(const void *data, uint64_t bytes, uint64_t ha
 	hash[1] = h.high64;
 }
 
+/* The same of what was added to a state. */
+static inline void vgpu_image_hash_end(const XXH3_state_t *state, uint64_t hash[2])
+{
+	XXH128_hash_t h = XXH3_128bits_digest(state);
+
+	hash[0] = h.low64;
+	hash[1] = h.high64;
+}
+
 static inline bool vgpu_image_hash_is(const uint64_t hash[2], const uint64_t other[2])
 {
 	return hash[0] == other[0] && hash[1] == other[1];

@@ -15,7 +15,7 @@ run() {
 	kill -0 "$mediator_pid" 2>/dev/null || fail "the mediator died under bench_$name"
 }
 run channel 'bytes:(64|4096)/' 8
-run code 'kib:(64|1024)/' 4
+run code 'kib:(64|1024)/' 6
 run copy 'bytes:(8|64|4096|262144)/' 15
 run event . 5
 run growth ':10/' 48

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Code is sent once: the second process that loads it, and the third, send none of it and compute right. Where it is not kept
+# Code is sent once: the second process that loads it, and the third, send none of it and compute right. What no device of
+# the host could run is not sent at all. Where it is not kept
 # (switched off, too large, pushed out, another user's) everybody sends it, and computes right.
 . "$(dirname "$0")/lib.sh"
 kib=$((6 << 10))
@@ -47,6 +48,10 @@ expect "images kept" 2 "$(images count)"
 # Below the size that is worth a question.
 code small 16
 sent_all small 16
+expect "images kept" 2 "$(images count)"
+# For devices of another generation.
+code others $kib 1 1 7
+[ "$(of image_bytes)" -lt 4096 ] || fail "$(of image_bytes) bytes were sent, most of them for other devices"
 expect "images kept" 2 "$(images count)"
 ctl status >"$work/status.log"
 says status '2 images of code kept.*not sent again' || fail "status does not tell: $(cat "$work/status.log")"

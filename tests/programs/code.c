@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Loads a module of a given size, has its kernel compute, unloads it: code KIB [SEED [TIMES]]. Modules of one size and
- * seed are the same, byte for byte. Exit status: 0 if the kernel was right each time, 1 if not, 2 if a call failed.
+ * Loads a module of a given size, has its kernel compute, unloads it: code KIB [SEED [TIMES [MAJOR]]]. Modules of one size
+ * and seed are the same, byte for byte; most of it is machine code for devices of this major number, or of the device's
+ * own. Exit status: 0 if the kernel was right each time, 1 if not, 2 if a call failed.
  */
 #include "program.h"
 
@@ -36,17 +37,27 @@ static size_t wrong(const void *image)
 	return got != ANSWER;
 }
 
+static unsigned long argument(int argc, char **argv, int i, unsigned long otherwise)
+{
+	return i < argc ? strtoul(argv[i], NULL, 10) : otherwise;
+}
+
 int main(int argc, char **argv)
 {
-	size_t filler = argc > 1 ? strtoul(argv[1], NULL, 10) << 10 : 0, bytes, failures = 0;
-	unsigned long times = argc > 3 ? strtoul(argv[3], NULL, 10) : 1;
-	void *image = fatbin_make(text, sizeof(text) - 1, filler, argc > 2 ? strtoul(argv[2], NULL, 10) : 1, &bytes);
+	unsigned long times = argument(argc, argv, 3, 1);
+	CUdevice device = program_open("code");
+	size_t bytes, failures = 0;
+	int major;
+	void *image;
 
+	CHECK(cuDeviceGetAttribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device));
+	image = fatbin_make(text, sizeof(text) - 1, (struct fatbin_filler){
+		.bytes = argument(argc, argv, 1, 0) << 10, .seed = argument(argc, argv, 2, 1),
+		.arch = fatbin_arch_beside((int)argument(argc, argv, 4, (unsigned long)major)) }, &bytes);
 	if (!image) {
 		fprintf(stderr, "code: not enough memory\n");
 		return 2;
 	}
-	program_open("code");
 	for (unsigned long i = 0; i < times; i++)
 		failures += wrong(image);
 	free(image);

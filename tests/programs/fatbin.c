@@ -45,12 +45,12 @@ static void fill(uint8_t *at, size_t bytes, uint64_t seed)
 	}
 }
 
-void *fatbin_make(const char *text, size_t size, size_t filler, uint64_t seed, size_t *bytes)
+void *fatbin_make(const char *text, size_t size, struct fatbin_filler filler, size_t *bytes)
 {
 	size_t padded = (size + 1 + 7) & ~(size_t)7;
 	struct head h = {
 		.magic = 0xba55ed50, .version = 1, .header_size = sizeof(h),
-		.payload_size = sizeof(struct entry) + padded + (filler ? sizeof(struct entry) + filler : 0),
+		.payload_size = sizeof(struct entry) + padded + (filler.bytes ? sizeof(struct entry) + filler.bytes : 0),
 	};
 	uint8_t *image = calloc(1, sizeof(h) + h.payload_size), *at;
 
@@ -60,9 +60,9 @@ void *fatbin_make(const char *text, size_t size, size_t filler, uint64_t seed, s
 	memcpy(image, &h, sizeof(h));
 	memcpy(image + FATBIN_TEXT_AT, text, size);
 	at = put_entry(image + FATBIN_ENTRY_AT, KIND_PTX, 50, padded);
-	if (filler) {
-		put_entry(at, KIND_ELF, 30, filler);
-		fill(at + sizeof(struct entry), filler, seed);
+	if (filler.bytes) {
+		put_entry(at, KIND_ELF, filler.arch, filler.bytes);
+		fill(at + sizeof(struct entry), filler.bytes, filler.seed);
 	}
 	return image;
 }

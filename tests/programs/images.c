@@ -94,7 +94,7 @@ static void damage(char *text, size_t size)
 static void fat(const char *text, size_t size)
 {
 	size_t bytes;
-	uint8_t *image = fatbin_make(text, size, 0, 0, &bytes);
+	uint8_t *image = fatbin_make(text, size, (struct fatbin_filler){ 0 }, &bytes);
 
 	if (!image)
 		exit(2);

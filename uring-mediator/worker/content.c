@@ -121,15 +121,10 @@ int vgpu_content_seal(struct vgpu_content *c)
 
 static void hash_of(const struct vgpu_content *c, uint64_t hash[2])
 {
-	XXH128_hash_t h;
-
-	if (c->hashed != c->bytes) {
+	if (c->hashed == c->bytes)
+		vgpu_image_hash_end(c->hashing, hash);
+	else
 		vgpu_image_hash(c->data, c->bytes, hash);
-		return;
-	}
-	h = XXH3_128bits_digest(c->hashing);
-	hash[0] = h.low64;
-	hash[1] = h.high64;
 }
 
 void vgpu_content_keep(struct vgpu_session *s, const struct vgpu_content *c)
