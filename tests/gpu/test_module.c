@@ -163,6 +163,37 @@ static void functions(void **state)
 	ok(cuModuleUnload(m));
 }
 
+/* Blocks that may wait for each other, by the call of that name and by attribute. */
+static void cooperative(void **state)
+{
+	CUlaunchAttribute attribute = { .id = CU_LAUNCH_ATTRIBUTE_COOPERATIVE, .value.cooperative = 1 };
+	CUlaunchConfig config = { .gridDimX = 1, .gridDimY = 1, .gridDimZ = 1, .blockDimX = 64, .blockDimY = 1,
+				  .blockDimZ = 1, .attrs = &attribute, .numAttrs = 1 };
+	struct pair pair = { 0, 1 };
+	float value[64] = { 5 };
+	uint32_t n = 64;
+	CUdeviceptr p;
+	void *params[] = { &p, &n, &pair };
+	int supported = 0;
+	CUmodule m;
+	CUfunction f;
+
+	(void)state;
+	ok(cuDeviceGetAttribute(&supported, CU_DEVICE_ATTRIBUTE_COOPERATIVE_LAUNCH, gpu_device()));
+	if (!supported)
+		skip();
+	ok(cuModuleLoadData(&m, scale_ptx));
+	ok(cuModuleGetFunction(&f, m, "scale"));
+	ok(cuMemAlloc(&p, sizeof(value)));
+	ok(cuMemcpyHtoD(p, value, sizeof(value)));
+	ok(cuLaunchCooperativeKernel(f, 1, 1, 1, 64, 1, 1, 0, NULL, params));
+	ok(cuLaunchKernelEx(&config, f, params, NULL));
+	ok(cuMemcpyDtoH(value, p, sizeof(value)));
+	assert_true(value[0] == 23.0f && value[63] == 3.0f);	/* twice: doubled, and one more */
+	ok(cuMemFree(p));
+	ok(cuModuleUnload(m));
+}
+
 static void wrong_launch(void **state)
 {
 	CUdeviceptr p = 0;
@@ -291,6 +322,7 @@ int main(void)
 		cmocka_unit_test(extra),
 		cmocka_unit_test(launch_state),
 		cmocka_unit_test(functions),
+		cmocka_unit_test(cooperative),
 		cmocka_unit_test(wrong_launch),
 		cmocka_unit_test(wrong_images),
 		cmocka_unit_test(libraries),

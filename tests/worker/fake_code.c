@@ -210,16 +210,33 @@ static CUresult f_launch(CUfunction f, unsigned int gx, unsigned int gy, unsigne
 	return launched(f, s, params, extra);
 }
 
+/* NVIDIA's driver takes no packed block where blocks may wait for each other. */
+static CUresult launched_cooperatively(CUfunction f, CUstream s, void **params, void **extra)
+{
+	fake.calls++;
+	fake_check_function(f);
+	fake_check_stream(s);
+	fake_insist(params && !extra, "a packed block of a cooperative launch");
+	for (uint32_t i = 0; i < fake.param_count; i++)
+		fake_check_source(params[i], 8);
+	fake.params = params[0];
+	fake.param_bytes = fake.param_count * 8;
+	return fake.result;
+}
+
 static CUresult f_launch_ex(const CUlaunchConfig *c, CUfunction f, void **params, void **extra)
 {
+	bool cooperative = false;
+
 	for (unsigned int i = 0; i < c->numAttrs; i++) {
 		if (c->attrs[i].id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT)
 			fake_check(c->attrs[i].value.programmaticEvent.event, VGPU_HANDLE_EVENT);
 		if (c->attrs[i].id == CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT)
 			fake_check(c->attrs[i].value.launchCompletionEvent.event, VGPU_HANDLE_EVENT);
 		fake_insist(c->attrs[i].id != CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE, "a graph node's pointer");
+		cooperative |= c->attrs[i].id == CU_LAUNCH_ATTRIBUTE_COOPERATIVE;
 	}
-	return launched(f, c->hStream, params, extra);
+	return cooperative ? launched_cooperatively(f, c->hStream, params, extra) : launched(f, c->hStream, params, extra);
 }
 
 static CUresult f_occupancy(int *n, CUfunction f, int block, size_t shared)

@@ -365,6 +365,9 @@ static void test_launch(void **state)
 	a.attr_count = 1;
 	assert_int_equal(run(VGPU_OP_launch, &a, sizeof(a), params, 24), -EPROTO);
 	a.attr_count = 0;
+	a.flags = 1;	/* cooperative: with a pointer to each parameter */
+	assert_int_equal(call(VGPU_OP_launch, &a, sizeof(a), params, 16), 0);
+	assert_memory_equal(fake.params, params, 16);
 	a.flags = 2;
 	assert_int_equal(run(VGPU_OP_launch, &a, sizeof(a), params, 16), -EPROTO);
 	a.flags = 0;

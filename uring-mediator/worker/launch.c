@@ -10,11 +10,13 @@
 #include <gen/wire.h>
 #include <gen/worker_hand.h>
 
+#include "function.h"
 #include "log.h"
 #include "session.h"
 
 #define ATTRIBUTES_MOST	32u
 #define FLAG_COOPERATIVE 1u
+#define PARAMS_MOST	1024u	/* of a cooperative kernel: 4 KiB of words */
 
 static void add(_Atomic uint64_t *counter, uint64_t n)
 {
@@ -83,14 +85,41 @@ static CUresult take_attributes(struct vgpu_session *s, const struct vgpu_reques
 	return r;
 }
 
-static CUresult launch_ex(struct vgpu_session *s, const struct vgpu_args_launch *a, CUfunction f, CUstream stream,
-			  CUlaunchAttribute *attrs, void **extra)
+static bool cooperative(const struct vgpu_args_launch *a, const CUlaunchAttribute *attrs)
 {
+	for (uint32_t i = 0; i < a->attr_count; i++)
+		if (attrs[i].id == CU_LAUNCH_ATTRIBUTE_COOPERATIVE && attrs[i].value.cooperative)
+			return true;
+	return a->flags & FLAG_COOPERATIVE;
+}
+
+/* A pointer to each parameter in the block. */
+static CUresult point(const struct vgpu_session *s, const struct vgpu_handle_entry *f, const uint8_t *block, size_t bytes,
+		      void **params)
+{
+	size_t offset, size;
+	uint32_t n = 0;
+
+	while (!vgpu_function_parameter(s, f, n, &offset, &size)) {
+		if (n == PARAMS_MOST || offset > bytes || size > bytes - offset)
+			return CUDA_ERROR_INVALID_VALUE;
+		params[n++] = (void *)(uintptr_t)(block + offset);
+	}
+	return CUDA_SUCCESS;
+}
+
+/* Blocks that wait for each other: the driver takes their parameters one by one only. */
+static CUresult launch_ex(struct vgpu_session *s, const struct vgpu_args_launch *a, const struct vgpu_handle_entry *f,
+			  CUstream stream, CUlaunchAttribute *attrs, void **extra)
+{
+	void *params[PARAMS_MOST];
+	bool one_by_one = cooperative(a, attrs);
 	CUlaunchConfig c = {
 		.gridDimX = a->grid[0], .gridDimY = a->grid[1], .gridDimZ = a->grid[2],
 		.blockDimX = a->block[0], .blockDimY = a->block[1], .blockDimZ = a->block[2],
 		.sharedMemBytes = a->shared_bytes, .hStream = stream, .attrs = attrs, .numAttrs = a->attr_count,
 	};
+	CUresult r;
 
 	if (!s->drv->cuLaunchKernelEx)
 		return CUDA_ERROR_NOT_SUPPORTED;
@@ -98,11 +127,14 @@ static CUresult launch_ex(struct vgpu_session *s, const struct vgpu_args_launch 
 		attrs[c.numAttrs] = (CUlaunchAttribute){ .id = CU_LAUNCH_ATTRIBUTE_COOPERATIVE };
 		attrs[c.numAttrs++].value.cooperative = 1;
 	}
-	return s->drv->cuLaunchKernelEx(&c, f, NULL, extra);
+	if (!one_by_one)
+		return s->drv->cuLaunchKernelEx(&c, f->obj, NULL, extra);
+	r = point(s, f, extra[1], a->param_bytes, params);
+	return r ? r : s->drv->cuLaunchKernelEx(&c, f->obj, params, NULL);
 }
 
-static CUresult launch(struct vgpu_session *s, const struct vgpu_args_launch *a, CUfunction f, CUstream stream,
-		       CUlaunchAttribute *attrs, const void *params)
+static CUresult launch(struct vgpu_session *s, const struct vgpu_args_launch *a, const struct vgpu_handle_entry *f,
+		       CUstream stream, CUlaunchAttribute *attrs, const void *params)
 {
 	size_t bytes = a->param_bytes;
 	void *extra[] = {
@@ -114,7 +146,7 @@ static CUresult launch(struct vgpu_session *s, const struct vgpu_args_launch *a,
 		return launch_ex(s, a, f, stream, attrs, extra);
 	if (!s->drv->cuLaunchKernel)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	return s->drv->cuLaunchKernel(f, a->grid[0], a->grid[1], a->grid[2], a->block[0], a->block[1], a->block[2],
+	return s->drv->cuLaunchKernel(f->obj, a->grid[0], a->grid[1], a->grid[2], a->block[0], a->block[1], a->block[2],
 				      a->shared_bytes, stream, NULL, extra);
 }
 
@@ -143,7 +175,7 @@ CUresult vgpu_handle_launch(struct vgpu_session *s, struct vgpu_request *rq)
 	if (!r)
 		vgpu_timeline_begin(s, rq, stream);
 	if (!r)
-		r = launch(s, a, f->obj, stream, attrs, params);
+		r = launch(s, a, f, stream, attrs, params);
 	if (r)
 		return r;
 	add(&s->stats->launches, 1);

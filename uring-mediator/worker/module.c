@@ -9,6 +9,7 @@
 #include <gen/wire.h>
 #include <gen/worker_hand.h>
 
+#include "function.h"
 #include "image.h"
 #include "jit.h"
 #include "log.h"
@@ -170,8 +171,8 @@ static CUresult attribute(struct vgpu_session *s, const struct vgpu_handle_entry
 		       CUDA_ERROR_NOT_SUPPORTED;
 }
 
-static CUresult parameter(struct vgpu_session *s, const struct vgpu_handle_entry *e, size_t i, size_t *offset,
-			  size_t *size)
+CUresult vgpu_function_parameter(const struct vgpu_session *s, const struct vgpu_handle_entry *e, size_t i, size_t *offset,
+				 size_t *size)
 {
 	if (vgpu_handle_kind_of(e->id) == VGPU_HANDLE_KERNEL)
 		return s->drv->cuKernelGetParamInfo ? s->drv->cuKernelGetParamInfo(e->obj, i, offset, size) :
@@ -194,7 +195,7 @@ static CUresult describe(struct vgpu_session *s, struct vgpu_handle_entry *e, st
 			info->attributes[i] = 0;	/* newer than this driver */
 	info->attribute_count = ATTRIBUTES;
 	for (n = 0; n < PARAMS_MOST; n++) {
-		r = parameter(s, e, n, &offset, &size);
+		r = vgpu_function_parameter(s, e, n, &offset, &size);
 		if (r)
 			break;
 		p[n] = (struct vgpu_rec_param){ (uint16_t)offset, (uint16_t)size };
