@@ -5,6 +5,10 @@
  * application registers stays where it is: known, copied through staging, and
  * honestly not reachable from kernels.
  */
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <gen/cuda_api.h>
 #include <gen/wire.h>
 
@@ -90,10 +94,17 @@ CUresult cuMemFreeHost(void *p)
 	return r;
 }
 
+/* Is there memory of the process everywhere? The kernel says of a synchronisation that writes nothing where it is not. */
+static bool is_there(uint64_t start, uint64_t size)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), first = start & ~(page - 1);
+
+	return !msync((void *)(uintptr_t)first, start + size - first, MS_ASYNC) || errno != ENOMEM;
+}
+
 CUresult cuMemHostRegister_v2(void *p, size_t bytesize, unsigned int flags)
 {
 	uint64_t start = (uint64_t)(uintptr_t)p;
-	struct vgpu_range_info info;
 	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT | VGPU_CALL_UNSAFE);
 
 	if (r)
@@ -102,8 +113,8 @@ CUresult cuMemHostRegister_v2(void *p, size_t bytesize, unsigned int flags)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (flags & CU_MEMHOSTREGISTER_IOMEMORY)
 		return vgpu_unsupported("cuMemHostRegister(CU_MEMHOSTREGISTER_IOMEMORY)");
-	if (vgpu_memory_place(start) != VGPU_PLACE_HOST)
-		return vgpu_memory_find(start, &info) ? CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED : CUDA_ERROR_INVALID_VALUE;
+	if (vgpu_memory_place(start) != VGPU_PLACE_HOST || !is_there(start, bytesize))
+		return CUDA_ERROR_INVALID_VALUE;
 	r = vgpu_memory_add(VGPU_RANGE_REGISTERED, start, bytesize, flags);
 	return r == CUDA_ERROR_INVALID_VALUE ? CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED : r;
 }
@@ -119,9 +130,9 @@ CUresult cuMemHostUnregister(void *p)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (vgpu_memory_remove((uint64_t)(uintptr_t)p, 1u << VGPU_RANGE_REGISTERED, &info))
 		return CUDA_SUCCESS;
-	/* Inside registered memory, but not where it begins. */
-	return vgpu_memory_find((uint64_t)(uintptr_t)p, &info) && info.kind == VGPU_RANGE_REGISTERED ?
-	       CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
+	/* Inside registered memory but not where it begins, or memory of CUDA's own. */
+	return vgpu_memory_find((uint64_t)(uintptr_t)p, &info) ? CUDA_ERROR_INVALID_VALUE :
+								 CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
 }
 
 CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr *dptr, void *p, unsigned int flags)

@@ -394,7 +394,7 @@ CUresult cuMemAllocAsync(CUdeviceptr *dptr, size_t bytesize, CUstream stream)
 
 	if (!r)
 		r = vgpu_remote_cuMemAllocAsync(dptr, bytesize, stream);
-	return r ? r : vgpu_memory_add(VGPU_RANGE_DEVICE, *dptr, bytesize, 0);
+	return r || !bytesize ? r : vgpu_memory_add(VGPU_RANGE_DEVICE, *dptr, bytesize, 0);
 }
 
 CUresult cuMemAllocFromPoolAsync(CUdeviceptr *dptr, size_t bytesize, CUmemoryPool pool, CUstream stream)
@@ -403,7 +403,7 @@ CUresult cuMemAllocFromPoolAsync(CUdeviceptr *dptr, size_t bytesize, CUmemoryPoo
 
 	if (!r)
 		r = vgpu_remote_cuMemAllocFromPoolAsync(dptr, bytesize, pool, stream);
-	return r ? r : vgpu_memory_add(VGPU_RANGE_DEVICE, *dptr, bytesize, 0);
+	return r || !bytesize ? r : vgpu_memory_add(VGPU_RANGE_DEVICE, *dptr, bytesize, 0);
 }
 
 CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream stream)

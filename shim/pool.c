@@ -151,6 +151,21 @@ CUresult cuDeviceSetMemPool(CUdevice dev, CUmemoryPool pool)
 	return CUDA_SUCCESS;
 }
 
+CUresult cuMemPoolDestroy(CUmemoryPool pool)
+{
+	CUresult r = vgpu_remote_cuMemPoolDestroy(pool);
+
+	if (r)
+		return r;
+	/* Where it was the current one, the default one is again. */
+	vgpu_lock(&pools.lock);
+	for (int i = 0; i < VGPU_DEVICES; i++)
+		if (pools.current[i] == pool)
+			pools.current[i] = NULL;
+	vgpu_unlock(&pools.lock);
+	return CUDA_SUCCESS;
+}
+
 /* ---- by location: those of devices are the pools above ---- */
 
 /* The device of a location's pool: 0, INVALID_VALUE, or NOT_SUPPORTED for pools that the device cannot have here. */

@@ -81,7 +81,7 @@ static void host_alloc(void **state)
 
 static void host_register(void **state)
 {
-	void *p = NULL;
+	void *p = NULL, *own;
 
 	(void)state;
 	assert_int_equal(posix_memalign(&p, 4096, 65536), 0);
@@ -92,6 +92,11 @@ static void host_register(void **state)
 	expect(CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED, cuMemHostUnregister(p));
 	expect(CUDA_ERROR_INVALID_VALUE, cuMemHostRegister(NULL, 65536, 0));
 	expect(CUDA_ERROR_INVALID_VALUE, cuMemHostRegister(p, 0, 0));
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemHostRegister((void *)0x10000, 4096, 0));	/* there is nothing */
+	ok(cuMemAllocHost(&own, 4096));
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemHostRegister(own, 4096, 0));
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemHostUnregister(own));
+	ok(cuMemFreeHost(own));
 	free(p);
 }
 
@@ -216,7 +221,11 @@ static void pools_of_locations(void **state)
 	ok(cuMemSetMemPool(&here, CU_MEM_ALLOCATION_TYPE_PINNED, standard));
 	ok(cuMemGetMemPool(&p, &here, CU_MEM_ALLOCATION_TYPE_PINNED));
 	assert_ptr_equal(p, standard);
+	/* The current one goes: the default one is again. */
+	ok(cuDeviceSetMemPool(here.id, pool));
 	ok(cuMemPoolDestroy(pool));
+	ok(cuDeviceGetMemPool(&p, here.id));
+	assert_ptr_equal(p, standard);
 }
 
 int main(void)

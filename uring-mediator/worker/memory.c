@@ -241,13 +241,12 @@ CUresult vgpu_handle_pointer_attribute(struct vgpu_session *s, struct vgpu_reque
 	const struct vgpu_args_pointer_attribute *a = rq->args;
 	struct vgpu_ret_pointer_attribute *o = rq->ret;
 	uint32_t size = attribute_size(a->attribute);
-	CUresult r;
+	CUresult r = vgpu_memory_check(s, a->pointer, 1);
 
-	if (!s->drv->cuPointerGetAttribute || !size)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	r = vgpu_memory_check(s, a->pointer, 1);
 	if (r)
 		return r;
+	if (!s->drv->cuPointerGetAttribute || !size)
+		return CUDA_ERROR_NOT_SUPPORTED;
 	r = s->drv->cuPointerGetAttribute(o->value, (CUpointer_attribute)a->attribute, a->pointer);
 	o->size = size;
 	rq->ret_size = sizeof(*o);
