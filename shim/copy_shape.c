@@ -54,6 +54,8 @@ static CUresult place(const struct given *g, const struct vgpu_shape *c, struct 
 	s->place = vgpu_memory_place(s->at);
 	if (g->type == CU_MEMORYTYPE_DEVICE && s->place == VGPU_PLACE_HOST)
 		return CUDA_ERROR_INVALID_VALUE;
+	if (g->pitch && c->height > 1 && (g->x > g->pitch || c->width > g->pitch - g->x))
+		return CUDA_ERROR_INVALID_VALUE;
 	s->pitch = g->pitch ? g->pitch : c->width;
 	s->slice = s->pitch * (g->rows ? g->rows : c->height);
 	s->at += g->z * s->slice + g->y * s->pitch + g->x;

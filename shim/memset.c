@@ -34,7 +34,7 @@ static CUresult fill(const struct fill *f, CUstream stream)
 	if (!f->width || !f->height)
 		return CUDA_SUCCESS;
 	if (f->width > UINT64_MAX / f->element || pitch < row || f->dst % f->element ||
-	    f->height > UINT64_MAX / pitch)
+	    pitch % f->element || f->height > UINT64_MAX / pitch)
 		return CUDA_ERROR_INVALID_VALUE;
 	r = vgpu_memory_check(f->dst, pitch * (f->height - 1) + row);
 	if (r)

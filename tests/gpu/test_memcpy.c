@@ -202,6 +202,12 @@ static void two_dimensions(void **state)
 		assert_memory_equal(dst + y * HP, src + y * HP + 2, W - 10);
 	c.dstPitch = 5;
 	expect(CUDA_ERROR_INVALID_VALUE, cuMemcpy2D(&c));
+	/* A row that runs over into the next. */
+	c = (CUDA_MEMCPY2D){ .srcMemoryType = CU_MEMORYTYPE_HOST, .srcHost = src, .srcPitch = HP,
+			     .dstMemoryType = CU_MEMORYTYPE_DEVICE, .dstDevice = a, .dstPitch = pitch,
+			     .dstXInBytes = pitch - W + 1, .WidthInBytes = W, .Height = 2 };
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemcpy2D(&c));
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemsetD2D32(a, 63, 0, 4, 2));
 	expect(CUDA_ERROR_INVALID_VALUE, cuMemcpy2D(NULL));
 	ok(cuMemFree(a));
 	free(src);
