@@ -335,7 +335,7 @@ CUresult cuCtxGetFlags(unsigned int *flags)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!vgpu_thread.current)
 		return CUDA_ERROR_INVALID_CONTEXT;
-	*flags = vgpu_thread.current->flags;
+	*flags = vgpu_thread.current->flags | CU_CTX_MAP_HOST;	/* which every context has */
 	return CUDA_SUCCESS;
 }
 

@@ -108,6 +108,8 @@ CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned int fla
 	if (s->context->home != e->context)
 		return CUDA_ERROR_INVALID_HANDLE;
 	capture = s->capture == CU_STREAM_CAPTURE_STATUS_NONE ? 0 : vgpu_capture_serial(s);
+	if (!capture && flags & CU_EVENT_RECORD_EXTERNAL)
+		return CUDA_ERROR_ILLEGAL_STATE;
 	r = vgpu_call_begin(&c, VGPU_OP_event_record, sizeof(*a), 0, VGPU_CALL_CONTEXT | VGPU_CALL_CHECKED);
 	if (r)
 		return r;
@@ -279,6 +281,8 @@ static CUresult check_wait(struct vgpu_stream *s, const struct vgpu_event *e, un
 	*send = true;
 	if (e->recorded == IN_CAPTURE && !(flags & CU_EVENT_WAIT_EXTERNAL))
 		return vgpu_capture_join(s, e->capture);
+	if (s->capture == CU_STREAM_CAPTURE_STATUS_NONE && flags & CU_EVENT_WAIT_EXTERNAL)
+		return CUDA_ERROR_ILLEGAL_STATE;
 	if (s->capture != CU_STREAM_CAPTURE_STATUS_NONE) {
 		if (flags & CU_EVENT_WAIT_EXTERNAL)
 			return CUDA_SUCCESS;

@@ -188,6 +188,7 @@ static void refused(void **state)
 	expect(CUDA_ERROR_INVALID_VALUE,
 	       cuMemRangeGetAttribute(&v, 3, CU_MEM_RANGE_ATTRIBUTE_READ_MOSTLY, p, BYTES));
 	expect(CUDA_ERROR_INVALID_VALUE, cuMemRangeGetAttribute(&v, 4, 77, p, BYTES));
+	expect(CUDA_ERROR_INVALID_VALUE, cuStreamAttachMemAsync(NULL, p, 0, CU_MEM_ATTACH_SINGLE));
 	ok(cuMemFree(d));
 	expect(CUDA_ERROR_INVALID_VALUE, cuMemAllocManaged(&d, 4096, 0x1000));
 	expect(CUDA_ERROR_INVALID_VALUE, cuMemAllocManaged(&d, 0, CU_MEM_ATTACH_GLOBAL));

@@ -159,6 +159,7 @@ static void timing(void **state)
 	CUevent a, b, c;
 	CUdeviceptr p;
 	float ms = -1;
+	CUstream s;
 
 	(void)state;
 	ok(cuEventCreate(&a, CU_EVENT_DEFAULT));
@@ -177,6 +178,11 @@ static void timing(void **state)
 	expect(CUDA_ERROR_INVALID_HANDLE, cuEventElapsedTime(&ms, a, c));
 	expect(CUDA_ERROR_INVALID_VALUE, cuEventCreate(NULL, 0));
 	expect(CUDA_ERROR_INVALID_VALUE, cuEventCreate(&c, 0x100));
+	/* These are for captures only. */
+	ok(cuStreamCreate(&s, CU_STREAM_DEFAULT));
+	expect(CUDA_ERROR_ILLEGAL_STATE, cuEventRecordWithFlags(a, s, CU_EVENT_RECORD_EXTERNAL));
+	expect(CUDA_ERROR_ILLEGAL_STATE, cuStreamWaitEvent(s, a, CU_EVENT_WAIT_EXTERNAL));
+	ok(cuStreamDestroy(s));
 	ok(cuEventQuery(a));
 	ok(cuEventDestroy(a));
 	ok(cuEventDestroy(b));
