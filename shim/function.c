@@ -16,6 +16,7 @@
 #include "context.h"
 #include "handle.h"
 #include "launch_state.h"
+#include "texref.h"
 #include "thread.h"
 
 #define NAME_MAX_BYTES	4096u	/* with the NUL; the wire's */
@@ -156,6 +157,7 @@ void vgpu_functions_drop(struct vgpu_module *m)
 {
 	struct vgpu_function *f;
 
+	vgpu_texrefs_drop_module(m);
 	vgpu_lock(&lock);
 	while ((f = m->functions)) {
 		m->functions = f->next;

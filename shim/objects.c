@@ -14,6 +14,7 @@
 #include "init.h"
 #include "link.h"
 #include "memory.h"
+#include "texref.h"
 #include "texture.h"
 
 static void drop_events(const struct vgpu_context *ctx)
@@ -48,6 +49,7 @@ void vgpu_objects_drop(struct vgpu_context *ctx)
 	drop_events(ctx);
 	drop_modules(ctx);
 	vgpu_textures_drop(ctx);
+	vgpu_texrefs_drop(ctx);
 	vgpu_arrays_drop(ctx);
 	vgpu_memory_drop(ctx);
 }
@@ -66,6 +68,7 @@ CUresult vgpu_tables_init(void)
 	vgpu_handle_object_size(VGPU_HANDLE_GREENCTX, sizeof(struct vgpu_green));
 	vgpu_handle_object_size(VGPU_HANDLE_TEXOBJECT, sizeof(struct vgpu_texture));
 	vgpu_handle_object_size(VGPU_HANDLE_SURFOBJECT, sizeof(struct vgpu_texture));
+	vgpu_handle_object_size(VGPU_HANDLE_TEXREF, sizeof(struct vgpu_texref));
 	vgpu_handle_object_size(VGPU_HANDLE_LINKSTATE, sizeof(struct vgpu_link));
 	return vgpu_memory_init();
 }

@@ -19,7 +19,7 @@ SCALARS = {
 # Kinds of enum vgpu_handle_kind in include/vgpu/handle.h.
 HANDLE_KINDS = (
     "context", "module", "function", "library", "kernel", "stream", "event", "mempool", "memgeneric",
-    "graph", "graphnode", "graphexec", "array", "mipmap", "texobject", "surfobject", "linkstate", "userobject",
+    "graph", "graphnode", "graphexec", "array", "mipmap", "texobject", "surfobject", "linkstate", "userobject", "texref",
 )
 
 REPLY_MAX = 4080        # VGPU_REPLY_DATA of include/vgpu/shm.h

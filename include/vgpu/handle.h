@@ -34,7 +34,8 @@ enum vgpu_handle_kind {
 	VGPU_HANDLE_USEROBJECT = 18,
 	VGPU_HANDLE_GREENCTX = 19,	/* only in the guest: its context travels as VGPU_HANDLE_CONTEXT */
 	VGPU_HANDLE_RESOURCEDESC = 20,
-	VGPU_HANDLE_KINDS = 21
+	VGPU_HANDLE_TEXREF = 21,
+	VGPU_HANDLE_KINDS = 22
 };
 
 /*

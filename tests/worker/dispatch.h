@@ -79,4 +79,13 @@ static inline uint64_t alloc(uint64_t bytes)
 	return ((const struct vgpu_ret_cuMemAlloc_v2 *)reply())->dptr;
 }
 
+/* A complete image, open until somebody closes it. */
+static inline void send_image(uint64_t number, const void *data, uint32_t bytes)
+{
+	struct vgpu_args_image_data a = { .image = number, .at = 0, .bytes = bytes };
+
+	assert_int_equal(CALL(image_open, .image = number, .bytes = bytes), 0);
+	assert_int_equal(call(VGPU_OP_image_data, &a, sizeof(a), data, bytes), 0);
+}
+
 #endif

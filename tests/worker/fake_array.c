@@ -91,6 +91,45 @@ static CUresult f_surface_destroy(CUsurfObject t)
 	return fake.result;
 }
 
+static CUresult f_texref_create(CUtexref *out)
+{
+	*out = fake_make(VGPU_HANDLE_TEXREF, NULL);
+	return CUDA_SUCCESS;
+}
+
+static CUresult f_texref_named(CUtexref *out, CUmodule module, const char *name)
+{
+	(void)name;
+	*out = fake_make(VGPU_HANDLE_TEXREF, fake_check(module, VGPU_HANDLE_MODULE));
+	return CUDA_SUCCESS;
+}
+
+static CUresult f_texref_destroy(CUtexref texref)
+{
+	struct fake_object *o = fake_check(texref, VGPU_HANDLE_TEXREF);
+
+	fake_insist(!o->owner, "a module's texture reference to destroy");
+	fake_destroy(o);
+	return CUDA_SUCCESS;
+}
+
+static CUresult f_texref_address(size_t *offset, CUtexref texref, CUdeviceptr address, size_t bytes)
+{
+	fake_check(texref, VGPU_HANDLE_TEXREF);
+	if (address)
+		fake_check_device(address, bytes);
+	*offset = 0;
+	return CUDA_SUCCESS;
+}
+
+static CUresult f_texref_address_2d(CUtexref texref, const CUDA_ARRAY_DESCRIPTOR *desc, CUdeviceptr address, size_t pitch)
+{
+	fake_check(texref, VGPU_HANDLE_TEXREF);
+	if (address)
+		fake_check_device(address, pitch * desc->Height);
+	return CUDA_SUCCESS;
+}
+
 void fake_fill_arrays(struct vgpu_driver *t)
 {
 	t->cuArrayCreate_v2 = f_array;
@@ -104,4 +143,9 @@ void fake_fill_arrays(struct vgpu_driver *t)
 	t->cuTexObjectDestroy = f_texture_destroy;
 	t->cuSurfObjectCreate = f_surface;
 	t->cuSurfObjectDestroy = f_surface_destroy;
+	t->cuTexRefCreate = f_texref_create;
+	t->cuModuleGetTexRef = f_texref_named;
+	t->cuTexRefDestroy = f_texref_destroy;
+	t->cuTexRefSetAddress_v2 = f_texref_address;
+	t->cuTexRefSetAddress2D_v3 = f_texref_address_2d;
 }

@@ -140,6 +140,51 @@ static void test_textures(void **state)
 	assert_int_equal(run(VGPU_OP_texture_destroy, &wrong, sizeof(wrong), NULL, 0), -EPROTO);
 }
 
+static int address_2d(uint64_t at, uint64_t height, uint64_t pitch)
+{
+	return CALL(cuTexRefSetAddress2D_v3, .texref = ID(TEXREF, 1), .address = at, .pitch = pitch,
+		    .desc = { .Width = 1, .Height = height, .Format = CU_AD_FORMAT_FLOAT, .NumChannels = 1 });
+}
+
+static void test_references(void **state)
+{
+	uint64_t d = alloc(4096);
+
+	(void)state;
+	assert_int_equal(CALL(cuTexRefSetFlags, .texref = ID(TEXREF, 1)), CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(CALL(cuTexRefCreate, .texref = ID(TEXREF, 1)), 0);
+	assert_int_equal(CALL(cuTexRefSetAddress_v2, .texref = ID(TEXREF, 1), .address = d, .bytes = 4096), 0);
+	assert_int_equal(CALL(cuTexRefSetAddress_v2, .texref = ID(TEXREF, 1), .address = d, .bytes = 4097),
+			 CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(CALL(cuTexRefSetAddress_v2, .texref = ID(TEXREF, 1), .address = d, .bytes = UINT64_MAX),
+			 CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(CALL(cuTexRefSetAddress_v2, .texref = ID(TEXREF, 1)), 0);
+	assert_int_equal(address_2d(d, 16, 256), 0);
+	assert_int_equal(address_2d(d, 17, 256), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(address_2d(d, 1ull << 60, 256), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(CALL(cuTexRefSetArray, .texref = ID(TEXREF, 1), .array = ID(ARRAY, 7), .flags = 1),
+			 CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(CALL(texref_border, .texref = ID(TEXREF, 2)), CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(CALL(texref_get_border, .texref = ID(TEXREF, 2)), CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(CALL(cuTexRefDestroy, .texref = ID(TEXREF, 1)), 0);
+	assert_int_equal(CALL(cuTexRefDestroy, .texref = ID(TEXREF, 1)), CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(CALL(cuTexRefCreate, .texref = ID(TEXREF, 2)), 0);	/* the session's end destroys it */
+}
+
+/* One with a name is its module's. */
+static void test_named_reference(void **state)
+{
+	const struct vgpu_args_cuModuleGetTexRef named = { .texref = ID(TEXREF, 1), .module = ID(MODULE, 1), .name_size = 2 };
+
+	(void)state;
+	send_image(1, ".version 7.0\n", 13);
+	assert_int_equal(CALL(module_load, .module = ID(MODULE, 1), .image = 1, .kind = 1), 0);
+	assert_int_equal(call(VGPU_OP_cuModuleGetTexRef, &named, sizeof(named), "t", 2), 0);
+	assert_int_equal(CALL(cuTexRefDestroy, .texref = ID(TEXREF, 1)), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(CALL(module_unload, .module = ID(MODULE, 1)), 0);
+	assert_int_equal(CALL(cuTexRefSetFlags, .texref = ID(TEXREF, 1)), CUDA_ERROR_INVALID_HANDLE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -148,6 +193,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_boxes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_broken_boxes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_textures, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_references, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_named_reference, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -230,14 +230,6 @@ static void test_watchdog(void **state)
 	s->device->probe = NULL;
 }
 
-static void send_image(uint64_t number, const void *data, uint32_t bytes)
-{
-	struct vgpu_args_image_data a = { .image = number, .at = 0, .bytes = bytes };
-
-	assert_int_equal(CALL(image_open, .image = number, .bytes = bytes), 0);
-	assert_int_equal(call(VGPU_OP_image_data, &a, sizeof(a), data, bytes), 0);
-}
-
 static void load_module(uint64_t id)
 {
 	send_image(1, ".version 7.0\n", 13);

@@ -4,71 +4,14 @@
  * and images of any length arrive whole.
  */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include <gen/wire.h>
 #include <vgpu/image.h>
 
-#include "fake_driver.h"
+#include "dispatch.h"
 
-#define ID(kind, n) vgpu_handle_make(VGPU_HANDLE_##kind, 1, n)
 #define LINK ID(LINKSTATE, 1)
-
-static struct vgpu_session *s;
-static uint64_t seq;
-
-static int setup(void **state)
-{
-	(void)state;
-	s = fake_session();
-	seq = 0;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	fake_session_free(s);
-	assert_int_equal(fake.live, 0);
-	return 0;
-}
-
-static int run(uint16_t op, const void *args, uint32_t size, const void *payload, uint32_t payload_size)
-{
-	const struct vgpu_cmd c = { .size = 64, .op = op, .slot = 1, .args_size = size, .payload_size = payload_size,
-				    .seq = ++seq };
-
-	return fake_execute(s, &c, args, payload);
-}
-
-static int call(uint16_t op, const void *args, uint32_t size, const void *payload, uint32_t payload_size)
-{
-	assert_int_equal(run(op, args, size, payload, payload_size), 0);
-	return s->channel->replies[0].result;
-}
-
-#define CALL(name, ...)                                                                        \
-	({                                                                                     \
-		struct vgpu_args_##name a_ = { __VA_ARGS__ };                                  \
-		call(VGPU_OP_##name, &a_, sizeof(a_), NULL, 0);                                \
-	})
-
-#define REPLY(name) ((const struct vgpu_ret_##name *)s->channel->replies[0].data)
-
-static void send_image(uint64_t number, const void *data, uint32_t bytes)
-{
-	struct vgpu_args_image_data a = { .image = number, .bytes = bytes };
-
-	assert_int_equal(CALL(image_open, .image = number, .bytes = bytes), 0);
-	assert_int_equal(call(VGPU_OP_image_data, &a, sizeof(a), data, bytes), 0);
-}
+#define REPLY(name) ((const struct vgpu_ret_##name *)reply())
 
 /* Options and their data as they lie in a payload. */
 struct options {

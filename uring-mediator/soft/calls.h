@@ -23,6 +23,7 @@ void soft_fill_copy(struct vgpu_driver *d);
 void soft_fill_copy_3d(struct vgpu_driver *d);
 void soft_fill_array(struct vgpu_driver *d);
 void soft_fill_copy_array(struct vgpu_driver *d);
+void soft_fill_texref(struct vgpu_driver *d);
 void soft_fill_texture(struct vgpu_driver *d);
 void soft_fill_fill(struct vgpu_driver *d);
 void soft_fill_stream(struct vgpu_driver *d);

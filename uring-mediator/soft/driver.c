@@ -25,6 +25,7 @@ static void fill(void)
 	soft_fill_copy_3d(&table);
 	soft_fill_array(&table);
 	soft_fill_copy_array(&table);
+	soft_fill_texref(&table);
 	soft_fill_texture(&table);
 	soft_fill_fill(&table);
 	soft_fill_stream(&table);

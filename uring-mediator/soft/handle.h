@@ -28,6 +28,7 @@ enum soft_kind {
 	SOFT_EXEC = 1 << 14,
 	SOFT_USER = 1 << 15,
 	SOFT_LINK = 1 << 16,
+	SOFT_TEXREF = 1 << 17,
 };
 
 struct soft_context;

@@ -109,6 +109,7 @@ CUresult vgpu_handle_library_load(struct vgpu_session *s, struct vgpu_request *r
 static void forget_module(struct vgpu_session *s, uint64_t id)
 {
 	vgpu_handles_disown(&s->handles, VGPU_HANDLE_FUNCTION, id);
+	vgpu_handles_disown(&s->handles, VGPU_HANDLE_TEXREF, id);
 	vgpu_ranges_disown(&s->ranges, id);
 	vgpu_session_unbind(s, VGPU_HANDLE_MODULE, id);
 }

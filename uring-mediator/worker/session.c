@@ -42,6 +42,8 @@ static CUresult destroy(const struct vgpu_driver *drv, const struct vgpu_handle_
 		return drv->cuModuleUnload ? drv->cuModuleUnload(e->obj) : CUDA_SUCCESS;
 	case VGPU_HANDLE_LIBRARY:
 		return drv->cuLibraryUnload ? drv->cuLibraryUnload(e->obj) : CUDA_SUCCESS;
+	case VGPU_HANDLE_TEXREF:
+		return drv->cuTexRefDestroy ? drv->cuTexRefDestroy(e->obj) : CUDA_SUCCESS;
 	case VGPU_HANDLE_TEXOBJECT:
 	case VGPU_HANDLE_SURFOBJECT:
 		return vgpu_texture_destroy(drv, e);
@@ -82,7 +84,7 @@ static void sweep_handles(struct vgpu_session *s, uint32_t context, bool destroy
 	/* Users before what they use. Libraries belong to no context. */
 	static const enum vgpu_handle_kind order[] = {
 		VGPU_HANDLE_GRAPHEXEC, VGPU_HANDLE_GRAPH, VGPU_HANDLE_EVENT, VGPU_HANDLE_STREAM,
-		VGPU_HANDLE_FUNCTION, VGPU_HANDLE_MODULE, VGPU_HANDLE_LIBRARY, VGPU_HANDLE_TEXOBJECT,
+		VGPU_HANDLE_FUNCTION, VGPU_HANDLE_TEXREF, VGPU_HANDLE_MODULE, VGPU_HANDLE_LIBRARY, VGPU_HANDLE_TEXOBJECT,
 		VGPU_HANDLE_SURFOBJECT, VGPU_HANDLE_ARRAY, VGPU_HANDLE_MIPMAP, VGPU_HANDLE_RESOURCEDESC,
 	};
 	struct sweep w = { s, context, destroy_them };
