@@ -55,6 +55,9 @@ code others $kib 1 1 7
 expect "images kept" 2 "$(images count)"
 ctl status >"$work/status.log"
 says status '2 images of code kept.*not sent again' || fail "status does not tell: $(cat "$work/status.log")"
+ctl verify >"$work/verify.log" || fail "verify: exit status $?"
+expect "verify: code known" "$(status '.vms[].ended_total.image_bytes_spared')" \
+	"$(tr -d , <"$work/verify.log" | awk '/code known bytes/ { print $5 }')"
 # At once: each is right, whoever was first; what two have sent is kept once.
 for i in 1 2 3 4; do
 	start "at_once$i" "$programs/code" $kib 3 2

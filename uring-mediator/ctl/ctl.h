@@ -70,11 +70,12 @@ struct counts {
 	uint64_t guest_commands, guest_doorbells, guest_replies, guest_fences;
 	uint64_t stub_doorbells, stub_wakes, stub_wakes_failed;
 	uint64_t wakes, doorbells, commands, replies, fences, wake_gaps;
+	uint64_t image_bytes, image_bytes_spared;
 };
 
 enum mark { MARK_NONE, MARK_OK, MARK_DIFFERS };
 
-#define HOP_ROWS 11u
+#define HOP_ROWS 13u
 
 struct hop_row {
 	const char *hop, *what, *with;	/* `with`: what the number is compared with, "" = nothing */

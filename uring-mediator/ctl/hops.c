@@ -34,6 +34,8 @@ void counts_read(struct counts *c, struct json_object *hops, bool pci)
 		.replies = get_number(hops, "worker_replies"),
 		.fences = get_number(hops, "worker_fences"),
 		.wake_gaps = get_number(hops, "worker_wake_gaps"),
+		.image_bytes = get_number(hops, "image_bytes"),
+		.image_bytes_spared = get_number(hops, "image_bytes_spared"),
 	};
 }
 
@@ -54,6 +56,8 @@ void counts_add(struct counts *to, const struct counts *from)
 	to->replies += from->replies;
 	to->fences += from->fences;
 	to->wake_gaps += from->wake_gaps;
+	to->image_bytes += from->image_bytes;
+	to->image_bytes_spared += from->image_bytes_spared;
 }
 
 static enum mark equal(uint64_t a, uint64_t b)
@@ -114,6 +118,8 @@ void hops_table(const struct counts *c, struct hop_row r[HOP_ROWS])
 	r[9] = row("device", "fences written", c->fences);
 	r[10] = compared("guest", "fences returned", c->guest_fences, "at most fences written",
 			 at_most(c->guest_fences, c->fences));
+	r[11] = row("worker", "code received, bytes", c->image_bytes);
+	r[12] = row("worker", "code known, bytes", c->image_bytes_spared);
 	if (!stub) {
 		r[2] = absent(r[2], no_stub);
 		r[3] = absent(r[3], "");
