@@ -354,6 +354,15 @@ CUresult cuMemAllocPitch_v2(CUdeviceptr *dptr, size_t *pitch, size_t width_in_by
 	return r ? r : vgpu_memory_add(VGPU_RANGE_DEVICE, *dptr, *pitch * height, 0);
 }
 
+/* Memory that the device's driver is about to free: forgotten, unless a graph will make it again. */
+static bool give_back(CUdeviceptr dptr, uint32_t kinds, struct vgpu_range_info *info)
+{
+	if (vgpu_memory_find(dptr, info) && info->start == dptr && info->kind == VGPU_RANGE_DEVICE &&
+	    info->flags & VGPU_MEMORY_OF_GRAPH)
+		return true;
+	return vgpu_memory_remove(dptr, kinds, info);
+}
+
 /* Needs no current context: the address says whose memory it is. */
 CUresult cuMemFree_v2(CUdeviceptr dptr)
 {
@@ -367,7 +376,7 @@ CUresult cuMemFree_v2(CUdeviceptr dptr)
 	r = vgpu_capture_unsafe();
 	if (r)
 		return r;
-	if (!vgpu_memory_remove(dptr, 1u << VGPU_RANGE_DEVICE | 1u << VGPU_RANGE_MANAGED, &info))
+	if (!give_back(dptr, 1u << VGPU_RANGE_DEVICE | 1u << VGPU_RANGE_MANAGED, &info))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (info.kind == VGPU_RANGE_DEVICE)
 		return vgpu_remote_cuMemFree_v2(dptr);
@@ -377,33 +386,44 @@ CUresult cuMemFree_v2(CUdeviceptr dptr)
 	return r;
 }
 
-/* In a captured stream it is a node; beside a capture it is as unsafe as any other allocation. */
-static CUresult check_capture(CUstream stream)
+/*
+ * In a captured stream it is a node, and the address a graph's; beside a capture it is as unsafe as any other
+ * allocation. *flags: for vgpu_memory_add().
+ */
+static CUresult check_capture(CUstream stream, uint32_t *flags)
 {
 	struct vgpu_stream *s;
 	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
 
+	*flags = 0;
 	if (!r)
 		r = vgpu_stream_get(stream, &s);
-	return r || s->capture != CU_STREAM_CAPTURE_STATUS_NONE ? r : vgpu_capture_unsafe();
+	if (r)
+		return r;
+	if (s->capture == CU_STREAM_CAPTURE_STATUS_NONE)
+		return vgpu_capture_unsafe();
+	*flags = VGPU_MEMORY_OF_GRAPH;
+	return CUDA_SUCCESS;
 }
 
 CUresult cuMemAllocAsync(CUdeviceptr *dptr, size_t bytesize, CUstream stream)
 {
-	CUresult r = check_capture(stream);
+	uint32_t flags;
+	CUresult r = check_capture(stream, &flags);
 
 	if (!r)
 		r = vgpu_remote_cuMemAllocAsync(dptr, bytesize, stream);
-	return r || !bytesize ? r : vgpu_memory_add(VGPU_RANGE_DEVICE, *dptr, bytesize, 0);
+	return r || !bytesize ? r : vgpu_memory_add(VGPU_RANGE_DEVICE, *dptr, bytesize, flags);
 }
 
 CUresult cuMemAllocFromPoolAsync(CUdeviceptr *dptr, size_t bytesize, CUmemoryPool pool, CUstream stream)
 {
-	CUresult r = check_capture(stream);
+	uint32_t flags;
+	CUresult r = check_capture(stream, &flags);
 
 	if (!r)
 		r = vgpu_remote_cuMemAllocFromPoolAsync(dptr, bytesize, pool, stream);
-	return r || !bytesize ? r : vgpu_memory_add(VGPU_RANGE_DEVICE, *dptr, bytesize, 0);
+	return r || !bytesize ? r : vgpu_memory_add(VGPU_RANGE_DEVICE, *dptr, bytesize, flags);
 }
 
 CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream stream)
@@ -415,7 +435,7 @@ CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream stream)
 		return r;
 	if (!dptr)
 		return CUDA_SUCCESS;
-	if (!vgpu_memory_remove(dptr, 1u << VGPU_RANGE_DEVICE, &info))
+	if (!give_back(dptr, 1u << VGPU_RANGE_DEVICE, &info))
 		return CUDA_ERROR_INVALID_VALUE;
 	return vgpu_remote_cuMemFreeAsync(dptr, stream);
 }

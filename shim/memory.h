@@ -27,6 +27,9 @@ enum vgpu_place {
 
 extern struct vgpu_arena vgpu_arena;
 
+/* Flag of VGPU_RANGE_DEVICE: the address is a graph's, and each launch makes memory there anew. Freeing ends only that. */
+#define VGPU_MEMORY_OF_GRAPH 1u
+
 CUresult vgpu_memory_init(void);
 /* Note a range. The current context is its owner. */
 CUresult vgpu_memory_add(enum vgpu_range_kind kind, uint64_t start, uint64_t size, uint32_t flags);

@@ -412,6 +412,42 @@ static void memory(void **state)
 	ok(cuDeviceGraphMemTrim(gpu_device()));
 }
 
+/* What a graph allocates and does not free is the program's to free, after each launch. */
+static void memory_outlives(void **state)
+{
+	CUDA_MEM_ALLOC_NODE_PARAMS a = {
+		.poolProps = { .allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
+			       .location = { .type = CU_MEM_LOCATION_TYPE_DEVICE, .id = 0 } },
+		.bytesize = N * 4,
+	};
+	CUgraphNode alloc, fill;
+	CUDA_MEMSET_NODE_PARAMS m;
+	CUgraphExec exec;
+	CUgraph g;
+
+	(void)state;
+	ok(cuGraphCreate(&g, 0));
+	ok(cuGraphAddMemAllocNode(&alloc, g, NULL, 0, &a));
+	m = words(a.dptr, 8);
+	ok(cuGraphAddMemsetNode(&fill, g, &alloc, 1, &m, gpu_context()));
+	ok(cuGraphInstantiate(&exec, g, 0));
+	for (int i = 0; i < 3; i++) {
+		memset(fx.host, 0, N * 4);
+		ok(cuGraphLaunch(exec, fx.s));
+		ok(cuMemcpyDtoHAsync(fx.host, a.dptr, N * 4, fx.s));
+		ok(cuStreamSynchronize(fx.s));
+		all_are(fx.host, 8);
+		if (i % 2)
+			ok(cuMemFree(a.dptr));
+		else
+			ok(cuMemFreeAsync(a.dptr, fx.s));
+	}
+	ok(cuStreamSynchronize(fx.s));
+	ok(cuGraphExecDestroy(exec));
+	ok(cuGraphDestroy(g));
+	ok(cuDeviceGraphMemTrim(gpu_device()));
+}
+
 static void user_objects(void **state)
 {
 	volatile int destroyed = 0;
@@ -497,6 +533,7 @@ int main(void)
 		cmocka_unit_test(switches),
 		cmocka_unit_test(events),
 		cmocka_unit_test(memory),
+		cmocka_unit_test(memory_outlives),
 		cmocka_unit_test(user_objects),
 		cmocka_unit_test(dot),
 		cmocka_unit_test(many),

@@ -22,7 +22,7 @@ static void put_memory(struct soft_graph_memory *m)
 
 	if (!m || atomic_fetch_sub(&m->refs, 1) != 1)
 		return;
-	/* The application may have freed it, and have had something else there since. */
+	/* The end of its context may have freed it, and something else be there since. */
 	if (soft_memory_find(m->start, &r) && r.id == m->id)
 		soft_heap_free(&soft_devices[r.device].heap, m->start);
 	atomic_fetch_sub(&memory_used, m->size);
@@ -42,7 +42,10 @@ static CUresult make_memory(struct soft_node *n, CUDA_MEM_ALLOC_NODE_PARAMS_v2 *
 	}
 	atomic_init(&m->refs, 1);
 	m->size = a->bytesize;
-	m->id = soft_memory_find(m->start, &r) ? r.id : 0;
+	if (soft_memory_find(m->start, &r)) {
+		m->id = r.id;
+		soft_heap_retag(&soft_devices[r.device].heap, m->start, r.tag, r.tag | SOFT_TAG_GRAPH);
+	}
 	used = atomic_fetch_add(&memory_used, m->size) + m->size;
 	while (used > high && !atomic_compare_exchange_weak(&memory_high, &high, used))
 		;

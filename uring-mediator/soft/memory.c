@@ -154,7 +154,7 @@ static CUresult soft_cuMemFree_v2(CUdeviceptr dptr)
 	if (owner)
 		soft_context_drain(owner, -1);
 	rc = vgpu_soft_fault();
-	if (rc)
+	if (rc || r.tag & SOFT_TAG_GRAPH)
 		return rc;
 	if (soft_heap_free(&soft_devices[r.device].heap, dptr) < 0)
 		return CUDA_ERROR_INVALID_VALUE;

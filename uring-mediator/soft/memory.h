@@ -23,6 +23,7 @@ enum soft_memory_kind { SOFT_MEM_DEVICE, SOFT_MEM_HOST, SOFT_MEM_REGISTERED };
 #define SOFT_TAG_MODULE 0x400u  /* a module's variable: not the application's to free */
 #define SOFT_TAG_FREEING 0x800u /* cuMemFreeAsync was called */
 #define SOFT_TAG_MAPPED 0x1000u /* by cuMemMap: not to be freed either */
+#define SOFT_TAG_GRAPH 0x2000u  /* a graph's: the application's free ends one use of it, the graph's end frees it */
 #define SOFT_TAG_HOST_FLAGS 16  /* shift: flags of cuMemHostAlloc */
 
 struct soft_region {

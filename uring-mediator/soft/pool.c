@@ -226,6 +226,10 @@ static CUresult soft_cuMemFreeAsync(CUdeviceptr dptr, CUstream stream)
 		soft_put(&s->obj);
 		return rc;
 	}
+	if (r.tag & SOFT_TAG_GRAPH) {
+		soft_put(&s->obj);
+		return CUDA_SUCCESS;
+	}
 	f = calloc(1, sizeof(*f));
 	if (!f) {
 		rc = CUDA_ERROR_OUT_OF_MEMORY;
