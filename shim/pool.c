@@ -193,6 +193,15 @@ static CUresult device_of(const CUmemLocation *location, CUmemAllocationType typ
 	}
 }
 
+CUresult cuMemPoolCreate(CUmemoryPool *pool, const CUmemPoolProps *pool_props)
+{
+	CUdevice dev;
+	CUresult r = pool && pool_props ? device_of(&pool_props->location, pool_props->allocType, &dev) :
+					  CUDA_ERROR_INVALID_VALUE;
+
+	return r ? r : vgpu_remote_cuMemPoolCreate(pool, pool_props);
+}
+
 CUresult cuMemGetDefaultMemPool(CUmemoryPool *pool_out, CUmemLocation *location, CUmemAllocationType type)
 {
 	CUdevice dev = 0;

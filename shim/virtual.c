@@ -10,6 +10,7 @@
 #include <gen/cuda_api.h>
 #include <gen/shim_hand.h>
 
+#include "call.h"
 #include "log.h"
 #include "memory.h"
 #include "session.h"
@@ -37,6 +38,17 @@ bool vgpu_virtual_covers(uint64_t address, uint64_t bytes)
 		address = info.start + info.size;
 	unlock();
 	return address >= end;
+}
+
+/* Memory of the host would be the worker's host's: nothing that this process can reach. */
+CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t size, const CUmemAllocationProp *prop,
+		     unsigned long long flags)
+{
+	if (prop && (prop->location.type == CU_MEM_LOCATION_TYPE_HOST ||
+		     prop->location.type == CU_MEM_LOCATION_TYPE_HOST_NUMA ||
+		     prop->location.type == CU_MEM_LOCATION_TYPE_HOST_NUMA_CURRENT))
+		return vgpu_unsupported("cuMemCreate of host memory");
+	return vgpu_remote_cuMemCreate(handle, size, prop, flags);
 }
 
 /* The wish is heeded where no host memory can be: in what this process keeps free for the device. */

@@ -228,6 +228,36 @@ static void pools_of_locations(void **state)
 	assert_ptr_equal(p, standard);
 }
 
+/* What comes from a pool of host or managed memory, where there can be one, is memory of this process too. */
+static void pools_of_host_memory(void **state)
+{
+	const CUmemPoolProps kinds[] = {
+		{ .allocType = CU_MEM_ALLOCATION_TYPE_PINNED, .location = { .type = CU_MEM_LOCATION_TYPE_HOST } },
+		{ .allocType = CU_MEM_ALLOCATION_TYPE_MANAGED,
+		  .location = { .type = CU_MEM_LOCATION_TYPE_DEVICE, .id = gpu_device() } },
+	};
+	int host_pools = 0;
+	CUmemoryPool pool;
+	CUdeviceptr p;
+	CUresult r;
+
+	(void)state;
+	ok(cuDeviceGetAttribute(&host_pools, CU_DEVICE_ATTRIBUTE_HOST_MEMORY_POOLS_SUPPORTED, gpu_device()));
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		r = cuMemPoolCreate(&pool, &kinds[i]);
+		if (kinds[i].allocType == CU_MEM_ALLOCATION_TYPE_PINNED)
+			assert_int_equal(!r, host_pools);
+		if (r)
+			continue;
+		ok(cuMemAllocFromPoolAsync(&p, 4096, pool, NULL));
+		ok(cuStreamSynchronize(NULL));
+		memset((void *)(uintptr_t)p, 7, 4096);
+		ok(cuMemFreeAsync(p, NULL));
+		ok(cuStreamSynchronize(NULL));
+		ok(cuMemPoolDestroy(pool));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -241,6 +271,7 @@ int main(void)
 		cmocka_unit_test(async_pool),
 		cmocka_unit_test(sync_memops),
 		cmocka_unit_test(pools_of_locations),
+		cmocka_unit_test(pools_of_host_memory),
 	};
 
 	gpu_need_device();
