@@ -27,7 +27,7 @@ _Static_assert(sizeof(((struct vgpu_ret_device_snapshot *)0)->name) == sizeof(de
 
 /*
  * What the path to the device takes away, whatever the device can do: host memory is not reachable
- * from it unless it is arena memory, and nothing can be shared with other processes yet.
+ * from it unless it is arena memory, and what is shared with other processes is shared by file descriptor.
  */
 static const CUdevice_attribute not_here[] = {
 	CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS,
@@ -37,7 +37,6 @@ static const CUdevice_attribute not_here[] = {
 	CU_DEVICE_ATTRIBUTE_READ_ONLY_HOST_REGISTER_SUPPORTED,
 	CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_FABRIC_SUPPORTED,
 	CU_DEVICE_ATTRIBUTE_MEMPOOL_SUPPORTED_HANDLE_TYPES,
-	CU_DEVICE_ATTRIBUTE_IPC_EVENT_SUPPORTED,
 	CU_DEVICE_ATTRIBUTE_MULTICAST_SUPPORTED,
 	CU_DEVICE_ATTRIBUTE_DMA_BUF_SUPPORTED,
 	CU_DEVICE_ATTRIBUTE_HOST_ALLOC_DMA_BUF_SUPPORTED,

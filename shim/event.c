@@ -2,7 +2,8 @@
 /*
  * Events. Completion is the stream's fence word, read in this process; time
  * comes from the worker's real events. Recording is fire-and-forget. An event that
- * a graph or a whole context records has no fence: the worker is asked for it.
+ * a graph, a whole context or another process may record has no fence: the worker is asked for it. What is done to an
+ * event of several processes is done when the call returns, since these tell each other of it behind our back.
  */
 #include "event.h"
 
@@ -29,10 +30,19 @@ static CUresult get(CUevent app, struct vgpu_event **e)
 	return *e ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
 }
 
+CUevent vgpu_event_init(uint64_t wire, uint32_t flags)
+{
+	struct vgpu_event *e = vgpu_handle_object_wire(VGPU_HANDLE_EVENT, wire);
+
+	e->wire = wire;
+	e->flags = flags;
+	e->context = vgpu_context_home();
+	return vgpu_handle_app(VGPU_HANDLE_EVENT, wire);
+}
+
 CUresult cuEventCreate(CUevent *event, unsigned int flags)
 {
 	struct vgpu_args_event_create *a;
-	struct vgpu_event *e;
 	struct vgpu_call c;
 	uint64_t wire;
 	CUresult r;
@@ -40,11 +50,9 @@ CUresult cuEventCreate(CUevent *event, unsigned int flags)
 	r = vgpu_call_ready(VGPU_CALL_CONTEXT);
 	if (r)
 		return r;
-	if (!event || flags & ~(unsigned int)EVENT_FLAGS)
+	if (!event || flags & ~(unsigned int)EVENT_FLAGS ||
+	    (flags & CU_EVENT_INTERPROCESS && !(flags & CU_EVENT_DISABLE_TIMING)))
 		return CUDA_ERROR_INVALID_VALUE;
-	if (flags & CU_EVENT_INTERPROCESS)
-		return flags & CU_EVENT_DISABLE_TIMING ? vgpu_unsupported("cuEventCreate(CU_EVENT_INTERPROCESS)") :
-							 CUDA_ERROR_INVALID_VALUE;
 	r = vgpu_handle_new(VGPU_HANDLE_EVENT, &wire);
 	if (r)
 		return r;
@@ -57,11 +65,7 @@ CUresult cuEventCreate(CUevent *event, unsigned int flags)
 	a->event = wire;
 	a->flags = flags;
 	vgpu_call_submit(&c);
-	e = vgpu_handle_object_wire(VGPU_HANDLE_EVENT, wire);
-	e->wire = wire;
-	e->flags = flags;
-	e->context = vgpu_context_home();
-	*event = vgpu_handle_app(VGPU_HANDLE_EVENT, wire);
+	*event = vgpu_event_init(wire, flags);
 	return CUDA_SUCCESS;
 }
 
@@ -84,6 +88,20 @@ CUresult cuEventDestroy_v2(CUevent event)
 	vgpu_call_submit(&c);
 	vgpu_handle_drop(VGPU_HANDLE_EVENT, e->wire);
 	return CUDA_SUCCESS;
+}
+
+/* Publish a command about an event, and see that it is done if other processes may hear of it. */
+static CUresult submit(struct vgpu_call *c, const struct vgpu_event *e)
+{
+	if (vgpu_event_shared(e))
+		return vgpu_call_finish(c);
+	vgpu_call_submit(c);
+	return CUDA_SUCCESS;
+}
+
+static unsigned call_flags(const struct vgpu_event *e)
+{
+	return VGPU_CALL_CONTEXT | (vgpu_event_shared(e) ? VGPU_CALL_REPLY : 0);
 }
 
 CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned int flags)
@@ -110,7 +128,7 @@ CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned int fla
 	capture = s->capture == CU_STREAM_CAPTURE_STATUS_NONE ? 0 : vgpu_capture_serial(s);
 	if (!capture && flags & CU_EVENT_RECORD_EXTERNAL)
 		return CUDA_ERROR_ILLEGAL_STATE;
-	r = vgpu_call_begin(&c, VGPU_OP_event_record, sizeof(*a), 0, VGPU_CALL_CONTEXT | VGPU_CALL_CHECKED);
+	r = vgpu_call_begin(&c, VGPU_OP_event_record, sizeof(*a), 0, call_flags(e) | VGPU_CALL_CHECKED);
 	if (r)
 		return r;
 	a = c.args;
@@ -128,8 +146,7 @@ CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned int fla
 		e->capture = capture;	/* a fence would become part of the graph */
 		e->recorded = IN_CAPTURE;
 	}
-	vgpu_call_submit(&c);
-	return CUDA_SUCCESS;
+	return submit(&c, e);
 }
 
 CUresult cuEventRecord(CUevent event, CUstream stream)
@@ -140,7 +157,7 @@ CUresult cuEventRecord(CUevent event, CUstream stream)
 /* Is the worker the only one who knows whether it is reached? */
 static bool asked(const struct vgpu_event *e)
 {
-	return e->in_graph || e->recorded == IN_CONTEXT;
+	return e->in_graph || e->recorded == IN_CONTEXT || vgpu_event_shared(e);
 }
 
 /* Ask the worker: 0, NOT_READY, an error. */
@@ -287,8 +304,8 @@ static CUresult check_wait(struct vgpu_stream *s, const struct vgpu_event *e, un
 		if (flags & CU_EVENT_WAIT_EXTERNAL)
 			return CUDA_SUCCESS;
 		*send = false;
-		return e->recorded == NEVER ? CUDA_SUCCESS :
-					      vgpu_capture_invalidate(s, CUDA_ERROR_STREAM_CAPTURE_ISOLATION);
+		return e->recorded == NEVER && !vgpu_event_shared(e) ?
+			CUDA_SUCCESS : vgpu_capture_invalidate(s, CUDA_ERROR_STREAM_CAPTURE_ISOLATION);
 	}
 	*send = asked(e) || !vgpu_fence_done(atomic_load_explicit(&e->fence, memory_order_acquire));
 	return CUDA_SUCCESS;
@@ -316,7 +333,7 @@ CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned int flags)
 	r = check_wait(s, e, flags, &send);
 	if (r || !send)
 		return r;
-	r = vgpu_call_begin(&c, VGPU_OP_stream_wait, sizeof(*a), 0, VGPU_CALL_CONTEXT);
+	r = vgpu_call_begin(&c, VGPU_OP_stream_wait, sizeof(*a), 0, call_flags(e));
 	if (r)
 		return r;
 	a = c.args;
@@ -324,8 +341,7 @@ CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned int flags)
 	a->event = e->wire;
 	a->flags = flags;
 	vgpu_touch(s);
-	vgpu_call_submit(&c);
-	return CUDA_SUCCESS;
+	return submit(&c, e);
 }
 
 /* ---- whole contexts ---- */

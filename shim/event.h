@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <vgpu/cuda_types.h>
+
 #include "fence.h"
 
 struct vgpu_context;
@@ -20,5 +22,14 @@ struct vgpu_event {
 	_Atomic uint64_t capture;	/* number of the capture that it was last recorded in */
 	_Atomic vgpu_fence fence;	/* of the last record */
 };
+
+/* Other processes may record it and wait for it, whatever this one did last. */
+static inline bool vgpu_event_shared(const struct vgpu_event *e)
+{
+	return e->flags & CU_EVENT_INTERPROCESS;
+}
+
+/* The object of a new event, in the current context; returns what the application sees. */
+CUevent vgpu_event_init(uint64_t wire, uint32_t flags);
 
 #endif

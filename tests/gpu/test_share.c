@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Memory shared between two processes: IPC handles, and descriptors of memory made by cuMemCreate. The other process is
- * a fork from before CUDA is initialised, which does what a message asks for and answers with the result.
- */
-#include <sys/socket.h>
-#include <sys/wait.h>
+/* Memory shared between two processes: IPC handles, and descriptors of memory made by cuMemCreate. */
 #include <unistd.h>
 
-#include "gpu_test.h"
+#include "pair.h"
 
 #define BYTES (8u << 20)
 
-enum what { OPEN, READ, WRITE, CLOSE, MAP, UNMAP };
+enum what { GET, OPEN, READ, WRITE, CLOSE, MAP, UNMAP };
 
 struct request {
 	enum what what;
@@ -25,22 +20,13 @@ struct answer {
 	CUresult result;
 	CUdeviceptr at;
 	uint32_t value;
+	CUipcMemHandle handle;
 };
 
-static int other = -1;		/* socket to the other process */
+static struct pair other, mortal;	/* the second one dies early */
 static size_t grain;
 
 /* ---- the other process ---- */
-
-static int take_fd(struct msghdr *m)
-{
-	struct cmsghdr *c = CMSG_FIRSTHDR(m);
-	int fd = -1;
-
-	if (c && c->cmsg_type == SCM_RIGHTS)
-		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-	return fd;
-}
 
 static CUresult map(const struct request *q, int fd, CUdeviceptr *at)
 {
@@ -58,9 +44,17 @@ static CUresult map(const struct request *q, int fd, CUdeviceptr *at)
 	return r ? r : cuMemSetAccess(*at, q->size, &access, 1);
 }
 
-static void act(const struct request *q, int fd, struct answer *a)
+static void act(const void *request, int fd, void *answer)
 {
+	const struct request *q = request;
+	struct answer *a = answer;
+
 	switch (q->what) {
+	case GET:
+		a->result = cuMemAlloc(&a->at, q->size);
+		if (!a->result)
+			a->result = cuIpcGetMemHandle(&a->handle, a->at);
+		return;
 	case OPEN:
 		a->result = cuIpcOpenMemHandle(&a->at, q->handle, CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS);
 		return;
@@ -85,54 +79,15 @@ static void act(const struct request *q, int fd, struct answer *a)
 	}
 }
 
-static int serve(int sock)
-{
-	char space[CMSG_SPACE(sizeof(int))];
-	struct request q;
-	struct iovec v = { &q, sizeof(q) };
-	CUcontext ctx = NULL;
-
-	for (;;) {
-		struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = space,
-				    .msg_controllen = sizeof(space) };
-		struct answer a = { CUDA_SUCCESS, 0, 0 };
-		int fd;
-
-		if (recvmsg(sock, &m, 0) != sizeof(q))
-			return 0;
-		fd = take_fd(&m);
-		if (!ctx && (cuInit(0) || cuDevicePrimaryCtxRetain(&ctx, 0) || cuCtxSetCurrent(ctx)))
-			a.result = CUDA_ERROR_NOT_INITIALIZED;
-		else
-			act(&q, fd, &a);
-		if (fd >= 0)
-			close(fd);
-		if (send(sock, &a, sizeof(a), 0) != sizeof(a))
-			return 1;
-	}
-}
+static const struct pair_kind kind = { sizeof(struct request), sizeof(struct answer), act };
 
 /* ---- this process ---- */
 
 static struct answer ask_with(struct request q, int fd)
 {
-	char space[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct iovec v = { &q, sizeof(q) };
-	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1 };
-	struct answer a = { CUDA_ERROR_UNKNOWN, 0, 0 };
-	struct cmsghdr *c;
+	struct answer a;
 
-	if (fd >= 0) {
-		m.msg_control = space;
-		m.msg_controllen = sizeof(space);
-		c = CMSG_FIRSTHDR(&m);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(fd));
-		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	}
-	assert_int_equal(sendmsg(other, &m, 0), sizeof(q));
-	assert_int_equal(recv(other, &a, sizeof(a), 0), sizeof(a));
+	pair_ask(&other, &q, fd, &a);
 	return a;
 }
 
@@ -172,6 +127,54 @@ static void ipc_memory(void **state)
 		assert_int_equal(word(p), 0xabcd);
 		ok(cuMemFree(p));
 	}
+}
+
+/* As a framework hands on a piece of a large block: by handle and offset, again and again, opened more than once. */
+static void ipc_pieces(void **state)
+{
+	CUipcMemHandle handle, again;
+	struct answer a, b;
+	CUdeviceptr p;
+
+	(void)state;
+	ok(cuMemAlloc(&p, BYTES));
+	for (uint32_t i = 0; i < 3; i++) {
+		CUdeviceptr piece = p + (i + 1) * 512;
+
+		ok(cuMemsetD32(piece, 70 + i, 128));
+		ok(cuIpcGetMemHandle(&handle, p));
+		ok(cuIpcGetMemHandle(&again, p));
+		a = ask(.what = OPEN, .handle = handle);
+		b = ask(.what = OPEN, .handle = again);
+		expect(CUDA_SUCCESS, a.result);
+		expect(CUDA_SUCCESS, b.result);
+		assert_int_equal(ask(.what = READ, .at = a.at + (piece - p)).value, 70 + i);
+		expect(CUDA_SUCCESS, ask(.what = CLOSE, .at = b.at).result);
+		assert_int_equal(ask(.what = READ, .at = a.at + (piece - p)).value, 70 + i);
+		expect(CUDA_SUCCESS, ask(.what = CLOSE, .at = a.at).result);
+	}
+	ok(cuMemFree(p));
+	assert_int_not_equal(ask(.what = OPEN, .handle = handle).result, CUDA_SUCCESS);
+}
+
+/* Whose process is gone before anybody opened it is nobody's memory, though the news may take a moment. */
+static void ipc_of_the_dead(void **state)
+{
+	struct request q = { .what = GET, .size = BYTES };
+	struct answer a;
+	CUdeviceptr p;
+
+	(void)state;
+	pair_ask(&mortal, &q, -1, &a);
+	expect(CUDA_SUCCESS, a.result);
+	assert_int_equal(pair_end(&mortal), 0);
+	for (int i = 0; i < 1000; i++) {
+		if (cuIpcOpenMemHandle(&p, a.handle, CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS))
+			return;
+		ok(cuIpcCloseMemHandle(p));
+		gpu_nap();
+	}
+	fail_msg("the memory of a dead process can be opened");
 }
 
 static void ipc_refused(void **state)
@@ -228,24 +231,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ipc_memory),
+		cmocka_unit_test(ipc_pieces),
+		cmocka_unit_test(ipc_of_the_dead),
 		cmocka_unit_test(ipc_refused),
 		cmocka_unit_test(descriptor),
 	};
-	int pair[2], failed, status = 0;
-	pid_t child;
+	int failed;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair))
+	if (pair_start(&other, &kind) || pair_start(&mortal, &kind))
 		return 1;
-	child = fork();
-	if (child <= 0) {
-		close(pair[0]);
-		_exit(child ? 1 : serve(pair[1]));
-	}
-	close(pair[1]);
-	other = pair[0];
 	gpu_need_device();
 	failed = cmocka_run_group_tests_name("share", tests, gpu_setup, gpu_teardown);
-	close(other);
-	waitpid(child, &status, 0);
-	return failed || status;
+	return failed || pair_end(&other);
 }

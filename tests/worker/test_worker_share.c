@@ -32,6 +32,8 @@ static struct vgpu_session *s;
 static struct vgpu_io io;
 static uint64_t seq;
 
+#define EVENT(n) vgpu_handle_make(VGPU_HANDLE_EVENT, 1, n)
+
 /* ---- the driver's part: a handle begins with the secret, and so does a descriptor's file ---- */
 
 static struct {
@@ -105,6 +107,22 @@ static CUresult d_import(CUmemGenericAllocationHandle *handle, void *os_handle, 
 	return d_create(handle, 0, NULL, 0);
 }
 
+static CUresult d_event_get(CUipcEventHandle *handle, CUevent e)
+{
+	CUipcMemHandle h;
+
+	driver.strange |= !e;
+	d_ipc_get(&h, 0);
+	memcpy(handle, &h, sizeof(*handle));
+	return CUDA_SUCCESS;
+}
+
+static CUresult d_event_open(CUevent *e, CUipcEventHandle handle)
+{
+	driver.strange |= memcmp(&handle, SECRET, sizeof(SECRET)) != 0;
+	return driver.table.cuEventCreate(e, CU_EVENT_DISABLE_TIMING);
+}
+
 static void driver_setup(void)
 {
 	memset(&driver, 0, sizeof(driver));
@@ -116,6 +134,8 @@ static void driver_setup(void)
 	driver.table.cuMemRelease = d_release;
 	driver.table.cuMemExportToShareableHandle = d_export;
 	driver.table.cuMemImportFromShareableHandle = d_import;
+	driver.table.cuIpcGetEventHandle = d_event_get;
+	driver.table.cuIpcOpenEventHandle = d_event_open;
 	s->drv = &driver.table;
 }
 
@@ -128,6 +148,7 @@ static struct {
 	struct vgpu_ctl_share share[SHARES];	/* the main thread looks at these between two calls */
 	int fd[SHARES];			/* -1: none */
 	bool full;			/* keeps nothing more */
+	unsigned int withdrawn;
 	_Atomic unsigned int turns;
 } supervisor;
 
@@ -174,6 +195,17 @@ static void give(struct vgpu_ctl_share *m)
 	answer(&a, i >= 0, i < 0 ? -1 : supervisor.fd[i]);
 }
 
+static void take_back(const struct vgpu_ctl_share *m)
+{
+	int i = find(m->token);
+
+	if (i < 0)
+		abort();
+	memset(supervisor.share[i].token, 0, VGPU_TOKEN_BYTES);
+	supervisor.withdrawn++;
+	turn();
+}
+
 static void *supervise(void *arg)
 {
 	struct vgpu_packet p;
@@ -186,6 +218,8 @@ static void *supervise(void *arg)
 			keep(&m, &p);
 		else if (p.h.type == VGPU_CTL_IMPORT)
 			give(&m);
+		else if (p.h.type == VGPU_CTL_WITHDRAW)
+			take_back(&m);
 		vgpu_packet_close_fds(&p);
 	}
 	return arg;
@@ -392,6 +426,56 @@ static void a_descriptor_stays_on_the_host(void **state)
 	assert_int_equal(call(VGPU_OP_memory_import, &import, sizeof(import)), CUDA_ERROR_INVALID_HANDLE);
 }
 
+/* What was withdrawn so far; an answer to another question shows that the supervisor has seen all of it. */
+static unsigned int withdrawn(void)
+{
+	struct vgpu_args_ipc_open_memory a = { .token = { 0xee } };
+
+	assert_int_equal(call(VGPU_OP_ipc_open_memory, &a, sizeof(a)), CUDA_ERROR_INVALID_HANDLE);
+	return supervisor.withdrawn;
+}
+
+static void what_is_freed_is_withdrawn(void **state)
+{
+	uint64_t p = alloc(1 << 20);
+
+	(void)state;
+	assert_int_equal(CALL(ipc_get_memory, p), 0);
+	assert_int_equal(withdrawn(), 0);
+	assert_int_equal(CALL(cuMemFree_v2, p), 0);
+	assert_int_equal(withdrawn(), 1);
+	p = alloc(1 << 20);
+	assert_int_equal(CALL(cuMemFree_v2, p), 0);
+	assert_int_equal(withdrawn(), 1);
+}
+
+static void an_event(void **state)
+{
+	struct vgpu_args_ipc_open_event open = { .handle = EVENT(2) };
+	const struct vgpu_ret_ipc_get_event *got = reply();
+
+	(void)state;
+	assert_int_equal(CALL(event_create, .event = EVENT(1), .flags = 6), 0);
+	assert_int_equal(CALL(ipc_get_event, EVENT(1)), 0);
+	assert_int_equal(supervisor.share[0].kind, VGPU_SHARE_EVENT);
+	assert_memory_equal(supervisor.share[0].data, SECRET, strlen(SECRET));
+	assert_memory_equal(got->token, supervisor.share[0].token, VGPU_TOKEN_BYTES);
+	assert_nothing_leaked();
+	memcpy(open.token, got->token, sizeof(open.token));
+	assert_int_equal(CALL(ipc_get_event, EVENT(1)), 0);
+	assert_int_equal(supervisor.count, 1);
+	assert_int_equal(CALL(ipc_get_event, EVENT(7)), CUDA_ERROR_INVALID_HANDLE);
+	/* As if another process had made it. */
+	assert_int_equal(call(VGPU_OP_ipc_open_event, &open, sizeof(open)), 0);
+	assert_int_equal(CALL(event_query, EVENT(2)), 0);
+	assert_int_equal(CALL(event_destroy, EVENT(2)), 0);
+	assert_int_equal(withdrawn(), 0);
+	assert_int_equal(CALL(event_destroy, EVENT(1)), 0);
+	assert_int_equal(withdrawn(), 1);
+	open.handle = EVENT(3);
+	assert_int_equal(call(VGPU_OP_ipc_open_event, &open, sizeof(open)), CUDA_ERROR_INVALID_HANDLE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -400,6 +484,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_token_that_names_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_token_nobody_keeps_is_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_descriptor_stays_on_the_host, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_freed_is_withdrawn, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_event, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("worker_share", tests, NULL, NULL);

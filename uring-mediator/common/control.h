@@ -50,6 +50,7 @@ enum vgpu_control_type {
 	VGPU_CTL_IMAGE_KEEP = 76,	/* worker: other sessions of the VM may need this code; fd: the image. No answer */
 	VGPU_CTL_IMAGE_FIND = 77,	/* worker: is there code with this hash? */
 	VGPU_CTL_IMAGE = 78,	/* supervisor: the answer, at once; with fd if there is */
+	VGPU_CTL_WITHDRAW = 79,	/* worker: the token of an EXPORT names nothing any more. No answer */
 };
 
 struct vgpu_ctl_ready {
@@ -112,9 +113,10 @@ struct vgpu_ctl_note {		/* FAILED, ATTACHED, CONFLICT, ENDED, DETACH, CENSUS_ASK
 enum vgpu_share_kind {
 	VGPU_SHARE_MEMORY = 1,		/* an allocation: the driver's handle in data, or a descriptor and an offset in it */
 	VGPU_SHARE_PHYSICAL = 2,	/* memory of cuMemCreate: a descriptor */
+	VGPU_SHARE_EVENT = 3,		/* an event: the driver's handle in data, or a descriptor */
 };
 
-struct vgpu_ctl_share {		/* EXPORT, IMPORT, SHARED */
+struct vgpu_ctl_share {		/* EXPORT, IMPORT, SHARED, WITHDRAW */
 	struct vgpu_msg h;
 	uint8_t token[VGPU_TOKEN_BYTES];	/* random, chosen by the worker that exports */
 	uint32_t kind;		/* enum vgpu_share_kind */

@@ -36,6 +36,7 @@ static const struct message_type {
 	{ VGPU_CTL_EXPORT, sizeof(struct vgpu_ctl_share), "EXPORT" },
 	{ VGPU_CTL_IMPORT, sizeof(struct vgpu_ctl_share), "IMPORT" },
 	{ VGPU_CTL_SHARED, sizeof(struct vgpu_ctl_share), "SHARED" },
+	{ VGPU_CTL_WITHDRAW, sizeof(struct vgpu_ctl_share), "WITHDRAW" },
 	{ VGPU_CTL_CENSUS_ASK, sizeof(struct vgpu_ctl_note), "CENSUS_ASK" },
 	{ VGPU_CTL_CENSUS, sizeof(struct vgpu_ctl_census), "CENSUS" },
 	{ VGPU_CTL_IMAGE_KEEP, sizeof(struct vgpu_ctl_image), "IMAGE_KEEP" },

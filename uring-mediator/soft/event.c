@@ -2,13 +2,15 @@
 /*
  * Events. An event points at its latest mark: a (stream, number) pair, complete when the stream reached the number,
  * with the time when that happened. Marks are counted, since an operation in a queue and the event both hold one. A
- * mutex in the event guards which mark it points at.
+ * mutex in the event guards which mark it points at. Records of an event that other processes know are in event_shared.c.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 
 #include "calls.h"
 #include "context.h"
+#include "event.h"
 #include "graph.h"
 
 struct mark {
@@ -23,6 +25,7 @@ struct soft_event {
 	unsigned flags;
 	pthread_mutex_t lock;
 	struct mark *mark; /* NULL: never recorded */
+	struct soft_shared_event *shared; /* NULL: of this process only */
 };
 
 struct record_op {
@@ -55,6 +58,8 @@ static void release(struct soft_object *o)
 	struct soft_event *e = (struct soft_event *)o;
 
 	put_mark(e->mark);
+	if (e->shared)
+		soft_shared_put(e->shared);
 	pthread_mutex_destroy(&e->lock);
 	free(e);
 }
@@ -70,10 +75,32 @@ static CUresult enter_event(CUevent handle, struct soft_context **ctx, struct so
 	return *e ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
 }
 
+/* @shared is the event's from now on, also on failure. */
+static CUresult make(struct soft_context *ctx, unsigned flags, struct soft_shared_event *shared, CUevent *out)
+{
+	struct soft_event *e = calloc(1, sizeof(*e));
+
+	if (!e) {
+		if (shared)
+			soft_shared_put(shared);
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	soft_object_init(&e->obj, SOFT_EVENT, ctx, release);
+	pthread_mutex_init(&e->lock, NULL);
+	e->flags = flags;
+	e->shared = shared;
+	if (soft_bind(&e->obj) < 0) {
+		soft_put(&e->obj);
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	*out = (CUevent)(uintptr_t)e->obj.handle;
+	return CUDA_SUCCESS;
+}
+
 static CUresult soft_cuEventCreate(CUevent *out, unsigned int flags)
 {
+	struct soft_shared_event *shared = NULL;
 	struct soft_context *ctx;
-	struct soft_event *e;
 	CUresult rc = soft_enter(&ctx);
 
 	if (rc)
@@ -82,21 +109,35 @@ static CUresult soft_cuEventCreate(CUevent *out, unsigned int flags)
 	    (flags & CU_EVENT_INTERPROCESS && !(flags & CU_EVENT_DISABLE_TIMING)))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (flags & CU_EVENT_INTERPROCESS) {
-		soft_log(VGPU_SOFT_WARNING, "cuEventCreate: events for other processes are not supported");
-		return CUDA_ERROR_NOT_SUPPORTED;
+		shared = soft_shared_new();
+		if (!shared)
+			return CUDA_ERROR_OUT_OF_MEMORY;
 	}
-	e = calloc(1, sizeof(*e));
+	return make(ctx, flags, shared, out);
+}
+
+int vgpu_soft_share_event(CUevent handle, int *fd)
+{
+	struct soft_event *e = soft_get((uint64_t)(uintptr_t)handle, SOFT_EVENT);
+
 	if (!e)
-		return CUDA_ERROR_OUT_OF_MEMORY;
-	soft_object_init(&e->obj, SOFT_EVENT, ctx, release);
-	pthread_mutex_init(&e->lock, NULL);
-	e->flags = flags;
-	if (soft_bind(&e->obj) < 0) {
-		soft_put(&e->obj);
-		return CUDA_ERROR_OUT_OF_MEMORY;
-	}
-	*out = (CUevent)(uintptr_t)e->obj.handle;
-	return CUDA_SUCCESS;
+		return -EINVAL;
+	*fd = e->shared ? soft_shared_descriptor(e->shared) : -EINVAL;
+	soft_put(&e->obj);
+	return *fd < 0 ? *fd : 0;
+}
+
+CUresult vgpu_soft_open_event(int fd, CUevent *out)
+{
+	struct soft_shared_event *shared;
+	struct soft_context *ctx;
+	CUresult rc = soft_enter(&ctx);
+
+	if (rc)
+		return rc;
+	shared = soft_shared_open(fd);
+	return shared ? make(ctx, CU_EVENT_INTERPROCESS | CU_EVENT_DISABLE_TIMING, shared, out) :
+			CUDA_ERROR_INVALID_HANDLE;
 }
 
 static CUresult soft_cuEventDestroy_v2(CUevent handle)
@@ -161,8 +202,16 @@ static void record_at(struct soft_event *e, struct record_op *r)
 
 static CUresult record(struct soft_event *e, struct soft_stream *s)
 {
-	struct record_op *r = new_record(s);
+	struct record_op *r;
+	CUresult rc;
 
+	if (e->shared) {
+		rc = soft_shared_record(e->shared, s);
+		if (!rc)
+			soft_capture_forget_event(e->obj.handle);
+		return rc;
+	}
+	r = new_record(s);
 	if (!r)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	record_at(e, r);
@@ -218,7 +267,7 @@ static CUresult soft_cuEventQuery(CUevent handle)
 	if (rc)
 		return rc;
 	m = get_mark(e);
-	if (m && !soft_reached(m->stream, m->seq))
+	if (e->shared ? !soft_shared_reached(e->shared) : m && !soft_reached(m->stream, m->seq))
 		rc = CUDA_ERROR_NOT_READY;
 	put_mark(m);
 	soft_put(&e->obj);
@@ -235,7 +284,9 @@ static CUresult soft_cuEventSynchronize(CUevent handle)
 	if (rc)
 		return rc;
 	m = get_mark(e);
-	if (m)
+	if (e->shared)
+		rc = soft_shared_wait(e->shared);
+	else if (m)
 		rc = soft_wait(m->stream, m->seq);
 	put_mark(m);
 	soft_put(&e->obj);
@@ -299,10 +350,23 @@ static CUresult wait_mark(struct soft_stream *s, struct mark *m)
 	return CUDA_SUCCESS;
 }
 
+/* The same for the last record of an event. */
+static CUresult wait_latest(struct soft_stream *s, struct soft_event *e)
+{
+	struct mark *m;
+	CUresult rc;
+
+	if (e->shared)
+		return soft_shared_stream_wait(e->shared, s);
+	m = get_mark(e);
+	rc = wait_mark(s, m);
+	put_mark(m);
+	return rc;
+}
+
 static CUresult wait(struct soft_stream *s, struct soft_event *e, unsigned int flags)
 {
 	CUgraphNodeParams p = { .type = CU_GRAPH_NODE_TYPE_WAIT_EVENT };
-	struct mark *m;
 	bool captured;
 	CUresult rc;
 
@@ -313,10 +377,7 @@ static CUresult wait(struct soft_stream *s, struct soft_event *e, unsigned int f
 	rc = soft_capture_wait(s, e->obj.handle, &captured);
 	if (rc || captured)
 		return rc;
-	m = get_mark(e);
-	rc = wait_mark(s, m);
-	put_mark(m);
-	return rc;
+	return wait_latest(s, e);
 }
 
 static CUresult soft_cuStreamWaitEvent(CUstream stream, CUevent handle, unsigned int flags)
@@ -356,15 +417,17 @@ static CUresult record_context(struct soft_event *e, struct soft_context *ctx)
 {
 	struct soft_stream *s = soft_stream_hidden(ctx);
 	struct record_op *r = s ? new_record(s) : NULL;
+	CUresult rc = r ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 
+	if (r && soft_context_note(&r->op, ctx) < 0)
+		soft_poison(CUDA_ERROR_OUT_OF_MEMORY);
+	if (r)
+		record_at(e, r);
+	if (r && e->shared)	/* behind the mark, which waits for all others */
+		rc = soft_shared_record(e->shared, s);
 	if (s)
 		soft_put(&s->obj);
-	if (!r)
-		return CUDA_ERROR_OUT_OF_MEMORY;
-	if (soft_context_note(&r->op, ctx) < 0)
-		soft_poison(CUDA_ERROR_OUT_OF_MEMORY);
-	record_at(e, r);
-	return CUDA_SUCCESS;
+	return rc;
 }
 
 static CUresult soft_cuCtxRecordEvent(CUcontext handle, CUevent event)
@@ -384,14 +447,11 @@ static CUresult soft_cuCtxWaitEvent(CUcontext handle, CUevent event)
 {
 	struct soft_context *ctx;
 	struct soft_event *e;
-	struct mark *m;
 	CUresult rc = enter_context_event(handle, event, &ctx, &e);
 
 	if (rc)
 		return rc;
-	m = get_mark(e);
-	rc = wait_mark(&ctx->gate, m);
-	put_mark(m);
+	rc = wait_latest(&ctx->gate, e);
 	soft_put(&e->obj);
 	return rc;
 }

@@ -77,6 +77,13 @@ void vgpu_soft_set_image_limit(size_t size);
 int vgpu_soft_share(CUdeviceptr start, int *fd, uint64_t *offset);
 
 /*
+ * The same for an event that was made with CU_EVENT_INTERPROCESS; vgpu_soft_open_event() in the other process makes an event
+ * of it, in the current context. 0 or -errno; INVALID_HANDLE for another descriptor.
+ */
+int vgpu_soft_share_event(CUevent event, int *fd);
+CUresult vgpu_soft_open_event(int fd, CUevent *event);
+
+/*
  * NVML of the soft device: fills what there is to tell of a device on the CPU, and a handle for each device (at most
  * @most). Returns how many there are, or -ENOMEM. Any thread, after vgpu_soft_configure.
  */

@@ -2,8 +2,8 @@
 /*
  * What sessions of one VM share with each other: a table from tokens, which guests pass on, to what workers need in
  * order to open it, which no guest ever sees.  A token is 128 random bits; it is honoured only for sessions of the VM
- * whose session exported it, and, where there is no VM, of the same user.  An entry goes with the session that made it:
- * who has opened it by then keeps it.
+ * whose session exported it, and, where there is no VM, of the same user.  An entry goes when its worker withdraws it, or
+ * with the session that made it: who has opened it by then keeps it.
  */
 #include <string.h>
 #include <unistd.h>
@@ -19,9 +19,10 @@ struct share {
 	int fd;				/* -1: none */
 };
 
-static void share_free(struct share *sh)
+static void share_free(struct session *s, struct share *sh)
 {
 	list_del(&sh->link);
+	s->share_count--;
 	if (sh->fd >= 0)
 		close(sh->fd);
 	vgpu_free(sh);
@@ -30,8 +31,7 @@ static void share_free(struct share *sh)
 void shares_end(struct session *s)
 {
 	list_each_safe(at, &s->shares)
-		share_free(container_of(at, struct share, link));
-	s->share_count = 0;
+		share_free(s, container_of(at, struct share, link));
 }
 
 /* The worker waits for this. `fd`: -1: none. */
@@ -61,6 +61,19 @@ static void share_export(struct session *s, struct vgpu_ctl_share *m, struct vgp
 		vgpu_log(VGPU_LOG_WARNING, &ids, "[CONNECTION] the session shares too much: %u pieces", s->share_count);
 	}
 	share_answer(s, m, sh != NULL, -1);
+}
+
+/* A session can only take back what is its own. */
+static void share_withdraw(struct session *s, const struct vgpu_ctl_share *m)
+{
+	list_each_safe(at, &s->shares) {
+		struct share *sh = container_of(at, struct share, link);
+
+		if (!memcmp(sh->what.token, m->token, VGPU_TOKEN_BYTES)) {
+			share_free(s, sh);
+			return;
+		}
+	}
 }
 
 /* May a session have what another one exported? */
@@ -102,6 +115,8 @@ void share_message(struct session *s, struct vgpu_packet *packet)
 	memcpy(&m, packet->bytes, sizeof(m));
 	if (m.h.type == VGPU_CTL_EXPORT)
 		share_export(s, &m, packet);
-	else
+	else if (m.h.type == VGPU_CTL_IMPORT)
 		share_import(s, &m);
+	else if (m.h.type == VGPU_CTL_WITHDRAW)
+		share_withdraw(s, &m);
 }

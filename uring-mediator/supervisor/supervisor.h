@@ -220,7 +220,7 @@ void session_worker_exited(struct session *s, const char *how);
 
 /* ---- share.c ---- */
 
-/* EXPORT or IMPORT of the session's worker. Descriptors that are not taken stay the packet's. */
+/* EXPORT, IMPORT or WITHDRAW of the session's worker. Descriptors that are not taken stay the packet's. */
 void share_message(struct session *s, struct vgpu_packet *packet);
 /* What the session has exported can be imported no more. */
 void shares_end(struct session *s);

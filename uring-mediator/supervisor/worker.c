@@ -276,7 +276,8 @@ static void worker_packet(struct worker *w, struct vgpu_packet *packet)
 		worker_kill(w);
 	} else if (packet->h.type == VGPU_CTL_READY) {
 		worker_ready(w, packet);
-	} else if (packet->h.type == VGPU_CTL_EXPORT || packet->h.type == VGPU_CTL_IMPORT) {
+	} else if (packet->h.type == VGPU_CTL_EXPORT || packet->h.type == VGPU_CTL_IMPORT ||
+		   packet->h.type == VGPU_CTL_WITHDRAW) {
 		if (w->session && w->session->worker == w)
 			share_message(w->session, packet);
 	} else if (packet->h.type == VGPU_CTL_IMAGE_FIND || packet->h.type == VGPU_CTL_IMAGE_KEEP) {

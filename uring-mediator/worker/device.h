@@ -44,6 +44,9 @@ struct vgpu_device {
 	 * lies. 0 or -errno. NULL: the driver has handles for that.
 	 */
 	int (*share)(CUdeviceptr start, int *fd, uint64_t *offset);
+	/* The same for an event made to be shared, and what opens it elsewhere. */
+	int (*share_event)(CUevent event, int *fd);
+	CUresult (*open_event)(int fd, CUevent *event);
 	/* Does this image, compressed or not, contain the text? NULL: it is looked for as it lies there. */
 	bool (*image_mentions)(const void *image, size_t bytes, const char *text);
 	struct vgpu_monitor *monitor;	/* NULL, or this process answers questions only, and all else here is empty */

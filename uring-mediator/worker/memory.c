@@ -55,7 +55,7 @@ static void evict(struct vgpu_session *s, uint64_t start, uint64_t bytes)
 	const struct vgpu_mem_range *r;
 
 	while ((r = vgpu_ranges_overlap(&s->ranges, start, bytes)) && r->kind == VGPU_RANGE_POOL)
-		vgpu_memory_release(s, vgpu_ranges_remove(&s->ranges, r->start));
+		vgpu_memory_forget(s, r->start);
 }
 
 CUresult vgpu_memory_enter(struct vgpu_session *s, CUdeviceptr dptr, uint64_t bytes, enum vgpu_range_kind kind)
@@ -117,11 +117,14 @@ CUresult vgpu_handle_cuMemAllocPitch_v2(struct vgpu_session *s, struct vgpu_requ
 	return r;
 }
 
-/* Forget an allocation that the driver has freed. */
-static void forget(struct vgpu_session *s, CUdeviceptr dptr)
+void vgpu_memory_forget(struct vgpu_session *s, CUdeviceptr dptr)
 {
-	vgpu_share_freed(s, dptr);
-	vgpu_memory_release(s, vgpu_ranges_remove(&s->ranges, dptr));
+	const struct vgpu_mem_range *r = vgpu_ranges_find(&s->ranges, dptr);
+	uint64_t charged = vgpu_range_charged(r) ? r->size : 0;
+
+	vgpu_share_withdraw(s, VGPU_SHARE_MEMORY, dptr);
+	vgpu_ranges_remove(&s->ranges, dptr);
+	vgpu_memory_release(s, charged);
 }
 
 /* May this address be given to the driver to be freed? */
@@ -129,7 +132,7 @@ static bool freeable(const struct vgpu_session *s, CUdeviceptr dptr)
 {
 	const struct vgpu_mem_range *r = vgpu_ranges_find(&s->ranges, dptr);
 
-	return r && r->start == dptr && (r->kind == VGPU_RANGE_ALLOC || r->kind == VGPU_RANGE_POOL);
+	return r && r->start == dptr && vgpu_range_charged(r);
 }
 
 CUresult vgpu_handle_cuMemFree_v2(struct vgpu_session *s, struct vgpu_request *rq)
@@ -141,7 +144,7 @@ CUresult vgpu_handle_cuMemFree_v2(struct vgpu_session *s, struct vgpu_request *r
 		return CUDA_ERROR_INVALID_VALUE;
 	r = vgpu_default_cuMemFree_v2(s, rq);
 	if (!r)
-		forget(s, a->dptr);
+		vgpu_memory_forget(s, a->dptr);
 	return r;
 }
 
@@ -203,7 +206,7 @@ CUresult vgpu_handle_cuMemFreeAsync(struct vgpu_session *s, struct vgpu_request 
 	graph = vgpu_capture_graph(s, a->stream);
 	if (graph)
 		return vgpu_graph_memory_free(s, graph, a->dptr);
-	forget(s, a->dptr);
+	vgpu_memory_forget(s, a->dptr);
 	return CUDA_SUCCESS;
 }
 

@@ -27,6 +27,12 @@ struct vgpu_mem_range {
 	struct vgpu_mem_range *left, *right;
 };
 
+/* Is it charged to the session, and freed with it? */
+static inline bool vgpu_range_charged(const struct vgpu_mem_range *r)
+{
+	return r->kind == VGPU_RANGE_ALLOC || r->kind == VGPU_RANGE_POOL;
+}
+
 struct vgpu_ranges {
 	struct vgpu_mem_range *root;
 	uint32_t count;

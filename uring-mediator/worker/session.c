@@ -105,9 +105,10 @@ void vgpu_session_drop_context(struct vgpu_session *s, uint32_t context)
 	vgpu_resources_drop(s, context);
 	sweep_handles(s, context, false);
 	while ((r = vgpu_ranges_of_context(&s->ranges, context))) {
-		if (r->kind == VGPU_RANGE_ALLOC || r->kind == VGPU_RANGE_POOL)
-			vgpu_memory_release(s, r->size);
-		vgpu_ranges_remove(&s->ranges, r->start);
+		if (vgpu_range_charged(r))
+			vgpu_memory_forget(s, r->start);
+		else
+			vgpu_ranges_remove(&s->ranges, r->start);
 	}
 }
 
@@ -116,7 +117,7 @@ static void free_memory(struct vgpu_session *s)
 	while (s->ranges.root) {
 		struct vgpu_mem_range r = *s->ranges.root;
 
-		if ((r.kind == VGPU_RANGE_ALLOC || r.kind == VGPU_RANGE_POOL) && s->drv->cuMemFree_v2)
+		if (vgpu_range_charged(&r) && s->drv->cuMemFree_v2)
 			s->drv->cuMemFree_v2(r.start);
 		vgpu_ranges_remove(&s->ranges, r.start);
 	}

@@ -109,6 +109,8 @@ CUresult vgpu_session_broken(struct vgpu_session *s, const char *fmt, ...) __att
 /* Book device memory before asking the driver. OUT_OF_MEMORY beyond the session's limit. */
 CUresult vgpu_memory_charge(struct vgpu_session *s, uint64_t bytes);
 void vgpu_memory_release(struct vgpu_session *s, uint64_t bytes);
+/* The driver has freed what began there. */
+void vgpu_memory_forget(struct vgpu_session *s, CUdeviceptr dptr);
 
 /* Is [addr, addr + size) device memory of this session? INVALID_VALUE if not; size 0 is fine. */
 CUresult vgpu_memory_check(const struct vgpu_session *s, uint64_t addr, uint64_t size);
@@ -171,8 +173,8 @@ CUresult vgpu_physical_adopt(struct vgpu_session *s, uint64_t id, CUmemGenericAl
 
 /* ---- share.c ---- */
 
-/* The allocation that starts there is freed: its token names nothing new. */
-void vgpu_share_freed(struct vgpu_session *s, uint64_t start);
+/* What has that address or wire id is gone: if it is shared, nobody can open it any more. */
+void vgpu_share_withdraw(struct vgpu_session *s, enum vgpu_share_kind kind, uint64_t key);
 void vgpu_share_release(struct vgpu_session *s);
 
 /* ---- green.c ---- */

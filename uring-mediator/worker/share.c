@@ -1,41 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory shared between sessions of one VM.  What the guest gets is never a handle of the driver but a token, a random
- * number that the supervisor keeps for the session that exported it and exchanges for the real thing, and only for
+ * What sessions of one VM share with each other.  What the guest gets is never a handle of the driver but a token, a
+ * random number that the supervisor keeps for the session that exported it and exchanges for the real thing, and only for
  * sessions of the same VM.  Asking it is the one thing in a command that another process of ours has to answer; the
- * supervisor never blocks, and an answer that does not come is an error.
- *
- * With the cuda backend the real thing is the driver's own 64 bytes, or its file descriptor.  The soft device has
- * descriptors only; what another process's soft device allocated is mapped through its virtual memory management.
- * The worker's only thread.
+ * supervisor never blocks, and an answer that does not come is an error.  The worker's only thread.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
-#include <gen/driver_table.h>
-#include <gen/wire.h>
-#include <gen/worker_hand.h>
-
 #include "io.h"
 #include "log.h"
-#include "session.h"
-
-#define CHUNK		(2ull << 20)	/* the soft device shares whole pieces of this */
-
-/* One allocation that is shared: exported by this session, or imported into it. */
-struct vgpu_shared {
-	struct vgpu_shared *next;
-	uint8_t token[VGPU_TOKEN_BYTES];
-	uint64_t start, size;
-	uint32_t opens;			/* imported: cuIpcOpenMemHandle less cuIpcCloseMemHandle; 0: exported */
-	uint64_t window, window_size;	/* imported, soft device: the addresses it took */
-};
-
-_Static_assert(sizeof(((struct vgpu_ret_ipc_get_memory *)0)->token) == VGPU_TOKEN_BYTES, "one size");
-_Static_assert(sizeof(((struct vgpu_ctl_share *)0)->data) == sizeof(CUipcMemHandle), "the driver's handle fits");
+#include "share.h"
 
 /* ---- exchange with the supervisor ---- */
 
@@ -73,8 +50,32 @@ static CUresult export(struct vgpu_session *s, struct vgpu_ctl_share *m, int fd)
 	return r || m->found ? r : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
-/* What a token names, of the given kind; *fd is the caller's to close, -1: none came. */
-static CUresult import(struct vgpu_session *s, const uint8_t *token, uint32_t kind, struct vgpu_ctl_share *m, int *fd)
+/* If this does not reach the supervisor the entry stays there until the session ends. */
+static void withdraw(struct vgpu_session *s, const struct vgpu_shared *p)
+{
+	struct vgpu_ctl_share m = { .kind = p->kind };
+
+	memcpy(m.token, p->token, sizeof(m.token));
+	vgpu_msg_init(&m.h, VGPU_CTL_WITHDRAW, sizeof(m));
+	if (vgpu_msg_send(s->io->control, &m.h, NULL, 0))
+		vgpu_log(VGPU_LOG_NOTICE, NULL, "a token could not be withdrawn");
+}
+
+CUresult vgpu_share_export(struct vgpu_session *s, struct vgpu_ctl_share *m, uint64_t key, int fd, uint8_t *token)
+{
+	CUresult r = export(s, m, fd);
+
+	if (fd >= 0)
+		close(fd);
+	if (!r && !vgpu_share_note(s, m->token, (enum vgpu_share_kind)m->kind, key))
+		r = CUDA_ERROR_OUT_OF_MEMORY;	/* the guest does not know the token: nobody can name it */
+	if (!r)
+		memcpy(token, m->token, VGPU_TOKEN_BYTES);
+	return r;
+}
+
+CUresult vgpu_share_import(struct vgpu_session *s, const uint8_t *token, enum vgpu_share_kind kind,
+			   struct vgpu_ctl_share *m, int *fd)
 {
 	CUresult r;
 
@@ -95,16 +96,25 @@ static CUresult import(struct vgpu_session *s, const uint8_t *token, uint32_t ki
 
 /* ---- what is shared ---- */
 
-static struct vgpu_shared *find(const struct vgpu_session *s, uint64_t start)
+struct vgpu_shared *vgpu_share_find(const struct vgpu_session *s, enum vgpu_share_kind kind, uint64_t key)
 {
 	struct vgpu_shared *p;
 
-	for (p = s->shared; p && p->start != start; p = p->next)
+	for (p = s->shared; p && (p->key != key || p->kind != kind); p = p->next)
 		;
 	return p;
 }
 
-static struct vgpu_shared *find_token(const struct vgpu_session *s, const uint8_t *token)
+bool vgpu_share_known(const struct vgpu_session *s, enum vgpu_share_kind kind, uint64_t key, uint8_t *token)
+{
+	const struct vgpu_shared *p = vgpu_share_find(s, kind, key);
+
+	if (p)
+		memcpy(token, p->token, VGPU_TOKEN_BYTES);
+	return p;
+}
+
+struct vgpu_shared *vgpu_share_find_token(const struct vgpu_session *s, const uint8_t *token)
 {
 	struct vgpu_shared *p;
 
@@ -113,21 +123,21 @@ static struct vgpu_shared *find_token(const struct vgpu_session *s, const uint8_
 	return p;
 }
 
-static struct vgpu_shared *note(struct vgpu_session *s, const uint8_t *token, uint64_t start, uint64_t size)
+struct vgpu_shared *vgpu_share_note(struct vgpu_session *s, const uint8_t *token, enum vgpu_share_kind kind, uint64_t key)
 {
 	struct vgpu_shared *p = calloc(1, sizeof(*p));
 
 	if (!p)
 		return NULL;
 	memcpy(p->token, token, sizeof(p->token));
-	p->start = start;
-	p->size = size;
+	p->kind = kind;
+	p->key = key;
 	p->next = s->shared;
 	s->shared = p;
 	return p;
 }
 
-static void forget(struct vgpu_session *s, struct vgpu_shared *p)
+void vgpu_share_forget(struct vgpu_session *s, struct vgpu_shared *p)
 {
 	struct vgpu_shared **at = &s->shared;
 
@@ -137,237 +147,18 @@ static void forget(struct vgpu_session *s, struct vgpu_shared *p)
 	free(p);
 }
 
-void vgpu_share_freed(struct vgpu_session *s, uint64_t start)
+void vgpu_share_withdraw(struct vgpu_session *s, enum vgpu_share_kind kind, uint64_t key)
 {
-	struct vgpu_shared *p = find(s, start);
+	struct vgpu_shared *p = vgpu_share_find(s, kind, key);
 
-	if (p)
-		forget(s, p);
+	if (!p)
+		return;
+	withdraw(s, p);
+	vgpu_share_forget(s, p);
 }
 
 void vgpu_share_release(struct vgpu_session *s)
 {
 	while (s->shared)
-		forget(s, s->shared);
-}
-
-/* ---- memory of cuMemAlloc ---- */
-
-/* The driver's handle, or the soft device's descriptor and where in it the memory lies. */
-static CUresult describe(struct vgpu_session *s, const struct vgpu_mem_range *r, struct vgpu_ctl_share *m, int *fd)
-{
-	CUipcMemHandle handle;
-	CUresult rc;
-
-	*fd = -1;
-	m->size = r->size;
-	if (s->device->share)
-		return s->device->share(r->start, fd, &m->offset) < 0 ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_SUCCESS;
-	if (!s->drv->cuIpcGetMemHandle)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	rc = s->drv->cuIpcGetMemHandle(&handle, r->start);
-	memcpy(m->data, &handle, sizeof(m->data));
-	return rc;
-}
-
-CUresult vgpu_handle_ipc_get_memory(struct vgpu_session *s, struct vgpu_request *rq)
-{
-	const struct vgpu_args_ipc_get_memory *a = rq->args;
-	struct vgpu_ret_ipc_get_memory *o = rq->ret;
-	const struct vgpu_mem_range *r = vgpu_ranges_find(&s->ranges, a->pointer);
-	struct vgpu_ctl_share m = { .kind = VGPU_SHARE_MEMORY };
-	struct vgpu_shared *p;
-	CUresult rc;
-	int fd;
-
-	if (!r || r->kind != VGPU_RANGE_ALLOC)
-		return CUDA_ERROR_INVALID_VALUE;
-	rq->ret_size = sizeof(*o);
-	p = find(s, r->start);
-	if (!p) {
-		rc = describe(s, r, &m, &fd);
-		if (!rc)
-			rc = export(s, &m, fd);
-		if (fd >= 0)
-			close(fd);
-		p = rc ? NULL : note(s, m.token, r->start, r->size);
-		if (!p)
-			return rc ? rc : CUDA_ERROR_OUT_OF_MEMORY;
-	}
-	memcpy(o->token, p->token, sizeof(o->token));
-	return CUDA_SUCCESS;
-}
-
-/* Map the whole descriptor somewhere, for the device that is current. 0 or the driver's error. */
-static CUresult map_window(struct vgpu_session *s, const struct vgpu_ctl_share *m, int fd, struct vgpu_shared *p)
-{
-	const struct vgpu_driver *drv = s->drv;
-	CUmemGenericAllocationHandle handle;
-	CUmemAccessDesc access = { .flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE };
-	CUdeviceptr at = 0;
-	CUresult r;
-
-	p->window_size = (m->offset + m->size + CHUNK - 1) / CHUNK * CHUNK;
-	access.location.type = CU_MEM_LOCATION_TYPE_DEVICE;
-	r = drv->cuCtxGetDevice(&access.location.id);
-	if (!r)
-		r = drv->cuMemImportFromShareableHandle(&handle, (void *)(intptr_t)fd,
-							CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR);
-	if (r)
-		return r;
-	r = drv->cuMemAddressReserve(&at, p->window_size, 0, 0, 0);
-	if (!r)
-		r = drv->cuMemMap(at, p->window_size, 0, handle, 0);
-	drv->cuMemRelease(handle);
-	if (!r)
-		r = drv->cuMemSetAccess(at, p->window_size, &access, 1);
-	if (!r) {
-		p->window = at;
-		p->start = at + m->offset;
-		return CUDA_SUCCESS;
-	}
-	if (at && drv->cuMemAddressFree(at, p->window_size))	/* mapped already */
-		vgpu_log(VGPU_LOG_WARNING, NULL, "addresses of imported memory stay taken");
-	return r;
-}
-
-static CUresult open_memory(struct vgpu_session *s, const struct vgpu_ctl_share *m, int fd, uint32_t flags,
-			    struct vgpu_shared *p)
-{
-	CUdeviceptr at = 0;
-	CUipcMemHandle handle;
-	CUresult r;
-
-	if (fd >= 0)
-		return s->device->share ? map_window(s, m, fd, p) : CUDA_ERROR_INVALID_HANDLE;
-	if (s->device->share || !s->drv->cuIpcOpenMemHandle_v2)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	memcpy(&handle, m->data, sizeof(handle));
-	r = s->drv->cuIpcOpenMemHandle_v2(&at, handle, flags);
-	p->start = at;
-	return r;
-}
-
-static CUresult close_memory(struct vgpu_session *s, const struct vgpu_shared *p)
-{
-	CUresult r;
-
-	if (!p->window)
-		return s->drv->cuIpcCloseMemHandle ? s->drv->cuIpcCloseMemHandle(p->start) : CUDA_ERROR_NOT_SUPPORTED;
-	r = s->drv->cuMemUnmap(p->window, p->window_size);
-	return r ? r : s->drv->cuMemAddressFree(p->window, p->window_size);
-}
-
-/* The first cuIpcOpenMemHandle of a token in this session. */
-static CUresult open_first(struct vgpu_session *s, const uint8_t *token, uint32_t flags, struct vgpu_shared **out)
-{
-	struct vgpu_ctl_share m;
-	struct vgpu_shared *p;
-	CUresult r;
-	int fd;
-
-	r = import(s, token, VGPU_SHARE_MEMORY, &m, &fd);
-	p = r ? NULL : note(s, token, 0, m.size);
-	if (!r)
-		r = p ? open_memory(s, &m, fd, flags, p) : CUDA_ERROR_OUT_OF_MEMORY;
-	if (fd >= 0)
-		close(fd);
-	if (!r && vgpu_ranges_add(&s->ranges, p->start, p->size, VGPU_RANGE_IMPORTED, 0, 0)) {
-		close_memory(s, p);
-		r = CUDA_ERROR_MAP_FAILED;
-	}
-	if (r && p)
-		forget(s, p);
-	*out = r ? NULL : p;
-	return r;
-}
-
-CUresult vgpu_handle_ipc_open_memory(struct vgpu_session *s, struct vgpu_request *rq)
-{
-	const struct vgpu_args_ipc_open_memory *a = rq->args;
-	struct vgpu_ret_ipc_open_memory *o = rq->ret;
-	struct vgpu_shared *p = find_token(s, a->token);
-	CUresult r = CUDA_SUCCESS;
-
-	if (p && !p->opens)	/* natively, too, the process that has it already cannot open it */
-		return CUDA_ERROR_INVALID_CONTEXT;
-	if (!p)
-		r = open_first(s, a->token, a->flags, &p);
-	if (r)
-		return r;
-	p->opens++;
-	o->pointer = p->start;
-	o->size = p->size;
-	rq->ret_size = sizeof(*o);
-	return CUDA_SUCCESS;
-}
-
-CUresult vgpu_handle_ipc_close_memory(struct vgpu_session *s, struct vgpu_request *rq)
-{
-	const struct vgpu_args_ipc_close_memory *a = rq->args;
-	struct vgpu_ret_ipc_close_memory *o = rq->ret;
-	struct vgpu_shared *p = find(s, a->pointer);
-	CUresult r;
-
-	if (!p || !p->opens)
-		return CUDA_ERROR_INVALID_VALUE;
-	r = p->opens > 1 ? CUDA_SUCCESS : close_memory(s, p);
-	if (r)
-		return r;
-	o->left = --p->opens;
-	rq->ret_size = sizeof(*o);
-	if (!p->opens) {
-		vgpu_ranges_remove(&s->ranges, p->start);
-		forget(s, p);
-	}
-	return CUDA_SUCCESS;
-}
-
-/* ---- memory of cuMemCreate ---- */
-
-CUresult vgpu_handle_memory_export(struct vgpu_session *s, struct vgpu_request *rq)
-{
-	const struct vgpu_args_memory_export *a = rq->args;
-	struct vgpu_ret_memory_export *o = rq->ret;
-	struct vgpu_ctl_share m = { .kind = VGPU_SHARE_PHYSICAL };
-	void *handle;
-	CUresult r;
-	int fd = -1;
-
-	if (!s->drv->cuMemExportToShareableHandle)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	r = vgpu_session_lookup(s, VGPU_HANDLE_MEMGENERIC, a->handle, &handle);
-	if (r)
-		return r;
-	r = s->drv->cuMemExportToShareableHandle(&fd, (CUmemGenericAllocationHandle)(uintptr_t)handle,
-						 CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, 0);
-	if (r)
-		return r;
-	r = export(s, &m, fd);
-	close(fd);
-	memcpy(o->token, m.token, sizeof(o->token));
-	rq->ret_size = sizeof(*o);
-	return r;
-}
-
-CUresult vgpu_handle_memory_import(struct vgpu_session *s, struct vgpu_request *rq)
-{
-	const struct vgpu_args_memory_import *a = rq->args;
-	CUmemGenericAllocationHandle handle = 0;
-	struct vgpu_ctl_share m;
-	CUresult r;
-	int fd;
-
-	if (!s->drv->cuMemImportFromShareableHandle)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	if (vgpu_handle_kind_of(a->handle) != VGPU_HANDLE_MEMGENERIC)
-		return vgpu_session_broken(s, "memory_import into something else");
-	r = import(s, a->token, VGPU_SHARE_PHYSICAL, &m, &fd);
-	if (!r)
-		r = fd < 0 ? CUDA_ERROR_INVALID_HANDLE :
-			     s->drv->cuMemImportFromShareableHandle(&handle, (void *)(intptr_t)fd,
-								    CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR);
-	if (fd >= 0)
-		close(fd);
-	return r ? r : vgpu_physical_adopt(s, a->handle, handle);
+		vgpu_share_forget(s, s->shared);
 }

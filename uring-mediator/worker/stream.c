@@ -190,6 +190,8 @@ CUresult vgpu_handle_event_destroy(struct vgpu_session *s, struct vgpu_request *
 	if (!e)
 		return CUDA_ERROR_INVALID_HANDLE;
 	r = s->drv->cuEventDestroy_v2 ? s->drv->cuEventDestroy_v2(e->obj) : CUDA_ERROR_NOT_SUPPORTED;
+	if (e->aux)
+		vgpu_share_withdraw(s, VGPU_SHARE_EVENT, a->event);
 	vgpu_session_unbind(s, VGPU_HANDLE_EVENT, a->event);
 	return r;
 }

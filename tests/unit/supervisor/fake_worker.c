@@ -114,6 +114,15 @@ static void share_import(const struct fake_share *f, struct fake_imported *o)
 	vgpu_packet_close_fds(&p);
 }
 
+static void share_withdraw(const struct fake_share *f, struct fake_imported *o)
+{
+	o->share = (struct vgpu_ctl_share){ .kind = f->kind, .found = 1 };
+	memcpy(o->share.token, f->token, sizeof(f->token));
+	vgpu_msg_init(&o->share.h, VGPU_CTL_WITHDRAW, sizeof(o->share));
+	if (vgpu_msg_send(VGPU_WORKER_CONTROL_FD, &o->share.h, NULL, 0))
+		exit(1);
+}
+
 static void share(struct vgpu_reply_slot *reply, const struct fake_share *f)
 {
 	struct fake_imported *o = (struct fake_imported *)reply->data;
@@ -121,8 +130,10 @@ static void share(struct vgpu_reply_slot *reply, const struct fake_share *f)
 	memset(o, 0, sizeof(*o));
 	if (f->c.op == FAKE_EXPORT)
 		share_export(f, o);
-	else
+	else if (f->c.op == FAKE_IMPORT)
 		share_import(f, o);
+	else
+		share_withdraw(f, o);
 	reply->result = !o->share.found;
 	atomic_store(&reply->done, f->c.seq);
 }
@@ -147,7 +158,7 @@ static void execute(struct vgpu_channel *ch, struct vgpu_consumer *c)
 
 	while (vgpu_consumer_take(c, buf) > 0) {
 		first_command();
-		if (cmd->op == FAKE_EXPORT || cmd->op == FAKE_IMPORT)
+		if (cmd->op == FAKE_EXPORT || cmd->op == FAKE_IMPORT || cmd->op == FAKE_WITHDRAW)
 			share(&ch->replies[0], (const struct fake_share *)buf);
 		if (cmd->op == FAKE_KEEP || cmd->op == FAKE_FIND)
 			fake_image(&ch->replies[0], (const struct fake_image *)buf, images);

@@ -12,6 +12,7 @@ enum fake_op {
 	FAKE_IMPORT = 3,	/* ask for what the token names */
 	FAKE_KEEP = 4,		/* give an image away that consists of its hash */
 	FAKE_FIND = 5,		/* ask for an image */
+	FAKE_WITHDRAW = 6,	/* the token names nothing any more */
 };
 
 #define FAKE_SECRET	"what no guest may see"

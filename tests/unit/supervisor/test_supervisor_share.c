@@ -44,6 +44,13 @@ static void is_refused(struct party *p, char letter, enum vgpu_share_kind kind)
 	assert_memory_equal(o->file, nothing.file, sizeof(nothing.file));
 }
 
+/* It was taken back; that message is not answered, and may be on its way. */
+static void withdrawn(struct party *p, char letter, enum vgpu_share_kind kind)
+{
+	soon(share(p, FAKE_IMPORT, letter, kind) == 1);
+	is_refused(p, letter, kind);
+}
+
 static void sessions_of_a_vm_share(void **state)
 {
 	struct vgpu_packet closed;
@@ -63,6 +70,11 @@ static void sessions_of_a_vm_share(void **state)
 	receives(&b, 'a', VGPU_SHARE_MEMORY);
 	is_refused(&b, 'a', VGPU_SHARE_PHYSICAL);
 	is_refused(&b, 'c', VGPU_SHARE_MEMORY);
+	/* Only its owner can take a token back. */
+	assert_int_equal(share(&b, FAKE_WITHDRAW, 'a', VGPU_SHARE_MEMORY), 0);
+	receives(&b, 'a', VGPU_SHARE_MEMORY);
+	assert_int_equal(share(&a, FAKE_WITHDRAW, 'b', VGPU_SHARE_PHYSICAL), 0);
+	withdrawn(&b, 'b', VGPU_SHARE_PHYSICAL);
 	/* What a session shared is forgotten with it. */
 	close(a.wake);
 	stub_channel(&vm, VGPU_MSG_CHANNEL_CLOSE, 0, 1);
