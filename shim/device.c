@@ -36,7 +36,6 @@ static const CUdevice_attribute not_here[] = {
 	CU_DEVICE_ATTRIBUTE_CAN_USE_HOST_POINTER_FOR_REGISTERED_MEM,
 	CU_DEVICE_ATTRIBUTE_READ_ONLY_HOST_REGISTER_SUPPORTED,
 	CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_FABRIC_SUPPORTED,
-	CU_DEVICE_ATTRIBUTE_MEMPOOL_SUPPORTED_HANDLE_TYPES,
 	CU_DEVICE_ATTRIBUTE_MULTICAST_SUPPORTED,
 	CU_DEVICE_ATTRIBUTE_DMA_BUF_SUPPORTED,
 	CU_DEVICE_ATTRIBUTE_HOST_ALLOC_DMA_BUF_SUPPORTED,
@@ -93,6 +92,7 @@ static void fill(struct vgpu_device *d, int real, const struct vgpu_ret_device_s
 	d->attribute_count = s->attribute_count < VGPU_ATTRIBUTES ? s->attribute_count : VGPU_ATTRIBUTES;
 	for (i = 0; i < sizeof(not_here) / sizeof(not_here[0]); i++)
 		d->attributes[not_here[i]] = 0;
+	d->attributes[CU_DEVICE_ATTRIBUTE_MEMPOOL_SUPPORTED_HANDLE_TYPES] &= CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
 	d->priority_least = s->priority_least;
 	d->priority_greatest = s->priority_greatest;
 	d->primary_flags = s->primary_flags;

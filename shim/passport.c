@@ -22,6 +22,7 @@ static const char magic[8] = "vGPUshr1";
 
 _Static_assert(sizeof(struct vgpu_passport) == sizeof(CUipcMemHandle), "one is sent as the other");
 _Static_assert(sizeof(struct vgpu_passport) == sizeof(CUipcEventHandle), "one is sent as the other");
+_Static_assert(sizeof(struct vgpu_passport) == sizeof(CUmemPoolPtrExportData), "one is sent as the other");
 _Static_assert(sizeof(((issue_ret *)0)->token) == sizeof(((struct vgpu_passport *)0)->token), "the host's size");
 
 #define ISSUES(name)                                                                                           \
@@ -33,7 +34,10 @@ _Static_assert(sizeof(((issue_ret *)0)->token) == sizeof(((struct vgpu_passport 
 
 ISSUES(ipc_get_memory);
 ISSUES(ipc_get_event);
+ISSUES(mempool_export);
+ISSUES(pointer_export);
 REDEEMS(ipc_open_event);
+REDEEMS(mempool_import);
 
 CUresult vgpu_passport_issue(struct vgpu_passport *p, enum vgpu_passport_kind kind, uint16_t op, uint64_t subject,
 			     unsigned flags)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What an application passes to another process of this VM instead of a handle of the driver: a token of the host, which
- * the host honours for this VM only. As CUipcMemHandle or CUipcEventHandle it is the 64 bytes; as a
+ * the host honours for this VM only. As CUipcMemHandle, CUipcEventHandle or CUmemPoolPtrExportData it is the 64 bytes; as a
  * file descriptor it is a small sealed file of this machine's memory with the same content. Stateless, any thread.
  */
 #ifndef VGPU_SHIM_PASSPORT_H
@@ -17,6 +17,8 @@ enum vgpu_passport_kind {	/* other processes may run another version: append, ne
 	VGPU_PASSPORT_ALLOCATION = 1,
 	VGPU_PASSPORT_PHYSICAL = 2,
 	VGPU_PASSPORT_EVENT = 3,
+	VGPU_PASSPORT_POOL = 4,
+	VGPU_PASSPORT_POINTER = 5,
 };
 
 struct vgpu_passport {

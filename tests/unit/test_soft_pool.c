@@ -86,7 +86,7 @@ static void pools(void **state)
 	assert_ptr_equal(now, standard);
 	fails(INVALID_VALUE, cuMemPoolDestroy(standard));
 	fails(INVALID_DEVICE, cuDeviceGetMemPool(&now, 3));
-	props.handleTypes = CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
+	props.handleTypes = CU_MEM_HANDLE_TYPE_FABRIC;
 	fails(NOT_SUPPORTED, cuMemPoolCreate(&a, &props));
 	fails(INVALID_VALUE, cuMemPoolCreate(&a, NULL));
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Events that soft devices of several processes share by descriptor. Here both ends are one process;
+ * What soft devices of several processes share by descriptor: events, and memory of pools. Here both ends are one process;
  * tests/gpu has two.
  */
 #include <fcntl.h>
@@ -114,12 +114,156 @@ static void what_is_no_event(void **state)
 	assert_int_equal(vgpu_soft_open_event(-1, &e), CUDA_ERROR_INVALID_HANDLE);
 }
 
+/* ---- pools ---- */
+
+static CUmemoryPool make_pool(void)
+{
+	const CUmemPoolProps props = { .allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
+				       .handleTypes = CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR,
+				       .location = { CU_MEM_LOCATION_TYPE_DEVICE, 0 } };
+	CUmemoryPool pool;
+
+	ok(cuMemPoolCreate(&pool, &props));
+	return pool;
+}
+
+static CUmemoryPool import_pool(CUmemoryPool pool)
+{
+	CUmemoryPool other;
+	int fd = -1;
+
+	ok(cuMemPoolExportToShareableHandle(&fd, pool, CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, 0));
+	ok(cuMemPoolImportFromShareableHandle(&other, (void *)(intptr_t)fd, CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, 0));
+	close(fd);
+	return other;
+}
+
+static uint32_t word(CUdeviceptr at)
+{
+	uint32_t v = 0;
+
+	ok(cuMemcpyDtoH_v2(&v, at, sizeof(v)));
+	return v;
+}
+
+static size_t room(void)
+{
+	size_t free_bytes, total;
+
+	ok(cuMemGetInfo_v2(&free_bytes, &total));
+	return free_bytes;
+}
+
+static void memory_of_a_pool(void **state)
+{
+	static const size_t sizes[] = { 5 << 20, 4096 };
+	CUmemoryPool pool = make_pool(), other = import_pool(pool);
+	CUmemPoolPtrExportData data;
+	CUdeviceptr filler, p, q;
+	size_t before = room();
+	int fd;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		ok(cuMemAllocFromPoolAsync(&filler, 4096, pool, NULL));
+		ok(cuMemAllocFromPoolAsync(&p, sizes[i], pool, NULL));
+		ok(cuMemsetD32_v2(p, 11, sizes[i] / 4));
+		assert_int_equal(vgpu_soft_share_pointer(p, &data, &fd), CUDA_SUCCESS);
+		assert_int_equal(vgpu_soft_open_pointer(other, &data, fd, &q), CUDA_SUCCESS);
+		close(fd);
+		assert_int_not_equal(p, q);
+		assert_int_equal(word(q + sizes[i] - 4), 11);
+		ok(cuMemsetD32_v2(q, 12, sizes[i] / 4));
+		assert_int_equal(word(p), 12);
+		fails(NOT_FOUND, cuMemGetAddressRange_v2(NULL, NULL, q + sizes[i]));
+		ok(cuMemFreeAsync(p, NULL));
+		assert_int_equal(word(q), 12);
+		if (i)
+			ok(cuMemFreeAsync(q, NULL));
+		else
+			ok(cuMemFree_v2(q));
+		ok(cuMemFreeAsync(filler, NULL));
+		ok(cuCtxSynchronize());
+		fails(NOT_FOUND, cuMemGetAddressRange_v2(NULL, NULL, q));
+	}
+	assert_true(room() + (4 << 20) > before);
+	ok(cuMemPoolDestroy(other));
+	ok(cuMemPoolDestroy(pool));
+}
+
+/* Whatever the data say, nothing but a block of the descriptor's memory, and of this pool, is opened. */
+static void forged_pointers(void **state)
+{
+	CUmemoryPool pool = make_pool(), other = import_pool(pool), stranger = make_pool();
+	CUmemPoolPtrExportData data, bad;
+	CUdeviceptr p, q;
+	uint64_t field[4];	/* name, name, offset, size */
+	int fd, file = junk(4 << 20);
+
+	(void)state;
+	ok(cuMemAllocFromPoolAsync(&p, 3 << 20, pool, NULL));
+	assert_int_equal(vgpu_soft_share_pointer(p, &data, &fd), CUDA_SUCCESS);
+	for (int i = 0; i < 4; i++) {
+		static const uint64_t values[] = { 1, 4 << 20, 1ull << 40, ~0ull };
+
+		for (int j = 0; j < 4; j++) {
+			memcpy(field, &data, sizeof(field));
+			field[i] += values[j];
+			bad = data;
+			memcpy(&bad, field, sizeof(field));
+			if (vgpu_soft_open_pointer(other, &bad, fd, &q))
+				continue;
+			assert_true(i >= 2 && field[2] + field[3] <= 4 << 20);
+			ok(cuMemFree_v2(q));
+		}
+	}
+	assert_int_equal(vgpu_soft_open_pointer(other, &data, file, &q), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(vgpu_soft_open_pointer(other, &data, -1, &q), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(vgpu_soft_open_pointer(pool, &data, fd, &q), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(vgpu_soft_open_pointer(stranger, &data, fd, &q), CUDA_ERROR_INVALID_VALUE);
+	close(fd);
+	assert_int_equal(vgpu_soft_share_pointer(p + 4, &data, &fd), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(vgpu_soft_share_pointer(WILD, &data, &fd), CUDA_ERROR_INVALID_VALUE);
+	ok(cuMemFree_v2(p));
+	assert_int_equal(vgpu_soft_share_pointer(p, &data, &fd), CUDA_ERROR_INVALID_VALUE);
+	close(file);
+	ok(cuMemPoolDestroy(other));
+	ok(cuMemPoolDestroy(stranger));
+	ok(cuMemPoolDestroy(pool));
+}
+
+static void what_is_no_pool(void **state)
+{
+	const CUmemAllocationHandleType type = CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
+	CUmemoryPool pool = make_pool(), other = import_pool(pool), standard;
+	int fd = junk(32);
+	CUdeviceptr p;
+
+	(void)state;
+	fails(INVALID_VALUE, cuMemPoolImportFromShareableHandle(&other, (void *)(intptr_t)fd, type, 0));
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), 0);
+	fails(INVALID_VALUE, cuMemPoolImportFromShareableHandle(&other, (void *)(intptr_t)fd, type, 0));
+	fails(INVALID_VALUE, cuMemPoolImportFromShareableHandle(&other, (void *)(intptr_t)-1, type, 0));
+	close(fd);
+	ok(cuDeviceGetDefaultMemPool(&standard, 0));
+	fails(INVALID_VALUE, cuMemPoolExportToShareableHandle(&fd, standard, type, 0));
+	fails(INVALID_VALUE, cuMemPoolExportToShareableHandle(&fd, other, type, 0));
+	fails(INVALID_VALUE, cuMemPoolExportToShareableHandle(&fd, pool, type, 1));
+	fails(INVALID_VALUE, cuMemAllocFromPoolAsync(&p, 4096, other, NULL));
+	fails(INVALID_VALUE, cuDeviceSetMemPool(0, other));
+	ok(cuMemPoolDestroy(other));
+	ok(cuMemPoolDestroy(pool));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(records_are_seen_by_all),
 		cmocka_unit_test(too_many_records),
 		cmocka_unit_test(what_is_no_event),
+		cmocka_unit_test(memory_of_a_pool),
+		cmocka_unit_test(forged_pointers),
+		cmocka_unit_test(what_is_no_pool),
 	};
 
 	return cmocka_run_group_tests_name("soft_share", tests, soft_test_begin, soft_test_end);

@@ -33,6 +33,7 @@ static struct vgpu_io io;
 static uint64_t seq;
 
 #define EVENT(n) vgpu_handle_make(VGPU_HANDLE_EVENT, 1, n)
+#define POOL(n) vgpu_handle_make(VGPU_HANDLE_MEMPOOL, 1, n)
 
 /* ---- the driver's part: a handle begins with the secret, and so does a descriptor's file ---- */
 
@@ -123,6 +124,57 @@ static CUresult d_event_open(CUevent *e, CUipcEventHandle handle)
 	return driver.table.cuEventCreate(e, CU_EVENT_DISABLE_TIMING);
 }
 
+/* Pools are numbers, and counted with the memory of cuMemCreate. */
+static CUresult d_pool_make(CUmemoryPool *pool, const CUmemPoolProps *props)
+{
+	(void)props;
+	*pool = (CUmemoryPool)(uintptr_t)(0xabc000 + (uint64_t)++driver.made);
+	return CUDA_SUCCESS;
+}
+
+static CUresult d_pool_destroy(CUmemoryPool pool)
+{
+	return d_release((CUmemGenericAllocationHandle)(uintptr_t)pool);
+}
+
+static CUresult d_pool_export(void *out, CUmemoryPool pool, CUmemAllocationHandleType type, unsigned long long flags)
+{
+	return d_export(out, (CUmemGenericAllocationHandle)(uintptr_t)pool, type, flags);
+}
+
+static CUresult d_pool_import(CUmemoryPool *pool, void *os_handle, CUmemAllocationHandleType type,
+			      unsigned long long flags)
+{
+	CUmemGenericAllocationHandle h;
+	CUresult r = d_import(&h, os_handle, type);
+
+	(void)flags;
+	*pool = (CUmemoryPool)(uintptr_t)h;
+	return r;
+}
+
+static CUresult d_pool_alloc(CUdeviceptr *p, size_t size, CUmemoryPool pool, CUstream stream)
+{
+	(void)stream;
+	driver.strange |= (uintptr_t)pool >> 12 != 0xabc;
+	return driver.table.cuMemAlloc_v2(p, size);
+}
+
+static CUresult d_pointer_export(CUmemPoolPtrExportData *data, CUdeviceptr p)
+{
+	CUipcMemHandle h;
+
+	d_ipc_get(&h, p);
+	memcpy(data, &h, sizeof(*data));
+	return CUDA_SUCCESS;
+}
+
+static CUresult d_pointer_import(CUdeviceptr *p, CUmemoryPool pool, CUmemPoolPtrExportData *data)
+{
+	driver.strange |= (uintptr_t)pool >> 12 != 0xabc || memcmp(data, SECRET, sizeof(SECRET)) != 0;
+	return driver.table.cuMemAlloc_v2(p, SHARED);
+}
+
 static void driver_setup(void)
 {
 	memset(&driver, 0, sizeof(driver));
@@ -136,6 +188,13 @@ static void driver_setup(void)
 	driver.table.cuMemImportFromShareableHandle = d_import;
 	driver.table.cuIpcGetEventHandle = d_event_get;
 	driver.table.cuIpcOpenEventHandle = d_event_open;
+	driver.table.cuMemPoolCreate = d_pool_make;
+	driver.table.cuMemPoolDestroy = d_pool_destroy;
+	driver.table.cuMemPoolExportToShareableHandle = d_pool_export;
+	driver.table.cuMemPoolImportFromShareableHandle = d_pool_import;
+	driver.table.cuMemAllocFromPoolAsync = d_pool_alloc;
+	driver.table.cuMemPoolExportPointer = d_pointer_export;
+	driver.table.cuMemPoolImportPointer = d_pointer_import;
 	s->drv = &driver.table;
 }
 
@@ -476,6 +535,63 @@ static void an_event(void **state)
 	assert_int_equal(call(VGPU_OP_ipc_open_event, &open, sizeof(open)), CUDA_ERROR_INVALID_HANDLE);
 }
 
+static void a_pool(void **state)
+{
+	struct vgpu_args_mempool_import import = { .handle = POOL(2) };
+	const struct vgpu_ret_mempool_export *got = reply();
+
+	(void)state;
+	assert_int_equal(CALL(cuMemPoolCreate, .pool = POOL(1)), 0);
+	assert_int_equal(CALL(mempool_export, POOL(1)), 0);
+	assert_int_equal(supervisor.share[0].kind, VGPU_SHARE_POOL);
+	assert_true(supervisor.fd[0] >= 0);
+	assert_nothing_leaked();
+	memcpy(import.token, got->token, sizeof(import.token));
+	assert_int_equal(CALL(mempool_export, POOL(1)), 0);
+	assert_memory_equal(got->token, import.token, sizeof(import.token));
+	assert_int_equal(call(VGPU_OP_mempool_import, &import, sizeof(import)), 0);
+	assert_int_equal(CALL(cuMemPoolDestroy, POOL(2)), 0);
+	assert_int_equal(withdrawn(), 0);
+	assert_int_equal(CALL(cuMemPoolDestroy, POOL(1)), 0);
+	assert_int_equal(withdrawn(), 1);
+	import.handle = POOL(3);
+	assert_int_equal(call(VGPU_OP_mempool_import, &import, sizeof(import)), CUDA_ERROR_INVALID_HANDLE);
+}
+
+/* Charged to who made it: neither importing it nor freeing what was imported moves this session's account. */
+static void a_pointer(void **state)
+{
+	struct vgpu_args_pointer_import import = { .pool = POOL(1) };
+	const struct vgpu_ret_pointer_import *got = reply();
+	uint64_t own, p;
+
+	(void)state;
+	assert_int_equal(CALL(cuMemPoolCreate, .pool = POOL(1)), 0);
+	assert_int_equal(CALL(cuMemAllocFromPoolAsync, .bytesize = 1 << 20, .pool = POOL(1)), 0);
+	own = ((const struct vgpu_ret_cuMemAllocFromPoolAsync *)reply())->dptr;
+	assert_int_equal(CALL(pointer_export, own + 64), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(CALL(pointer_export, own), 0);
+	assert_int_equal(supervisor.share[0].kind, VGPU_SHARE_POINTER);
+	assert_int_equal(supervisor.share[0].size, 1 << 20);
+	assert_nothing_leaked();
+	memcpy(import.token, supervisor.share[0].token, sizeof(import.token));
+	assert_int_equal(call(VGPU_OP_pointer_import, &import, sizeof(import)), 0);
+	p = got->pointer;
+	assert_int_equal(got->size, 1 << 20);
+	assert_int_equal(s->memory_used, 1 << 20);
+	assert_int_equal(CALL(ipc_get_memory, p), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(CALL(pointer_export, p), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(CALL(cuMemFree_v2, p), 0);
+	assert_int_equal(s->memory_used, 1 << 20);
+	assert_int_equal(CALL(cuMemFree_v2, p), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(CALL(cuMemFree_v2, own), 0);
+	assert_int_equal(s->memory_used, 0);
+	assert_int_equal(withdrawn(), 1);
+	assert_int_equal(call(VGPU_OP_pointer_import, &import, sizeof(import)), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(CALL(cuMemPoolDestroy, POOL(1)), 0);
+	assert_int_equal(call(VGPU_OP_pointer_import, &import, sizeof(import)), CUDA_ERROR_INVALID_VALUE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -486,6 +602,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_descriptor_stays_on_the_host, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_freed_is_withdrawn, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_event, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_pool, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_pointer, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("worker_share", tests, NULL, NULL);

@@ -114,6 +114,8 @@ enum vgpu_share_kind {
 	VGPU_SHARE_MEMORY = 1,		/* an allocation: the driver's handle in data, or a descriptor and an offset in it */
 	VGPU_SHARE_PHYSICAL = 2,	/* memory of cuMemCreate: a descriptor */
 	VGPU_SHARE_EVENT = 3,		/* an event: the driver's handle in data, or a descriptor */
+	VGPU_SHARE_POOL = 4,		/* a memory pool: a descriptor */
+	VGPU_SHARE_POINTER = 5,		/* an allocation of such a pool: the driver's data, and perhaps a descriptor */
 };
 
 struct vgpu_ctl_share {		/* EXPORT, IMPORT, SHARED, WITHDRAW */

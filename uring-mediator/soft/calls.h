@@ -19,6 +19,7 @@ void soft_fill_pointer(struct vgpu_driver *d);
 void soft_fill_physical(struct vgpu_driver *d);
 void soft_fill_space(struct vgpu_driver *d);
 void soft_fill_pool(struct vgpu_driver *d);
+void soft_fill_pool_share(struct vgpu_driver *d);
 void soft_fill_copy(struct vgpu_driver *d);
 void soft_fill_copy_3d(struct vgpu_driver *d);
 void soft_fill_array(struct vgpu_driver *d);

@@ -19,6 +19,7 @@ static void fill(void)
 	soft_fill_host_memory(&table);
 	soft_fill_pointer(&table);
 	soft_fill_pool(&table);
+	soft_fill_pool_share(&table);
 	soft_fill_physical(&table);
 	soft_fill_space(&table);
 	soft_fill_copy(&table);

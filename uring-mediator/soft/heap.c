@@ -4,6 +4,7 @@
  * runs with the heap's lock held for writing, except look-ups, which hold it for reading.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,6 +127,7 @@ static struct soft_chunk *take_chunks(struct soft_heap *h, uint32_t n)
 	for (i = 0; i < n; i++) {
 		c[i].kind = i ? SOFT_CHUNK_BODY : SOFT_CHUNK_HEAD;
 		c[i].head = i ? (uint32_t)at : n;
+		c[i].offset = 0;
 	}
 	return c;
 }
@@ -277,7 +279,7 @@ static struct soft_slot *slot_at(struct soft_heap *h, uint64_t addr, uint64_t *s
 	}
 	if (c->kind == SOFT_CHUNK_BODY)
 		c = &h->chunks[c->head];
-	*start = chunk_start(h, c);
+	*start = chunk_start(h, c) + c->offset;
 	return addr - *start < c->large.size ? &c->large : NULL;
 }
 
@@ -428,6 +430,45 @@ int soft_heap_share(struct soft_heap *h, uint64_t addr, int (*make)(uint64_t byt
 	}
 	pthread_rwlock_unlock(&h->lock);
 	return fd;
+}
+
+/* Lock held. The chunks of @c become those of @fd from its start on. */
+static int map_shared(struct soft_heap *h, struct soft_chunk *c, int fd)
+{
+	int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	if (own < 0)
+		return -ENOMEM;
+	if (mmap((void *)chunk_start(h, c), (uint64_t)c->head << SOFT_CHUNK_SHIFT, PROT_READ | PROT_WRITE,
+		 MAP_SHARED | MAP_FIXED, own, 0) == MAP_FAILED) {
+		close(own);
+		return -ENOMEM;
+	}
+	c->shared = own + 1;
+	return 0;
+}
+
+int soft_heap_import(struct soft_heap *h, int fd, uint64_t offset, uint64_t size, uint32_t tag, uint64_t *start)
+{
+	uint64_t whole = (offset + size + SOFT_CHUNK - 1) & ~(SOFT_CHUNK - 1);
+	struct soft_chunk *c = NULL;
+	int rc = -ENOMEM;
+
+	pthread_rwlock_wrlock(&h->lock);
+	if (whole <= h->limit - h->used)
+		c = take_chunks(h, (uint32_t)(whole >> SOFT_CHUNK_SHIFT));
+	if (c)
+		rc = map_shared(h, c, fd);
+	if (!rc) {
+		c->offset = (uint32_t)offset;
+		fill(&c->large, size, tag);
+		h->used += whole;
+		*start = chunk_start(h, c) + offset;
+	} else if (c) {
+		free_chunks(h, c, c->head);
+	}
+	pthread_rwlock_unlock(&h->lock);
+	return rc;
 }
 
 int soft_heap_charge(struct soft_heap *h, uint64_t bytes)

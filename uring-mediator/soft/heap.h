@@ -36,6 +36,7 @@ struct soft_chunk {
 	int shared;             /* SLAB, HEAD: descriptor of its memory + 1, 0: it has none */
 	uint8_t class;          /* SLAB */
 	uint32_t head;          /* BODY: index of its HEAD; HEAD: number of chunks */
+	uint32_t offset;        /* HEAD: where its block begins, bytes; not 0 only in memory of another process */
 	uint32_t free_slots;    /* SLAB */
 	uint32_t first_free;    /* SLAB: index + 1 */
 	uint32_t prev, next;    /* SLAB with free slots: its class's list, index + 1 */
@@ -75,6 +76,11 @@ uint64_t soft_heap_sum(struct soft_heap *h, uint32_t mask, uint32_t tag);
  */
 int soft_heap_share(struct soft_heap *h, uint64_t addr, int (*make)(uint64_t bytes, int ordinal), int ordinal,
 		    uint64_t *offset);
+/*
+ * A block of the @size > 0 bytes at @offset in @fd, memory that another process shares: mapped, and counted as given out.
+ * The descriptor stays the caller's. 0 or -ENOMEM.
+ */
+int soft_heap_import(struct soft_heap *h, int fd, uint64_t offset, uint64_t size, uint32_t tag, uint64_t *start);
 /* Counts @bytes that lie elsewhere as given out, if the limit allows (-ENOMEM), and no longer. */
 int soft_heap_charge(struct soft_heap *h, uint64_t bytes);
 void soft_heap_uncharge(struct soft_heap *h, uint64_t bytes);

@@ -236,6 +236,13 @@ static bool read_label(int fd, struct label *l)
 	return l->size == (uint64_t)st.st_size - LABEL_ROOM && !(l->size % SOFT_CHUNK) && !check_properties(&l->prop);
 }
 
+uint64_t soft_physical_size(int fd, int ordinal)
+{
+	struct label l;
+
+	return read_label(fd, &l) && l.prop.location.id == ordinal ? l.size : 0;
+}
+
 static CUresult soft_cuMemImportFromShareableHandle(CUmemGenericAllocationHandle *out, void *os_handle,
 						    CUmemAllocationHandleType type)
 {

@@ -22,6 +22,8 @@ struct soft_physical {
 
 /* A new descriptor of @size bytes (whole chunks) of zeros that soft devices take for memory of device @ordinal; or -ENOMEM. */
 int soft_physical_file(uint64_t size, int ordinal);
+/* How many bytes of memory of device @ordinal a descriptor of another soft device holds; 0: it is something else. */
+uint64_t soft_physical_size(int fd, int ordinal);
 /* The memory behind a handle, with a reference for the caller; NULL when there is none. */
 struct soft_physical *soft_physical_get(CUmemGenericAllocationHandle handle);
 /* One more handle to memory that is mapped, even if the last one is released already. Its number, or 0 without memory. */

@@ -15,16 +15,6 @@
 
 #define MAX_POOLS 256
 
-struct soft_pool {
-	struct soft_object obj;
-	uint32_t number;
-	int device;
-	uint64_t max_size;      /* 0: none */
-	uint64_t threshold;
-	int reuse[3];           /* the three REUSE_ attributes, in their order */
-	uint64_t used, high;
-};
-
 struct free_op {
 	struct soft_op op;
 	struct soft_region region;
@@ -66,6 +56,28 @@ static struct soft_pool *new_pool(int device, uint64_t max_size)
 		return NULL;
 	}
 	pools[i] = p;
+	return p;
+}
+
+struct soft_pool *soft_pool_make(int device, uint64_t max_size)
+{
+	struct soft_pool *p;
+
+	pthread_mutex_lock(&lock);
+	p = new_pool(device, max_size);
+	pthread_mutex_unlock(&lock);
+	return p;
+}
+
+struct soft_pool *soft_pool_of(uint32_t tag)
+{
+	struct soft_pool *p = NULL;
+
+	pthread_mutex_lock(&lock);
+	if (tag & SOFT_TAG_POOL && tag >> SOFT_TAG_POOL_NUMBER < MAX_POOLS)
+		p = pools[tag >> SOFT_TAG_POOL_NUMBER];
+	p = p ? soft_get(p->obj.handle, SOFT_POOL) : NULL;
+	pthread_mutex_unlock(&lock);
 	return p;
 }
 
@@ -117,18 +129,33 @@ void soft_pool_forget(struct soft_context *ctx)
 	pthread_mutex_unlock(&lock);
 }
 
+/* Lock held. */
+static void count(struct soft_pool *p, uint64_t size)
+{
+	p->used += size;
+	if (p->used > p->high)
+		p->high = p->used;
+}
+
+void soft_pool_count(struct soft_pool *p, uint64_t size)
+{
+	pthread_mutex_lock(&lock);
+	count(p, size);
+	pthread_mutex_unlock(&lock);
+}
+
 static CUresult take(struct soft_pool *p, struct soft_context *ctx, size_t size, CUdeviceptr *out)
 {
 	uint64_t start;
 	CUresult rc = CUDA_ERROR_OUT_OF_MEMORY;
 
+	if (p->imported)
+		return CUDA_ERROR_INVALID_VALUE;
 	pthread_mutex_lock(&lock);
 	if ((!p->max_size || (size <= p->max_size && p->used <= p->max_size - size)) &&
 	    !soft_heap_alloc(&soft_devices[p->device].heap, size,
 			     ctx->index | SOFT_TAG_POOL | p->number << SOFT_TAG_POOL_NUMBER, &start)) {
-		p->used += size;
-		if (p->used > p->high)
-			p->high = p->used;
+		count(p, size);
 		*out = start;
 		rc = CUDA_SUCCESS;
 	}
@@ -261,15 +288,15 @@ static CUresult soft_cuMemPoolCreate(CUmemoryPool *out, const CUmemPoolProps *pr
 		return rc;
 	if (!out || !props || props->allocType != CU_MEM_ALLOCATION_TYPE_PINNED || !location_valid(&props->location))
 		return CUDA_ERROR_INVALID_VALUE;
-	if (props->handleTypes != CU_MEM_HANDLE_TYPE_NONE) {
-		soft_log(VGPU_SOFT_WARNING, "cuMemPoolCreate: pools for other processes are not supported");
+	if (props->handleTypes & ~(unsigned)CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR) {
+		soft_log(VGPU_SOFT_WARNING, "cuMemPoolCreate: pools are shared by file descriptors only");
 		return CUDA_ERROR_NOT_SUPPORTED;
 	}
-	pthread_mutex_lock(&lock);
-	p = new_pool(props->location.id, props->maxSize);
-	pthread_mutex_unlock(&lock);
+	p = soft_pool_make(props->location.id, props->maxSize);
 	if (!p)
 		return CUDA_ERROR_OUT_OF_MEMORY;
+	if (props->handleTypes)
+		soft_pool_offer(p);
 	*out = (CUmemoryPool)(uintptr_t)p->obj.handle;
 	return CUDA_SUCCESS;
 }
@@ -466,7 +493,7 @@ static CUresult soft_cuDeviceSetMemPool(CUdevice dev, CUmemoryPool handle)
 		return rc;
 	if (!soft_device_get(dev)) {
 		rc = CUDA_ERROR_INVALID_DEVICE;
-	} else if (p->device != dev) {
+	} else if (p->device != dev || p->imported) {
 		rc = CUDA_ERROR_INVALID_VALUE;
 	} else {
 		device_pool(dev, default_pool);

@@ -84,6 +84,13 @@ int vgpu_soft_share_event(CUevent event, int *fd);
 CUresult vgpu_soft_open_event(int fd, CUevent *event);
 
 /*
+ * As cuMemPoolExportPointer and cuMemPoolImportPointer, with a descriptor beside the data, the caller's in both. Sharing
+ * waits for all work.
+ */
+CUresult vgpu_soft_share_pointer(CUdeviceptr start, CUmemPoolPtrExportData *data, int *fd);
+CUresult vgpu_soft_open_pointer(CUmemoryPool pool, const CUmemPoolPtrExportData *data, int fd, CUdeviceptr *start);
+
+/*
  * NVML of the soft device: fills what there is to tell of a device on the CPU, and a handle for each device (at most
  * @most). Returns how many there are, or -ENOMEM. Any thread, after vgpu_soft_configure.
  */

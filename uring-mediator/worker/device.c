@@ -119,6 +119,8 @@ static int open_soft(struct vgpu_device *d, unsigned int soft_devices, char *why
 	d->share = vgpu_soft_share;
 	d->share_event = vgpu_soft_share_event;
 	d->open_event = vgpu_soft_open_event;
+	d->share_pointer = vgpu_soft_share_pointer;
+	d->open_pointer = vgpu_soft_open_pointer;
 	d->image_mentions = vgpu_soft_image_mentions;
 	n = vgpu_soft_ranges(d->ranges, VGPU_MAX_RANGES - 2);
 	if (n < 0 || n > (int)VGPU_MAX_RANGES - 2) {

@@ -47,6 +47,9 @@ struct vgpu_device {
 	/* The same for an event made to be shared, and what opens it elsewhere. */
 	int (*share_event)(CUevent event, int *fd);
 	CUresult (*open_event)(int fd, CUevent *event);
+	/* As cuMemPoolExportPointer and cuMemPoolImportPointer, with a descriptor beside the data: the caller's. */
+	CUresult (*share_pointer)(CUdeviceptr start, CUmemPoolPtrExportData *data, int *fd);
+	CUresult (*open_pointer)(CUmemoryPool pool, const CUmemPoolPtrExportData *data, int fd, CUdeviceptr *start);
 	/* Does this image, compressed or not, contain the text? NULL: it is looked for as it lies there. */
 	bool (*image_mentions)(const void *image, size_t bytes, const char *text);
 	struct vgpu_monitor *monitor;	/* NULL, or this process answers questions only, and all else here is empty */

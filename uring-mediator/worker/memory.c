@@ -49,18 +49,23 @@ CUresult vgpu_memory_check(const struct vgpu_session *s, uint64_t addr, uint64_t
 	return CUDA_ERROR_INVALID_VALUE;
 }
 
+static bool of_pool(enum vgpu_range_kind kind)
+{
+	return kind == VGPU_RANGE_POOL || kind == VGPU_RANGE_POINTER;
+}
+
 /* Forget memory from pools that is noted where the driver has put something else. */
 static void evict(struct vgpu_session *s, uint64_t start, uint64_t bytes)
 {
 	const struct vgpu_mem_range *r;
 
-	while ((r = vgpu_ranges_overlap(&s->ranges, start, bytes)) && r->kind == VGPU_RANGE_POOL)
+	while ((r = vgpu_ranges_overlap(&s->ranges, start, bytes)) && of_pool(r->kind))
 		vgpu_memory_forget(s, r->start);
 }
 
 CUresult vgpu_memory_enter(struct vgpu_session *s, CUdeviceptr dptr, uint64_t bytes, enum vgpu_range_kind kind)
 {
-	uint32_t context = kind == VGPU_RANGE_POOL ? 0 : vgpu_session_home(s);
+	uint32_t context = of_pool(kind) ? 0 : vgpu_session_home(s);
 
 	evict(s, dptr, bytes);
 	return vgpu_ranges_add(&s->ranges, dptr, bytes, kind, 0, context) ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_SUCCESS;
@@ -123,6 +128,7 @@ void vgpu_memory_forget(struct vgpu_session *s, CUdeviceptr dptr)
 	uint64_t charged = vgpu_range_charged(r) ? r->size : 0;
 
 	vgpu_share_withdraw(s, VGPU_SHARE_MEMORY, dptr);
+	vgpu_share_withdraw(s, VGPU_SHARE_POINTER, dptr);
 	vgpu_ranges_remove(&s->ranges, dptr);
 	vgpu_memory_release(s, charged);
 }
@@ -132,7 +138,7 @@ static bool freeable(const struct vgpu_session *s, CUdeviceptr dptr)
 {
 	const struct vgpu_mem_range *r = vgpu_ranges_find(&s->ranges, dptr);
 
-	return r && r->start == dptr && vgpu_range_charged(r);
+	return r && r->start == dptr && (vgpu_range_charged(r) || r->kind == VGPU_RANGE_POINTER);
 }
 
 CUresult vgpu_handle_cuMemFree_v2(struct vgpu_session *s, struct vgpu_request *rq)

@@ -16,6 +16,7 @@ enum vgpu_range_kind {
 	VGPU_RANGE_GLOBAL = 3,	/* a module's variable: lives as long as `owner` */
 	VGPU_RANGE_MAPPED = 4,	/* cuMemMap: neighbours form one stretch */
 	VGPU_RANGE_IMPORTED = 5,	/* cuIpcOpenMemHandle: charged to the session that allocated it */
+	VGPU_RANGE_POINTER = 6,	/* cuMemPoolImportPointer: freed as POOL, charged as IMPORTED */
 };
 
 struct vgpu_mem_range {

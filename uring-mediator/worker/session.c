@@ -117,7 +117,7 @@ static void free_memory(struct vgpu_session *s)
 	while (s->ranges.root) {
 		struct vgpu_mem_range r = *s->ranges.root;
 
-		if (vgpu_range_charged(&r) && s->drv->cuMemFree_v2)
+		if ((vgpu_range_charged(&r) || r.kind == VGPU_RANGE_POINTER) && s->drv->cuMemFree_v2)
 			s->drv->cuMemFree_v2(r.start);
 		vgpu_ranges_remove(&s->ranges, r.start);
 	}

@@ -17,7 +17,7 @@ struct vgpu_shared {
 	struct vgpu_shared *next;
 	uint8_t token[VGPU_TOKEN_BYTES];
 	enum vgpu_share_kind kind;
-	uint64_t key;			/* of memory the address, else the wire id */
+	uint64_t key;			/* of memory and pointers the address, else the wire id */
 	uint64_t size;			/* imported: bytes */
 	uint32_t opens;			/* imported: cuIpcOpenMemHandle less cuIpcCloseMemHandle; 0: exported */
 	uint64_t window, window_size;	/* imported, soft device: the addresses it took */
