@@ -51,8 +51,12 @@ CUresult cuMemHostAlloc(void **ptr, size_t bytesize, unsigned int flags)
 
 	if (r)
 		return r;
-	if (!ptr || !bytesize || flags & ~(unsigned int)HOST_FLAGS)
+	if (!ptr || flags & ~(unsigned int)HOST_FLAGS)
 		return CUDA_ERROR_INVALID_VALUE;
+	if (!bytesize) {	/* nothing, which can be given back */
+		*ptr = NULL;
+		return CUDA_SUCCESS;
+	}
 	return alloc(VGPU_RANGE_PINNED, bytesize, flags, ptr);
 }
 

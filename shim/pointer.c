@@ -89,7 +89,7 @@ static CUresult known(void *data, CUpointer_attribute attribute, uint64_t p, con
 		put(data, zero, 8);
 		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
-		put_int(data, i->sync_memops);
+		put_int(data, i->sync_memops || i->kind == VGPU_RANGE_MANAGED);
 		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
 	case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:
@@ -134,6 +134,11 @@ static void unknown(void *data, CUpointer_attribute attribute, uint64_t p)
 	}
 }
 
+static bool exists(CUpointer_attribute attribute)
+{
+	return (int)attribute >= CU_POINTER_ATTRIBUTE_CONTEXT && attribute <= CU_POINTER_ATTRIBUTE_IS_HW_DECOMPRESS_CAPABLE;
+}
+
 /* Device memory that the worker has and this table does not: mapped by other means. */
 static CUresult ask(void *data, CUpointer_attribute attribute, uint64_t p)
 {
@@ -166,8 +171,7 @@ CUresult cuPointerGetAttribute(void *data, CUpointer_attribute attribute, CUdevi
 
 	if (r)
 		return r;
-	if (!data || (int)attribute < CU_POINTER_ATTRIBUTE_CONTEXT ||
-	    attribute > CU_POINTER_ATTRIBUTE_IS_HW_DECOMPRESS_CAPABLE)
+	if (!data || !exists(attribute))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (vgpu_memory_find(ptr, &info) && info.kind != VGPU_RANGE_RESERVED)
 		return known(data, attribute, ptr, &info);
@@ -187,7 +191,7 @@ CUresult cuPointerGetAttributes(unsigned int num_attributes, CUpointer_attribute
 		return CUDA_ERROR_INVALID_VALUE;
 	found = vgpu_memory_find(ptr, &info) && info.kind != VGPU_RANGE_RESERVED;
 	for (i = 0; i < num_attributes; i++) {
-		if (!data[i])
+		if (!data[i] || !exists(attributes[i]))
 			return CUDA_ERROR_INVALID_VALUE;
 		if (found ? known(data[i], attributes[i], ptr, &info) : ask(data[i], attributes[i], ptr))
 			unknown(data[i], attributes[i], found ? 0 : ptr);

@@ -77,6 +77,7 @@ static void host_alloc(void **state)
 	ok(cuMemFreeHost(h));
 	expect(CUDA_ERROR_INVALID_VALUE, cuMemHostAlloc((void **)&h, 4096, 0x1000));
 	expect(CUDA_ERROR_INVALID_VALUE, cuMemAllocHost(NULL, 4096));
+	ok(cuMemAllocHost((void **)&h, 0));
 }
 
 static void host_register(void **state)
@@ -132,6 +133,8 @@ static void attributes(void **state)
 	expect(CUDA_ERROR_INVALID_VALUE,
 	       cuPointerGetAttribute(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE,
 				     (uintptr_t)&on_stack));
+	which[1] = (CUpointer_attribute)77;
+	expect(CUDA_ERROR_INVALID_VALUE, cuPointerGetAttributes(6, which, data, p));
 	ok(cuMemFree(p));
 	expect(CUDA_ERROR_INVALID_VALUE,
 	       cuPointerGetAttribute(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, p));
