@@ -187,11 +187,10 @@ static CUresult update(CUgraphExec exec, CUgraph graph, CUgraphExecUpdateResultI
 
 CUresult cuGraphExecUpdate_v2(CUgraphExec exec, CUgraph graph, CUgraphExecUpdateResultInfo *info)
 {
+	CUgraphExecUpdateResultInfo unwanted;
 	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
 
-	if (r)
-		return r;
-	return info ? update(exec, graph, info) : CUDA_ERROR_INVALID_VALUE;
+	return r ? r : update(exec, graph, info ? info : &unwanted);
 }
 
 CUresult cuGraphExecUpdate(CUgraphExec exec, CUgraph graph, CUgraphNode *error_node, CUgraphExecUpdateResult *result)
