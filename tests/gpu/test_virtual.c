@@ -204,25 +204,34 @@ static void refused(void **state)
 	expect(CUDA_ERROR_INVALID_VALUE, cuMemAddressFree(at, 2 * grain));
 }
 
-/* Memory counts against the device until the last mapping is gone. */
-static void accounted(void **state)
+/* Was the memory counted while it was mapped, and not any more after that? */
+static int counted(size_t size)
 {
-	size_t before, held, after, total, size = (32u << 20) / grain * grain;
+	size_t before, held, after, total;
 	CUmemGenericAllocationHandle h;
 	CUdeviceptr at;
 
-	(void)state;
 	ok(cuMemGetInfo(&before, &total));
 	h = create(size);
 	ok(cuMemAddressReserve(&at, size, 0, 0, 0));
 	ok(cuMemMap(at, size, 0, h, 0));
 	ok(cuMemRelease(h));
 	ok(cuMemGetInfo(&held, &total));
-	assert_true(held + size <= before);
 	ok(cuMemUnmap(at, size));
 	ok(cuMemGetInfo(&after, &total));
-	assert_true(after >= held + size);
 	ok(cuMemAddressFree(at, size));
+	return held + size <= before && after >= held + size;
+}
+
+/* Memory counts against the device until the last mapping is gone. Others may come or go just then, but not every time. */
+static void accounted(void **state)
+{
+	int tries = 20;
+
+	(void)state;
+	while (!counted((32u << 20) / grain * grain) && --tries)
+		gpu_nap();
+	assert_true(tries > 0);
 }
 
 int main(void)
