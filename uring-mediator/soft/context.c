@@ -207,7 +207,7 @@ void soft_context_open(struct soft_context *ctx, struct soft_device *d, unsigned
 	ctx->limits[CU_LIMIT_DEV_RUNTIME_SYNC_DEPTH] = 2;
 	ctx->limits[CU_LIMIT_DEV_RUNTIME_PENDING_LAUNCH_COUNT] = 2048;
 	ctx->limits[CU_LIMIT_MAX_L2_FETCH_GRANULARITY] = 64;
-	soft_fifo_open(&ctx->fifo);
+	soft_fifo_open(&ctx->fifo, ctx->limits[CU_LIMIT_PRINTF_FIFO_SIZE]);
 	ctx->cache_config = CU_FUNC_CACHE_PREFER_NONE;
 	ctx->shared_config = CU_SHARED_MEM_CONFIG_FOUR_BYTE_BANK_SIZE;
 	ctx->peers = 0;

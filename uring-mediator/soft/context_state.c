@@ -149,6 +149,8 @@ static CUresult soft_cuCtxSetLimit(CUlimit limit, size_t value)
 	/* Its size stands when a kernel has used it. */
 	if (limit == CU_LIMIT_PRINTF_FIFO_SIZE && atomic_load(&ctx->fifo.ever))
 		return CUDA_ERROR_INVALID_VALUE;
+	if (limit == CU_LIMIT_PRINTF_FIFO_SIZE)
+		atomic_store(&ctx->fifo.limit, value);
 	ctx->limits[limit] = value;
 	return CUDA_SUCCESS;
 }

@@ -13,12 +13,13 @@ struct soft_message {
 	char text[];
 };
 
-void soft_fifo_open(struct soft_fifo *f)
+void soft_fifo_open(struct soft_fifo *f, size_t limit)
 {
 	pthread_mutex_init(&f->lock, NULL);
 	f->first = NULL;
 	f->last = &f->first;
 	f->used = 0;
+	atomic_store(&f->limit, limit);
 	atomic_store(&f->filled, false);
 	atomic_store(&f->ever, false);
 }
@@ -35,8 +36,9 @@ static struct soft_message *take(struct soft_fifo *f)
 	return m;
 }
 
-void soft_fifo_put(struct soft_fifo *f, size_t limit, const char *text, size_t len)
+void soft_fifo_put(struct soft_fifo *f, const char *text, size_t len)
 {
+	size_t limit = atomic_load(&f->limit);
 	struct soft_message *m = len + SOFT_MESSAGE_BYTES <= limit ? malloc(sizeof(*m) + len) : NULL;
 
 	atomic_store(&f->ever, true);

@@ -16,6 +16,7 @@ struct soft_message;
 struct soft_fifo {
 	pthread_mutex_t lock;
 	struct soft_message *first, **last;
+	atomic_size_t limit; /* of used */
 	size_t used;        /* bytes of text and SOFT_MESSAGE_BYTES for each message */
 	atomic_bool filled; /* there are messages */
 	atomic_bool ever;   /* there have been */
@@ -23,9 +24,9 @@ struct soft_fifo {
 
 #define SOFT_MESSAGE_BYTES 8
 
-void soft_fifo_open(struct soft_fifo *f);
-/* Adds a message; @limit bounds `used`. Without memory for it, it is lost. */
-void soft_fifo_put(struct soft_fifo *f, size_t limit, const char *text, size_t len);
+void soft_fifo_open(struct soft_fifo *f, size_t limit);
+/* Adds a message. Without memory for it, it is lost. */
+void soft_fifo_put(struct soft_fifo *f, const char *text, size_t len);
 /* Hands all messages to the configuration's print. */
 void soft_fifo_flush(struct soft_fifo *f);
 

@@ -52,7 +52,7 @@ static void print(void *context, const char *text, size_t len)
 {
 	struct soft_context *ctx = context;
 
-	soft_fifo_put(&ctx->fifo, ctx->limits[CU_LIMIT_PRINTF_FIFO_SIZE], text, len);
+	soft_fifo_put(&ctx->fifo, text, len);
 }
 
 /* Comes at once, and to where natively it goes. */
