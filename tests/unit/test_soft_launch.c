@@ -128,7 +128,8 @@ static void refused_shapes(void **state)
 	fails(INVALID_VALUE, cuLaunchKernelEx(NULL, f, params, NULL));
 	ok(cuLaunchKernelEx(&c, f, params, NULL));
 	a.value.cooperative = 1;
-	fails(NOT_SUPPORTED, cuLaunchKernelEx(&c, f, params, NULL));
+	c.gridDimX = 10000;
+	fails(COOPERATIVE_LAUNCH_TOO_LARGE, cuLaunchKernelEx(&c, f, params, NULL));
 	a.id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION;
 	a.value.clusterDim.x = a.value.clusterDim.y = a.value.clusterDim.z = 2;
 	fails(NOT_SUPPORTED, cuLaunchKernelEx(&c, f, params, NULL));

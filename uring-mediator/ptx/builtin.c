@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Functions that CUDA's device runtime provides and nvcc only declares: vprintf and __assertfail. Runs in the middle
- * of a launch, on its thread. Layout of vprintf's arguments: CUDA programming guide, "Formatted output"; they lie in
+ * Functions that CUDA's device runtime provides and nvcc only declares: vprintf, __assertfail, malloc and free. Runs in
+ * the middle of a launch, on its thread. Layout of vprintf's arguments: CUDA programming guide, "Formatted output"; they lie in
  * a buffer, each aligned to its size.
  */
 #include <errno.h>
@@ -13,11 +13,6 @@
 
 #define TEXT_LIMIT 1024u
 #define OUTPUT_LIMIT 65536u
-
-bool builtin_known(const char *name)
-{
-	return !strcmp(name, "vprintf") || !strcmp(name, "__assertfail");
-}
 
 static uint64_t argument(struct thread *t, const struct call_site *site, unsigned i)
 {
@@ -190,14 +185,14 @@ static bool convert(struct thread *t, const struct insn *in, struct output *o, c
 	return true;
 }
 
-static void set_result(struct thread *t, const struct call_site *site, uint32_t v)
+static void set_result(struct thread *t, const struct call_site *site, uint64_t v)
 {
 	const struct argument *a = site->nrets ? &site->rets[0] : NULL;
 
 	if (a && a->in_frame)
-		memcpy(t->frame + a->offset, &v, a->size < 4 ? a->size : 4);
+		memcpy(t->frame + a->offset, &v, a->size < 8 ? a->size : 8);
 	else if (a)
-		t->r[a->slot] = v;
+		t->r[a->slot] = zero_extend(v, a->size);
 }
 
 static int device_printf(struct thread *t, const struct insn *in)
@@ -252,11 +247,56 @@ static int device_assert(struct thread *t, const struct insn *in)
 	return exec_fault(t, in, PTX_FAULT_ASSERT, 0, text);
 }
 
+/* void *malloc(size_t size) */
+static int device_malloc(struct thread *t, const struct insn *in)
+{
+	const struct ptx_heap *heap = &t->block->run->launch->heap;
+	uint64_t size = argument(t, in->call, 0);
+
+	set_result(t, in->call, heap->alloc && size ? heap->alloc(heap->ctx, size) : 0);
+	return OP_NEXT;
+}
+
+/* void free(void *p) */
+static int device_free(struct thread *t, const struct insn *in)
+{
+	const struct ptx_heap *heap = &t->block->run->launch->heap;
+	uint64_t at = argument(t, in->call, 0);
+
+	if (at && (!heap->free || !heap->free(heap->ctx, at)))
+		return exec_fault(t, in, PTX_FAULT_ILLEGAL_ADDRESS, at, "free of what malloc has not given out");
+	return OP_NEXT;
+}
+
+static const struct {
+	const char *name;
+	unsigned nargs;
+	ptx_op call;
+} builtins[] = {
+	{"vprintf", 2, device_printf},
+	{"__assertfail", 5, device_assert},
+	{"malloc", 1, device_malloc},
+	{"free", 1, device_free},
+};
+
+static int find(const char *name)
+{
+	for (size_t i = 0; i < sizeof(builtins) / sizeof(builtins[0]); i++)
+		if (!strcmp(builtins[i].name, name))
+			return (int)i;
+	return -1;
+}
+
+bool builtin_known(const char *name)
+{
+	return find(name) >= 0;
+}
+
 int builtin_call(struct thread *t, const struct insn *in, const struct func *f)
 {
-	if (!strcmp(f->name, "vprintf") && in->call->nargs == 2)
-		return device_printf(t, in);
-	if (!strcmp(f->name, "__assertfail") && in->call->nargs == 5)
-		return device_assert(t, in);
+	int i = find(f->name);
+
+	if (i >= 0 && in->call->nargs == builtins[i].nargs)
+		return builtins[i].call(t, in);
 	return exec_fault(t, in, PTX_FAULT_ILLEGAL_INSTRUCTION, 0, "a runtime function with unknown parameters");
 }

@@ -86,14 +86,24 @@ struct texture_cache {
 	unsigned next;
 };
 
+/*
+ * What the blocks of a cooperative launch meet at, as cooperative_groups in CUDA's headers expects it: its address is in
+ * %envreg1 (upper half) and %envreg2.
+ */
+struct grid_workspace {
+	uint32_t size;
+	uint32_t barrier;
+};
+
 struct run {
 	const struct ptx_launch *launch;
 	const struct func *entry;
-	struct ptx_range cache[RANGE_CACHE];
+	struct ptx_range cache[RANGE_CACHE + 1]; /* the last: the workspace, for good */
 	unsigned next_cache;
 	struct texture_cache *textures; /* NULL until one is used */
 	struct ptx_fault *fault;
 	uint32_t nthreads, nwarps;
+	struct grid_workspace workspace;
 	uint32_t dynamic_base, shared_size; /* bytes: where dynamic shared memory begins, and where it ends */
 	uint64_t executed;
 };

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Addresses into host pointers, with every check. Global memory goes through the launch's find(), whose answers a run
- * caches; shared, local and parameter memory are the run's own.
+ * caches, and the launch's workspace is the run's; shared, local and parameter memory are the run's own.
  */
 #include "exec.h"
 
 static void *cached(struct run *run, uint64_t address, uint64_t size, bool write)
 {
-	for (unsigned i = 0; i < RANGE_CACHE; i++) {
+	for (unsigned i = 0; i <= RANGE_CACHE; i++) {
 		const struct ptx_range *c = &run->cache[i];
 		uint64_t at = address - c->start;
 

@@ -117,6 +117,16 @@ struct ptx_memory {
 	void *ctx;
 };
 
+/*
+ * Memory for malloc and free in kernels. alloc: an address that ptx_memory finds, aligned to 16, or 0; free: false when
+ * alloc has not given out that address. Called from every thread that runs ptx_run(). Both may be NULL: there is none.
+ */
+struct ptx_heap {
+	uint64_t (*alloc)(void *ctx, uint64_t size);
+	bool (*free)(void *ctx, uint64_t address);
+	void *ctx;
+};
+
 enum ptx_address_mode { PTX_ADDRESS_WRAP, PTX_ADDRESS_CLAMP, PTX_ADDRESS_MIRROR, PTX_ADDRESS_BORDER };
 enum ptx_channel { PTX_CHANNEL_UNSIGNED, PTX_CHANNEL_SIGNED, PTX_CHANNEL_FLOAT };
 
@@ -179,6 +189,7 @@ struct ptx_launch {
 	size_t params_size;
 	struct ptx_memory mem;
 	struct ptx_textures textures; /* find may be NULL: there are none */
+	struct ptx_heap heap;
 	const atomic_bool *cancel; /* may be NULL; polled every few thousand instructions */
 	/*
 	 * Output of device printf, one call for each, and the message of a device assert that failed; from the thread

@@ -338,6 +338,9 @@ int ptx_run(const struct ptx_launch *l, struct ptx_fault *fault)
 	run.nwarps = (run.nthreads + WARP_SIZE - 1) / WARP_SIZE;
 	run.dynamic_base = (run.entry->shared_base + run.entry->shared_size + 127u) & ~127u;
 	run.shared_size = run.dynamic_base + l->dynamic_shared;
+	if (l->cooperative)
+		run.cache[RANGE_CACHE] = (struct ptx_range){(uintptr_t)&run.workspace, sizeof(run.workspace),
+							    (unsigned char *)&run.workspace, true};
 	count = l->num_blocks ? l->num_blocks : blocks - l->first_block;
 	err = l->cooperative ? run_together(&run, l->first_block, count) : run_in_order(&run, l->first_block, count);
 	free(run.textures);

@@ -13,7 +13,7 @@ enum special {
 	SR_NCTAID_X, SR_NCTAID_Y, SR_NCTAID_Z, SR_LANEID, SR_WARPID, SR_NWARPID, SR_SMID, SR_NSMID, SR_GRIDID,
 	SR_LANEMASK_EQ, SR_LANEMASK_LT, SR_LANEMASK_LE, SR_LANEMASK_GT, SR_LANEMASK_GE,
 	SR_CLOCK, SR_CLOCK_HI, SR_CLOCK64, SR_GLOBALTIMER, SR_GLOBALTIMER_LO, SR_GLOBALTIMER_HI,
-	SR_DYNAMIC_SMEM, SR_TOTAL_SMEM, SR_ENVREG, SR_COUNT
+	SR_DYNAMIC_SMEM, SR_TOTAL_SMEM, SR_ENVREG1, SR_ENVREG2, SR_ENVREG, SR_COUNT
 };
 
 static const char *const names[SR_COUNT] = {
@@ -21,7 +21,7 @@ static const char *const names[SR_COUNT] = {
 	"%nctaid.x", "%nctaid.y", "%nctaid.z", "%laneid", "%warpid", "%nwarpid", "%smid", "%nsmid", "%gridid",
 	"%lanemask_eq", "%lanemask_lt", "%lanemask_le", "%lanemask_gt", "%lanemask_ge",
 	"%clock", "%clock_hi", "%clock64", "%globaltimer", "%globaltimer_lo", "%globaltimer_hi",
-	"%dynamic_smem_size", "%total_smem_size", "%envreg",
+	"%dynamic_smem_size", "%total_smem_size", "%envreg1", "%envreg2", "%envreg",
 };
 
 int special_find(const char *name, size_t len)
@@ -115,6 +115,10 @@ static uint64_t special_value(const struct thread *t, enum special which)
 		return l->dynamic_shared;
 	case SR_TOTAL_SMEM:
 		return l->entry->static_shared + l->dynamic_shared;
+	case SR_ENVREG1:
+		return run->cache[RANGE_CACHE].start >> 32;
+	case SR_ENVREG2:
+		return (uint32_t)run->cache[RANGE_CACHE].start;
 	default:
 		return 0;
 	}

@@ -31,6 +31,7 @@ struct soft_context {
 	uint64_t id;
 	size_t limits[CU_LIMIT_MAX];
 	struct soft_fifo fifo;       /* what its kernels print */
+	_Atomic uint64_t kernel_heap; /* bytes that kernels have got by malloc */
 	CUfunc_cache cache_config;
 	CUsharedconfig shared_config;
 	uint64_t peers;              /* bit i: peer access to the context at index i is on */

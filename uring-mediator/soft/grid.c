@@ -65,6 +65,16 @@ static void print_assert(void *ctx, const char *text, size_t len)
 		fwrite(text, 1, len, stderr);
 }
 
+static uint64_t kernel_alloc(void *ctx, uint64_t size)
+{
+	return soft_memory_kernel_alloc(ctx, size);
+}
+
+static bool kernel_free(void *ctx, uint64_t address)
+{
+	return soft_memory_kernel_free(ctx, address);
+}
+
 static void note_result(struct job *j, int rc, const struct ptx_fault *fault)
 {
 	atomic_store(&j->cancel, true);
@@ -222,12 +232,13 @@ void soft_grid_run(struct soft_function *f, const struct soft_grid *g)
 	struct job j = { .ctx = f->obj.ctx };
 
 	j.blocks = (uint64_t)g->grid[0] * g->grid[1] * g->grid[2];
-	j.slice = j.blocks / ((uint64_t)soft_config.threads * SLICES);
+	j.slice = g->cooperative ? j.blocks : j.blocks / ((uint64_t)soft_config.threads * SLICES);
 	j.slice += !j.slice;
 	j.launch = (struct ptx_launch){
 		.module = f->module->ptx, .entry = f->entry, .dynamic_shared = g->dynamic_shared,
 		.params = g->params, .params_size = f->entry->params_size, .mem = { find, NULL },
-		.textures = { soft_texture_find, NULL },
+		.textures = { soft_texture_find, NULL }, .heap = { kernel_alloc, kernel_free, f->obj.ctx },
+		.cooperative = g->cooperative,
 		.cancel = &j.cancel, .print = print, .print_assert = print_assert, .print_ctx = j.ctx,
 		.grid_id = atomic_fetch_add(&next_id, 1),
 	};

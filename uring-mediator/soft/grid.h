@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Running a kernel's grid: its blocks are dealt out in slices to the executor that runs the operation and to helper
- * threads, as many in all as the configuration says. Running grids are in a list, so that they can be stopped.
+ * threads, as many in all as the configuration says; those of a cooperative one stay with the executor. Running grids are in a list, so that they can be stopped.
  */
 #ifndef VGPU_SOFT_GRID_H
 #define VGPU_SOFT_GRID_H
@@ -11,6 +11,7 @@
 struct soft_grid {
 	uint32_t grid[3], block[3];
 	uint32_t dynamic_shared;
+	bool cooperative; /* all blocks at once, which then may meet */
 	const void *params; /* function->entry->params_size bytes */
 };
 

@@ -26,6 +26,15 @@ static bool shape_valid(const uint32_t grid[3], const uint32_t block[3])
 	       threads && block[0] <= 1024 && block[1] <= 1024 && block[2] <= 64 && threads <= SOFT_MAX_BLOCK_THREADS;
 }
 
+/* All blocks of a cooperative launch are on the device at once, or it is refused. */
+static CUresult fits_at_once(const struct ptx_entry *e, const struct soft_grid *g)
+{
+	uint64_t blocks = (uint64_t)g->grid[0] * g->grid[1] * g->grid[2];
+	int most = soft_blocks_per_sm(e, g->block[0] * g->block[1] * g->block[2], g->dynamic_shared);
+
+	return blocks > (uint64_t)most * soft_config.threads ? CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE : CUDA_SUCCESS;
+}
+
 static CUresult fits(struct soft_function *f, const struct soft_grid *g)
 {
 	const struct ptx_entry *e = f->entry;
@@ -38,7 +47,9 @@ static CUresult fits(struct soft_function *f, const struct soft_grid *g)
 	if (g->block[0] * g->block[1] * g->block[2] > e->max_threads)
 		return CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
 	soft_attribute_get(e, &f->settings, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, &most);
-	return most < 0 || g->dynamic_shared > (unsigned)most ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+	if (most < 0 || g->dynamic_shared > (unsigned)most)
+		return CUDA_ERROR_INVALID_VALUE;
+	return g->cooperative ? fits_at_once(e, g) : CUDA_SUCCESS;
 }
 
 /* The buffer form: pairs of a key and a value, up to the end mark. */
@@ -122,7 +133,7 @@ static CUresult submit(struct soft_function *f, const struct soft_grid *g, struc
 CUresult soft_launch_take(const CUDA_KERNEL_NODE_PARAMS_v3 *k, void **block, size_t *size, void ***args)
 {
 	const struct soft_grid g = { { k->gridDimX, k->gridDimY, k->gridDimZ },
-				     { k->blockDimX, k->blockDimY, k->blockDimZ }, k->sharedMemBytes, NULL };
+				     { k->blockDimX, k->blockDimY, k->blockDimZ }, k->sharedMemBytes, false, NULL };
 	const struct ptx_entry *e;
 	struct soft_context *ctx;
 	struct soft_function *f;
@@ -161,6 +172,12 @@ static CUresult capture(CUfunction handle, const struct soft_grid *g, struct sof
 	return soft_capture(s, &p, NULL);
 }
 
+static CUresult refuse(const char *what)
+{
+	soft_log(VGPU_SOFT_WARNING, "launch: %s not supported", what);
+	return CUDA_ERROR_NOT_SUPPORTED;
+}
+
 static CUresult launch(CUfunction handle, const struct soft_grid *g, CUstream stream, void **kernel_params,
 		       void **extra)
 {
@@ -176,7 +193,8 @@ static CUresult launch(CUfunction handle, const struct soft_grid *g, CUstream st
 	if (rc)
 		return rc;
 	if (soft_captured(s)) {
-		rc = capture(handle, g, s, kernel_params, extra);
+		rc = g->cooperative ? refuse("cooperative launches in a graph are") :
+				      capture(handle, g, s, kernel_params, extra);
 		soft_put(&s->obj);
 		return rc;
 	}
@@ -194,23 +212,18 @@ static CUresult soft_cuLaunchKernel(CUfunction f, unsigned int gx, unsigned int 
 				    unsigned int by, unsigned int bz, unsigned int shared, CUstream stream,
 				    void **kernel_params, void **extra)
 {
-	const struct soft_grid g = { { gx, gy, gz }, { bx, by, bz }, shared, NULL };
+	const struct soft_grid g = { { gx, gy, gz }, { bx, by, bz }, shared, false, NULL };
 
 	return launch(f, &g, stream, kernel_params, extra);
 }
 
-static CUresult refuse(const char *what)
-{
-	soft_log(VGPU_SOFT_WARNING, "launch: %s not supported", what);
-	return CUDA_ERROR_NOT_SUPPORTED;
-}
-
 /* Hints are accepted, since the result is the same without them; what changes the result is refused. */
-static CUresult check_attribute(const CUlaunchAttribute *a)
+static CUresult take_attribute(const CUlaunchAttribute *a, struct soft_grid *g)
 {
 	switch (a->id) {
 	case CU_LAUNCH_ATTRIBUTE_COOPERATIVE:
-		return a->value.cooperative ? refuse("cooperative launches are") : CUDA_SUCCESS;
+		g->cooperative = a->value.cooperative != 0;
+		return CUDA_SUCCESS;
 	case CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION:
 		return a->value.clusterDim.x <= 1 && a->value.clusterDim.y <= 1 && a->value.clusterDim.z <= 1 ?
 			       CUDA_SUCCESS : refuse("clusters of blocks are");
@@ -232,13 +245,11 @@ static CUresult soft_cuLaunchKernelEx(const CUlaunchConfig *c, CUfunction f, voi
 
 	if (!c || (c->numAttrs && !c->attrs))
 		return CUDA_ERROR_INVALID_VALUE;
-	for (i = 0; i < c->numAttrs && !rc; i++)
-		rc = check_attribute(&c->attrs[i]);
-	if (rc)
-		return rc;
 	g = (struct soft_grid){ { c->gridDimX, c->gridDimY, c->gridDimZ },
-				{ c->blockDimX, c->blockDimY, c->blockDimZ }, c->sharedMemBytes, NULL };
-	return launch(f, &g, c->hStream, kernel_params, extra);
+				{ c->blockDimX, c->blockDimY, c->blockDimZ }, c->sharedMemBytes, false, NULL };
+	for (i = 0; i < c->numAttrs && !rc; i++)
+		rc = take_attribute(&c->attrs[i], &g);
+	return rc ? rc : launch(f, &g, c->hStream, kernel_params, extra);
 }
 
 void soft_fill_launch(struct vgpu_driver *d)

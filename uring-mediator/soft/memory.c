@@ -87,6 +87,33 @@ void soft_memory_free(struct soft_context *ctx, uint64_t start)
 		soft_heap_free(&ctx->device->heap, start);
 }
 
+uint64_t soft_memory_kernel_alloc(struct soft_context *ctx, uint64_t size)
+{
+	uint64_t start, limit = ctx->limits[CU_LIMIT_MALLOC_HEAP_SIZE];
+
+	if (size > limit || atomic_fetch_add(&ctx->kernel_heap, size) > limit - size) {
+		if (size <= limit)
+			atomic_fetch_sub(&ctx->kernel_heap, size);
+		return 0;
+	}
+	if (!soft_memory_alloc(ctx, size, SOFT_TAG_KERNEL, &start))
+		return start;
+	atomic_fetch_sub(&ctx->kernel_heap, size);
+	return 0;
+}
+
+bool soft_memory_kernel_free(struct soft_context *ctx, uint64_t start)
+{
+	uint32_t tag = ctx->index | SOFT_TAG_KERNEL;
+	struct soft_region r;
+
+	/* Of two threads that free the same, one finds the tag. */
+	if (!soft_memory_find(start, &r) || soft_heap_retag(&ctx->device->heap, start, tag, tag | SOFT_TAG_FREEING))
+		return false;
+	atomic_fetch_sub(&ctx->kernel_heap, r.size);
+	return !soft_heap_free(&ctx->device->heap, start);
+}
+
 void soft_memory_release(struct soft_context *ctx)
 {
 	soft_pool_forget(ctx);
@@ -148,7 +175,7 @@ static CUresult soft_cuMemFree_v2(CUdeviceptr dptr)
 	if (rc || !dptr)
 		return rc;
 	if (!soft_memory_find(dptr, &r) || r.start != dptr || r.kind != SOFT_MEM_DEVICE ||
-	    r.tag & (SOFT_TAG_MODULE | SOFT_TAG_MAPPED | SOFT_TAG_FREEING))
+	    r.tag & (SOFT_TAG_MODULE | SOFT_TAG_MAPPED | SOFT_TAG_FREEING | SOFT_TAG_KERNEL))
 		return CUDA_ERROR_INVALID_VALUE;
 	owner = soft_context_at(r.context);
 	if (owner)

@@ -24,6 +24,7 @@ enum soft_memory_kind { SOFT_MEM_DEVICE, SOFT_MEM_HOST, SOFT_MEM_REGISTERED };
 #define SOFT_TAG_FREEING 0x800u /* cuMemFreeAsync was called */
 #define SOFT_TAG_MAPPED 0x1000u /* by cuMemMap: not to be freed either */
 #define SOFT_TAG_GRAPH 0x2000u  /* a graph's: the application's free ends one use of it, the graph's end frees it */
+#define SOFT_TAG_KERNEL 0x4000u /* malloc in a kernel: free in a kernel only */
 #define SOFT_TAG_HOST_FLAGS 16  /* shift: flags of cuMemHostAlloc */
 
 struct soft_region {
@@ -48,6 +49,12 @@ void soft_memory_release(struct soft_context *ctx);
 
 /* Device memory of @ctx. 0 or -ENOMEM. */
 int soft_memory_alloc(struct soft_context *ctx, uint64_t size, uint32_t flags, uint64_t *start);
+/*
+ * malloc and free of kernels in @ctx. Never more in all than its CU_LIMIT_MALLOC_HEAP_SIZE: then 0. False: no kernel of
+ * @ctx was given that address.
+ */
+uint64_t soft_memory_kernel_alloc(struct soft_context *ctx, uint64_t size);
+bool soft_memory_kernel_free(struct soft_context *ctx, uint64_t start);
 /* Frees a module's variable, unless its context took it along. */
 void soft_memory_free(struct soft_context *ctx, uint64_t start);
 

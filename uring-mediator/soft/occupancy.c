@@ -20,7 +20,7 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-static int blocks_per_sm(const struct ptx_entry *e, unsigned threads, uint64_t dynamic)
+int soft_blocks_per_sm(const struct ptx_entry *e, unsigned threads, uint64_t dynamic)
 {
 	uint64_t warps = (threads + WARP - 1) / WARP, n = least(SOFT_SM_BLOCKS, SOFT_SM_THREADS / WARP / warps);
 	uint64_t registers = round_up((uint64_t)e->num_regs * WARP, REGISTER_UNIT) * warps;
@@ -52,7 +52,7 @@ static CUresult soft_cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int *b
 
 	if (rc)
 		return rc;
-	*blocks = blocks_per_sm(f->entry, (unsigned)size, least(dynamic, SOFT_SHARED_SM));
+	*blocks = soft_blocks_per_sm(f->entry, (unsigned)size, least(dynamic, SOFT_SHARED_SM));
 	soft_put(&f->obj);
 	return CUDA_SUCCESS;
 }
@@ -72,7 +72,7 @@ static CUresult soft_cuOccupancyAvailableDynamicSMemPerBlock(size_t *dynamic, CU
 		return rc;
 	fixed = f->entry->static_shared + SOFT_SHARED_SM - SOFT_SHARED_OPTIN;
 	each = SOFT_SHARED_SM / (unsigned)blocks / SHARED_UNIT * SHARED_UNIT;
-	if (blocks_per_sm(f->entry, (unsigned)size, 0) < blocks)
+	if (soft_blocks_per_sm(f->entry, (unsigned)size, 0) < blocks)
 		rc = CUDA_ERROR_INVALID_VALUE;
 	else
 		*dynamic = each > fixed ? each - fixed : 0;
@@ -94,7 +94,7 @@ static CUresult soft_cuOccupancyMaxPotentialBlockSizeWithFlags(int *min_grid, in
 	most = (int)round_up(limit ? least((uint64_t)limit, f->entry->max_threads) : f->entry->max_threads, WARP);
 	*min_grid = *block = 0;
 	for (size = most; size >= WARP; size -= WARP) {
-		n = blocks_per_sm(f->entry, (unsigned)least((uint64_t)size, f->entry->max_threads),
+		n = soft_blocks_per_sm(f->entry, (unsigned)least((uint64_t)size, f->entry->max_threads),
 				  least(shared_of ? shared_of(size) : dynamic, SOFT_SHARED_SM));
 		if (n * size > best) {
 			best = n * size;
