@@ -223,6 +223,7 @@ CUresult vgpu_function_refresh(struct vgpu_function *f)
 	struct vgpu_call c;
 	CUresult r;
 
+	atomic_store_explicit(&f->at_once, 0, memory_order_relaxed);
 	r = vgpu_call_begin(&c, VGPU_OP_function_info, sizeof(*a), 0, VGPU_CALL_REPLY);
 	if (r)
 		return r;

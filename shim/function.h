@@ -33,6 +33,7 @@ struct vgpu_function {
 	uint32_t param_count, param_bytes;
 	uint32_t attribute_count;
 	_Atomic int attributes[VGPU_FUNCTION_ATTRIBUTES];
+	_Atomic uint64_t at_once;	/* launch.c: what it asked last about blocks on a multiprocessor; 0: nothing */
 	struct vgpu_launch_state *launch_state;	/* launch_state.c; NULL until one of its calls */
 	struct vgpu_function *next;	/* of the same owner */
 };
