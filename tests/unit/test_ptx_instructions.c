@@ -170,6 +170,34 @@ static uint64_t permute(uint64_t a, uint64_t b, uint64_t c)
 	return d;
 }
 
+/* Four bytes each: the differences, or c and their sum. */
+static uint64_t absdiff4(uint64_t a, uint64_t b, uint64_t c, bool add)
+{
+	uint32_t packed = 0, sum = (uint32_t)c;
+
+	for (unsigned i = 0; i < 32; i += 8) {
+		uint32_t x = a >> i & 255, y = b >> i & 255, v = x > y ? x - y : y - x;
+
+		packed |= v << i;
+		sum += v;
+	}
+	return add ? sum : packed;
+}
+
+/* Two signed halves each: their sums, as far as those go. */
+static uint64_t vadd2_sat(uint64_t a, uint64_t b)
+{
+	uint32_t packed = 0;
+
+	for (unsigned i = 0; i < 32; i += 16) {
+		int32_t v = (int16_t)(a >> i) + (int16_t)(b >> i);
+
+		v = v > 32767 ? 32767 : v < -32768 ? -32768 : v;
+		packed |= ((uint32_t)v & 0xffff) << i;
+	}
+	return packed;
+}
+
 static uint64_t dot(uint64_t a, uint64_t b, uint64_t c, bool sa, bool sb)
 {
 	for (unsigned i = 0; i < 4; i++)
@@ -230,6 +258,9 @@ static uint64_t dot(uint64_t a, uint64_t b, uint64_t c, bool sa, bool sb)
 	X(max_s64, "max.s64 %d, %a, %b;", 8, 8, 8, 8, I64(a) > I64(b) ? a : b) \
 	X(sad_u32, "sad.u32 %d, %a, %b, %c;", 4, 4, 4, 4, c + (a > b ? a - b : b - a)) \
 	X(sad_s32, "sad.s32 %d, %a, %b, %c;", 4, 4, 4, 4, c + (I32(a) > I32(b) ? a - b : b - a)) \
+	X(vabsdiff4, "vabsdiff4.u32.u32.u32 %d, %a, %b, %c;", 4, 4, 4, 4, absdiff4(a, b, c, false)) \
+	X(vabsdiff4_add, "vabsdiff4.u32.u32.u32.add %d, %a, %b, %c;", 4, 4, 4, 4, absdiff4(a, b, c, true)) \
+	X(vadd2_sat, "vadd2.s32.s32.s32.sat %d, %a, %b, %c;", 4, 4, 4, 4, vadd2_sat(a, b)) \
 	X(dp4a_uu, "dp4a.u32.u32 %d, %a, %b, %c;", 4, 4, 4, 4, dot(a, b, c, false, false)) \
 	X(dp4a_ss, "dp4a.s32.s32 %d, %a, %b, %c;", 4, 4, 4, 4, dot(a, b, c, true, true)) \
 	X(dp4a_su, "dp4a.s32.u32 %d, %a, %b, %c;", 4, 4, 4, 4, dot(a, b, c, true, false)) \

@@ -3,6 +3,7 @@
  * Threads that meet: lanes of a diverged warp, warps at barriers, blocks of one grid on several host threads or all
  * alive at once, and threads that wait for each other in loops.
  */
+#include <errno.h>
 #include <pthread.h>
 
 #include "ptx_device.h"
@@ -22,6 +23,18 @@ static void run(const char *text, uint32_t grid, uint32_t block, uint32_t shared
 	p = device_alloc(&dev, n * sizeof(*p));
 	assert_int_equal(device_launch(&dev, "k", grid, 1, block, 1, shared, (const void *[]){&p}), 0);
 	memcpy(out, p, n * sizeof(*p));
+	device_free(&dev);
+}
+
+static void expect_fault(const char *text)
+{
+	struct device dev;
+	uint32_t *p;
+
+	device_load_text(&dev, text);
+	p = device_alloc(&dev, 64);
+	assert_int_equal(device_launch(&dev, "k", 1, 1, 1, 1, 8, (const void *[]){&p}), -EFAULT);
+	assert_int_equal(dev.fault.kind, PTX_FAULT_ILLEGAL_INSTRUCTION);
 	device_free(&dev);
 }
 
@@ -101,6 +114,57 @@ static void test_exit_before_barrier(void **state)
 		assert_int_equal(out[i], i < 50 ? 50 : 3);
 }
 
+#define MBARRIER(wait) START "mov.u32 %r9, 0; mov.u32 %r5, %r1; mov.u32 %r7, 0; setp.eq.u32 %p2, %r1, 0;\n" \
+	"@%p2 mbarrier.init.shared.b64 [dyn], 64; bar.sync 0;\n" \
+	"mov.u32 %r10, dyn; add.u32 %r10, %r10, 8; shl.b32 %r11, %r1, 2; add.u32 %r11, %r11, %r10;\n" \
+	"add.u32 %r12, %r1, 33; and.b32 %r12, %r12, 63; shl.b32 %r12, %r12, 2; add.u32 %r12, %r12, %r10;\n" \
+	"ROUND: st.shared.u32 [%r11], %r5;\n" wait "ld.shared.u32 %r6, [%r12]; add.u32 %r5, %r5, %r6; bar.sync 0;\n" \
+	"xor.b32 %r9, %r9, 1; add.u32 %r7, %r7, 1; setp.lt.u32 %p3, %r7, 3; @%p3 bra ROUND;" END
+
+/* Rounds at a barrier in shared memory: what the neighbour stored before it arrived is there after the wait. */
+static void test_mbarrier(void **state)
+{
+	static const char *const texts[] = {
+		MBARRIER("mbarrier.arrive.shared.b64 %rd5, [dyn];\n"
+			 "WAIT: mbarrier.test_wait.shared.b64 %p1, [dyn], %rd5; @!%p1 bra WAIT;\n"),
+		MBARRIER("cp.async.mbarrier.arrive.shared.b64 [dyn]; mbarrier.arrive.release.cta.shared::cta.b64 _, [dyn];\n"
+			 "WAIT: mbarrier.try_wait.parity.acquire.cta.shared::cta.b64 %p1, [dyn], %r9, 100; @!%p1 bra WAIT;\n"),
+		MBARRIER("cp.async.mbarrier.arrive.noinc.shared.b64 [dyn];\n"
+			 "WAIT: mbarrier.test_wait.parity.shared.b64 %p1, [dyn], %r9; @!%p1 bra WAIT;\n"),
+	};
+	uint32_t out[64], want[64], next[64];
+
+	(void)state;
+	for (uint32_t k = 0; k < 64; k++)
+		want[k] = k;
+	for (int round = 0; round < 3; round++) {
+		for (uint32_t k = 0; k < 64; k++)
+			next[k] = want[k] + want[(k + 33) & 63];
+		memcpy(want, next, sizeof(want));
+	}
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		run(texts[i], 1, 64, 8 + 64 * 4, out, 64);
+		assert_memory_equal(out, want, sizeof(want));
+	}
+}
+
+/* Counts: of arrivals, of a smaller next phase, of what is pending; one too many is the program's error. */
+static void test_mbarrier_counts(void **state)
+{
+	uint32_t out[1];
+
+	(void)state;
+	run(START "mbarrier.init.shared.b64 [dyn], 5; mbarrier.arrive.shared.b64 %rd3, [dyn], 2;\n"
+	    "mbarrier.arrive_drop.shared.b64 %rd4, [dyn]; mbarrier.pending_count.b64 %r6, %rd4;\n"
+	    "mbarrier.test_wait.shared.b64 %p1, [dyn], %rd3; selp.u32 %r7, 100, 0, %p1;\n"
+	    "mbarrier.arrive.shared.b64 %rd5, [dyn], 2; mbarrier.test_wait.shared.b64 %p1, [dyn], %rd3;\n"
+	    "selp.u32 %r8, 10, 0, %p1; mbarrier.arrive.noComplete.shared.b64 %rd6, [dyn], 3;\n"
+	    "mbarrier.pending_count.b64 %r9, %rd6; mbarrier.inval.shared.b64 [dyn];\n"
+	    "add.u32 %r5, %r6, %r7; add.u32 %r5, %r5, %r8; mad.lo.u32 %r5, %r9, 1000, %r5;" END, 1, 1, 8, out, 1);
+	assert_int_equal(out[0], 4013);
+	expect_fault(START "mbarrier.init.shared.b64 [dyn], 1; mbarrier.arrive.shared.b64 %rd3, [dyn], 2;" END);
+}
+
 static const char grid_barrier[] =
 	START "atom.global.add.u32 %r6, [%rd1], 1; mov.u32 %r7, %nctaid.x; mul.lo.u32 %r7, %r7, %r3;\n"
 	"WAIT: ld.acquire.gpu.global.u32 %r5, [%rd1]; setp.ne.u32 %p1, %r5, %r7; @%p1 bra WAIT;\n"
@@ -168,6 +232,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_diverged_shuffle), cmocka_unit_test(test_converged), cmocka_unit_test(test_spin_lock),
 		cmocka_unit_test(test_arrive), cmocka_unit_test(test_exit_before_barrier),
+		cmocka_unit_test(test_mbarrier), cmocka_unit_test(test_mbarrier_counts),
 		cmocka_unit_test(test_cooperative), cmocka_unit_test(test_parts),
 	};
 
