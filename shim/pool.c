@@ -196,9 +196,10 @@ static CUresult device_of(const CUmemLocation *location, CUmemAllocationType typ
 CUresult cuMemPoolCreate(CUmemoryPool *pool, const CUmemPoolProps *pool_props)
 {
 	CUdevice dev;
-	CUresult r = pool && pool_props ? device_of(&pool_props->location, pool_props->allocType, &dev) :
-					  CUDA_ERROR_INVALID_VALUE;
+	CUresult r = CUDA_SUCCESS;
 
+	if (pool && pool_props)
+		r = device_of(&pool_props->location, pool_props->allocType, &dev);
 	return r ? r : vgpu_remote_cuMemPoolCreate(pool, pool_props);
 }
 
