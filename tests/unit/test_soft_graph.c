@@ -172,7 +172,7 @@ static void refused(void **state)
 
 	(void)state;
 	ok(cuGraphCreate(&g, 0));
-	fails(NOT_SUPPORTED, cuGraphAddNode_v2(&n, g, NULL, NULL, 0, &p));
+	fails(INVALID_VALUE, cuGraphAddNode_v2(&n, g, NULL, NULL, 0, &p));	/* there is no such condition */
 	fails(NOT_SUPPORTED, cuGraphInstantiateWithFlags(&exec, g, CUDA_GRAPH_INSTANTIATE_FLAG_DEVICE_LAUNCH));
 	fails(INVALID_VALUE, cuGraphInstantiateWithFlags(&exec, NULL, 0));
 	ok(cuGraphDestroy(g));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Functions that CUDA's device runtime provides and nvcc only declares: vprintf, __assertfail, malloc and free. Runs in
- * the middle of a launch, on its thread. Layout of vprintf's arguments: CUDA programming guide, "Formatted output"; they lie in
- * a buffer, each aligned to its size.
+ * Functions that CUDA's device runtime provides and nvcc only declares: vprintf, __assertfail, malloc, free and
+ * cudaGraphSetConditional. Runs in the middle of a launch, on its thread. Layout of vprintf's arguments: CUDA
+ * programming guide, "Formatted output"; they lie in a buffer, each aligned to its size.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -268,6 +268,17 @@ static int device_free(struct thread *t, const struct insn *in)
 	return OP_NEXT;
 }
 
+/* void cudaGraphSetConditional(cudaGraphConditionalHandle handle, unsigned value) */
+static int set_condition(struct thread *t, const struct insn *in)
+{
+	const struct ptx_launch *l = t->block->run->launch;
+	uint64_t handle = argument(t, in->call, 0);
+
+	if (l->set_condition && l->set_condition(handle, (uint32_t)argument(t, in->call, 1)))
+		return OP_NEXT;
+	return exec_fault(t, in, PTX_FAULT_ILLEGAL_INSTRUCTION, 0, "a condition that no graph has");
+}
+
 static const struct {
 	const char *name;
 	unsigned nargs;
@@ -277,6 +288,7 @@ static const struct {
 	{"__assertfail", 5, device_assert},
 	{"malloc", 1, device_malloc},
 	{"free", 1, device_free},
+	{"cudaGraphSetConditional", 2, set_condition},
 };
 
 static int find(const char *name)

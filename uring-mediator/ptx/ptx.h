@@ -198,6 +198,8 @@ struct ptx_launch {
 	void (*print)(void *ctx, const char *text, size_t len);
 	void (*print_assert)(void *ctx, const char *text, size_t len);
 	void *print_ctx;
+	/* cudaGraphSetConditional(); false: there is no such handle. May be NULL: then there is none. */
+	bool (*set_condition)(uint64_t handle, uint32_t value);
 	/*
 	 * The blocks to run, by linear number (x fastest): [first_block, first_block + num_blocks). num_blocks 0 runs
 	 * all blocks. They run one after another in rising order, or, when @cooperative, all at once interleaved (then

@@ -43,5 +43,6 @@ void soft_fill_capture(struct vgpu_driver *d);
 void soft_fill_user_object(struct vgpu_driver *d);
 void soft_fill_occupancy(struct vgpu_driver *d);
 void soft_fill_green(struct vgpu_driver *d);
+void soft_fill_condition(struct vgpu_driver *d);
 
 #endif

@@ -45,6 +45,7 @@ static void fill(void)
 	soft_fill_user_object(&table);
 	soft_fill_occupancy(&table);
 	soft_fill_green(&table);
+	soft_fill_condition(&table);
 }
 
 const struct vgpu_driver *vgpu_soft_driver(void)

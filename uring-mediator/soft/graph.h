@@ -94,6 +94,24 @@ CUresult soft_node_add(struct soft_graph *g, struct soft_node **deps, const CUgr
 		       const CUgraphNodeParams *p, struct soft_node **out);
 void soft_node_drop_params(struct soft_node *n);
 
+/* ---- graph_exec.c ---- */
+
+/* Puts the operations of a graph of an executable into the stream. */
+CUresult soft_graph_run(struct soft_graph *g, CUstream s);
+
+/* ---- condition.c ---- */
+
+/* Lock held: makes the bodies of a conditional node from its parameters; or copies of those of another. */
+CUresult soft_condition_node(struct soft_node *n);
+CUresult soft_condition_copy(struct soft_node *n, const struct soft_node *from);
+/* Whether there are conditional nodes, in graphs inside too: what an executable holds is read while it runs, then. */
+bool soft_condition_inside(const struct soft_graph *g);
+/* A launch begins: values that have a default get it. */
+void soft_condition_reset(const struct soft_graph *g);
+CUresult soft_condition_run(const struct soft_node *n, CUstream s);
+/* By a kernel. False: there is no such handle. */
+bool soft_condition_set(uint64_t handle, uint32_t value);
+
 /* ---- capture.c ---- */
 
 /* Whether operations of the stream become nodes. */

@@ -159,8 +159,6 @@ static CUresult run_kernel(const struct soft_node *n, CUstream s)
 						  k->blockDimZ, k->sharedMemBytes, s, n->args, NULL);
 }
 
-static CUresult run_graph(struct soft_graph *g, CUstream s);
-
 static CUresult run_node(const struct soft_node *n, CUstream s)
 {
 	const struct vgpu_driver *d = vgpu_soft_driver();
@@ -175,19 +173,21 @@ static CUresult run_node(const struct soft_node *n, CUstream s)
 	case CU_GRAPH_NODE_TYPE_HOST:
 		return d->cuLaunchHostFunc(s, n->p.host.fn, n->p.host.userData);
 	case CU_GRAPH_NODE_TYPE_GRAPH:
-		return run_graph(n->child, s);
+		return soft_graph_run(n->child, s);
 	case CU_GRAPH_NODE_TYPE_WAIT_EVENT:
 		return d->cuStreamWaitEvent(s, n->p.eventWait.event, 0);
 	case CU_GRAPH_NODE_TYPE_EVENT_RECORD:
 		return d->cuEventRecord(n->p.eventRecord.event, s);
 	case CU_GRAPH_NODE_TYPE_BATCH_MEM_OP:
 		return d->cuStreamBatchMemOp_v2(s, n->p.memOp.count, n->p.memOp.paramArray, 0);
+	case CU_GRAPH_NODE_TYPE_CONDITIONAL:
+		return soft_condition_run(n, s);
 	default:	/* an empty node; memory is there as long as the graph is */
 		return CUDA_SUCCESS;
 	}
 }
 
-static CUresult run_graph(struct soft_graph *g, CUstream s)
+CUresult soft_graph_run(struct soft_graph *g, CUstream s)
 {
 	struct soft_node **order = calloc(g->count + 1, sizeof(struct soft_node *));
 	CUresult rc = CUDA_SUCCESS;
@@ -245,6 +245,33 @@ static void note_end(struct soft_exec *e, struct soft_stream *s, struct end_op *
 	e->seq = soft_submit(s, &end->op);
 }
 
+struct begin_op {
+	struct soft_op op;
+	const struct soft_graph *graph;
+};
+
+static void run_begin(struct soft_op *op)
+{
+	soft_condition_reset(((struct begin_op *)op)->graph);
+}
+
+/* The first operation of a launch, if conditions are to be reset. */
+static CUresult begin(const struct soft_exec *e, struct soft_stream *s)
+{
+	struct begin_op *op;
+
+	if (!soft_condition_inside(e->graph))
+		return CUDA_SUCCESS;
+	op = calloc(1, sizeof(*op));
+	if (!op)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	op->graph = e->graph;
+	op->op.run = run_begin;
+	op->op.quick = true;
+	soft_submit(s, &op->op);
+	return CUDA_SUCCESS;
+}
+
 static CUresult launch(struct soft_exec *e, struct soft_stream *s, CUstream handle)
 {
 	struct end_op *end = calloc(1, sizeof(*end));
@@ -255,7 +282,9 @@ static CUresult launch(struct soft_exec *e, struct soft_stream *s, CUstream hand
 	pthread_mutex_lock(&e->lock);
 	rc = await_last(e, s);
 	if (!rc)
-		rc = run_graph(e->graph, handle);
+		rc = begin(e, s);
+	if (!rc)
+		rc = soft_graph_run(e->graph, handle);
 	note_end(e, s, end);
 	pthread_mutex_unlock(&e->lock);
 	return rc;
@@ -283,6 +312,13 @@ static CUresult soft_cuGraphLaunch(CUgraphExec handle, CUstream stream)
 
 /* ---- changing ---- */
 
+/* Before it is changed: bodies of conditional nodes are read while a launch runs. Its lock is held, that of graphs not. */
+static void settle(struct soft_exec *e)
+{
+	if (e->stream && soft_condition_inside(e->graph))
+		soft_wait(e->stream, e->seq);
+}
+
 /* The executable's twin of a node; both locks are held when this succeeds. */
 static CUresult enter_node(CUgraphExec exec, CUgraphNode handle, struct soft_exec **e, struct soft_node **n)
 {
@@ -291,6 +327,7 @@ static CUresult enter_node(CUgraphExec exec, CUgraphNode handle, struct soft_exe
 	if (rc)
 		return rc;
 	pthread_mutex_lock(&(*e)->lock);
+	settle(*e);
 	soft_graph_lock();
 	*n = soft_node_get(handle) ? soft_graph_twin((*e)->graph, (uint64_t)(uintptr_t)handle) : NULL;
 	if (*n)
@@ -374,7 +411,8 @@ static CUresult soft_cuGraphExecNodeSetParams(CUgraphExec exec, CUgraphNode hand
 
 	if (rc)
 		return rc;
-	if (n->p.type != p->type || n->memory || p->type == CU_GRAPH_NODE_TYPE_MEM_FREE)
+	if (n->p.type != p->type || n->memory || p->type == CU_GRAPH_NODE_TYPE_MEM_FREE ||
+	    p->type == CU_GRAPH_NODE_TYPE_CONDITIONAL)
 		rc = CUDA_ERROR_INVALID_VALUE;
 	if (!rc && n->child && !same_inside(n, p))
 		rc = CUDA_ERROR_INVALID_VALUE;
@@ -482,6 +520,7 @@ static CUresult soft_cuGraphExecUpdate_v2(CUgraphExec exec, CUgraph handle, CUgr
 		return rc;
 	*info = (CUgraphExecUpdateResultInfo){ .result = CU_GRAPH_EXEC_UPDATE_ERROR };
 	pthread_mutex_lock(&e->lock);
+	settle(e);
 	soft_graph_lock();
 	g = soft_graph_get(handle);
 	rc = CUDA_ERROR_INVALID_VALUE;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Nodes: their parameters, set and asked. Parameters are kept as the application gave them, handles as handles, and
- * all that they point to copied. Conditional nodes and external semaphores are not supported.
+ * all that they point to copied. External semaphores are not supported.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -174,6 +174,8 @@ static CUresult set(struct soft_node *n)
 		return soft_memory_find(n->p.free.dptr, &r) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 	case CU_GRAPH_NODE_TYPE_BATCH_MEM_OP:
 		return set_batch(n);
+	case CU_GRAPH_NODE_TYPE_CONDITIONAL:
+		return soft_condition_node(n);
 	default:
 		soft_log(VGPU_SOFT_WARNING, "graphs: nodes of type %d are not supported", n->p.type);
 		return CUDA_ERROR_NOT_SUPPORTED;
@@ -205,6 +207,8 @@ CUresult soft_node_assign(struct soft_node *n, const struct soft_node *from)
 {
 	CUgraphNodeParams p = from->p;
 
+	if (p.type == CU_GRAPH_NODE_TYPE_CONDITIONAL)
+		return soft_condition_copy(n, from);
 	if (from->child) {
 		p.graph.graph = (CUgraph)(uintptr_t)from->child->obj.handle;
 		p.graph.ownership = CU_GRAPH_CHILD_GRAPH_OWNERSHIP_CLONE;
@@ -263,6 +267,8 @@ static CUresult soft_cuGraphAddNode_v2(CUgraphNode *out, CUgraph graph, const CU
 		*out = (CUgraphNode)(uintptr_t)n->obj.handle;
 		if (n->memory)
 			p->alloc.dptr = n->memory->start;
+		if (p->type == CU_GRAPH_NODE_TYPE_CONDITIONAL)
+			p->conditional.phGraph_out = n->p.conditional.phGraph_out;
 	}
 	soft_graph_unlock();
 	free(deps);

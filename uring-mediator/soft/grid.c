@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "graph.h"
 #include "grid.h"
 #include "memory.h"
 #include "texture.h"
@@ -240,6 +241,7 @@ void soft_grid_run(struct soft_function *f, const struct soft_grid *g)
 		.textures = { soft_texture_find, NULL }, .heap = { kernel_alloc, kernel_free, f->obj.ctx },
 		.cooperative = g->cooperative,
 		.cancel = &j.cancel, .print = print, .print_assert = print_assert, .print_ctx = j.ctx,
+		.set_condition = soft_condition_set,
 		.grid_id = atomic_fetch_add(&next_id, 1),
 	};
 	memcpy(j.launch.grid, g->grid, sizeof(g->grid));

@@ -561,7 +561,7 @@ CUresult soft_wait(struct soft_stream *s, uint64_t seq)
 {
 	if (!wait_until(s, seq, 0))
 		return CUDA_ERROR_DEINITIALIZED;
-	soft_fifo_flush(&s->obj.ctx->fifo);
+	soft_fifo_flush(&s->obj.ctx->base->fifo);
 	return vgpu_soft_fault();
 }
 
@@ -600,7 +600,7 @@ static bool drain(struct soft_context *ctx, bool blocking_only, uint64_t until)
 		ok = wait_until(op->deps[i].on, op->deps[i].seq, until);
 	if (op)
 		free_op(op);
-	soft_fifo_flush(&ctx->fifo);
+	soft_fifo_flush(&ctx->base->fifo);
 	return ok;
 }
 
