@@ -196,9 +196,9 @@ static CUresult device_of(const CUmemLocation *location, CUmemAllocationType typ
 CUresult cuMemPoolCreate(CUmemoryPool *pool, const CUmemPoolProps *pool_props)
 {
 	CUdevice dev;
-	CUresult r = CUDA_SUCCESS;
+	CUresult r = vgpu_call_ready(0);
 
-	if (pool && pool_props)
+	if (!r && pool && pool_props)
 		r = device_of(&pool_props->location, pool_props->allocType, &dev);
 	return r ? r : vgpu_remote_cuMemPoolCreate(pool, pool_props);
 }
