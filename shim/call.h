@@ -66,6 +66,9 @@ CUresult vgpu_call_answer(struct vgpu_call *c, size_t ret_size);
 /* Submit, wait and end: for a call whose result is all that comes back. */
 CUresult vgpu_call_finish(struct vgpu_call *c);
 
+/* Wait until the worker has executed all that was sent: what it said of that, if anything. */
+CUresult vgpu_call_verdict(void);
+
 /* The worker's reply does not have the agreed size: log it, end the session. Returns the error. */
 CUresult vgpu_call_broken(void);
 

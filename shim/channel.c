@@ -408,6 +408,16 @@ CUresult vgpu_call_finish(struct vgpu_call *c)
 	return r;
 }
 
+CUresult vgpu_call_verdict(void)
+{
+	struct vgpu_call c;
+	CUresult r = vgpu_call_begin(&c, VGPU_OP_ping, sizeof(struct vgpu_args_ping), 0, VGPU_CALL_REPLY);
+
+	if (!r)
+		r = vgpu_call_finish(&c);
+	return r ? r : vgpu_error_take();
+}
+
 CUresult vgpu_call_broken(void)
 {
 	vgpu_error("the worker's reply has the wrong size: shim and worker are not of one build");

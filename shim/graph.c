@@ -36,7 +36,7 @@ struct instance {
 	CUgraphInstantiateResult result;
 };
 
-static CUresult send(uint64_t exec, uint64_t graph, uint64_t stream, struct instance *i, uint32_t *host_calls)
+static CUresult send(uint64_t exec, uint64_t graph, uint64_t stream, struct instance *i, struct vgpu_graph_exec *e)
 {
 	const struct vgpu_ret_graph_instantiate *o;
 	struct vgpu_args_graph_instantiate *a;
@@ -57,7 +57,7 @@ static CUresult send(uint64_t exec, uint64_t graph, uint64_t stream, struct inst
 		o = c.ret;
 		i->error_node = o->error_node ? vgpu_handle_app(VGPU_HANDLE_GRAPHNODE, o->error_node) : NULL;
 		i->result = (CUgraphInstantiateResult)o->result;
-		*host_calls = o->host_calls;
+		*e = (struct vgpu_graph_exec){ .host_calls = o->host_calls, .open_memory = o->open_memory };
 	} else if (!r) {
 		r = vgpu_call_broken();
 	}
@@ -67,9 +67,8 @@ static CUresult send(uint64_t exec, uint64_t graph, uint64_t stream, struct inst
 
 static CUresult instantiate(CUgraphExec *out, CUgraph graph, struct instance *i)
 {
-	struct vgpu_graph_exec *e;
 	uint64_t graph_wire, exec, stream = 0;
-	uint32_t host_calls = 0;
+	struct vgpu_graph_exec e;
 	CUresult r;
 
 	i->result = CUDA_GRAPH_INSTANTIATE_ERROR;
@@ -85,13 +84,12 @@ static CUresult instantiate(CUgraphExec *out, CUgraph graph, struct instance *i)
 		r = vgpu_handle_new(VGPU_HANDLE_GRAPHEXEC, &exec);
 	if (r)
 		return r;
-	r = send(exec, graph_wire, stream, i, &host_calls);
+	r = send(exec, graph_wire, stream, i, &e);
 	if (r) {
 		vgpu_handle_drop(VGPU_HANDLE_GRAPHEXEC, exec);
 		return r;
 	}
-	e = vgpu_handle_object_wire(VGPU_HANDLE_GRAPHEXEC, exec);
-	e->host_calls = host_calls;
+	*(struct vgpu_graph_exec *)vgpu_handle_object_wire(VGPU_HANDLE_GRAPHEXEC, exec) = e;
 	*out = vgpu_handle_app(VGPU_HANDLE_GRAPHEXEC, exec);
 	return CUDA_SUCCESS;
 }
@@ -140,16 +138,18 @@ CUresult vgpu_on_cuGraphInstantiateWithParams(CUstream default_stream, CUgraphEx
 CUresult cuGraphLaunch(CUgraphExec graph, CUstream stream)
 {
 	const struct vgpu_graph_exec *e = vgpu_handle_object(VGPU_HANDLE_GRAPHEXEC, graph);
-	CUresult r;
+	CUresult r = CUDA_SUCCESS;
 
-	if (!e || !e->host_calls)
-		return vgpu_remote_cuGraphLaunch(graph, stream);
-	r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	if (e && e->host_calls) {
+		r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+		if (!r)
+			r = vgpu_capture_never(stream);
+		if (!r)
+			r = vgpu_host_expect(e->host_calls);
+	}
 	if (!r)
-		r = vgpu_capture_never(stream);
-	if (!r)
-		r = vgpu_host_expect(e->host_calls);
-	return r ? r : vgpu_remote_cuGraphLaunch(graph, stream);
+		r = vgpu_remote_cuGraphLaunch(graph, stream);
+	return !r && e && e->open_memory ? vgpu_call_verdict() : r;
 }
 
 static CUresult update(CUgraphExec exec, CUgraph graph, CUgraphExecUpdateResultInfo *info)

@@ -17,6 +17,7 @@ struct vgpu_stream;
 /* Object behind a CUgraphExec. */
 struct vgpu_graph_exec {
 	uint32_t host_calls;	/* functions of the application that one launch calls */
+	bool open_memory;	/* whether it can be launched depends on what became of the last launch's memory */
 };
 
 /* ---- graph_list.c ---- */

@@ -437,7 +437,9 @@ CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream stream)
 		return CUDA_SUCCESS;
 	if (!give_back(dptr, 1u << VGPU_RANGE_DEVICE, &info))
 		return CUDA_ERROR_INVALID_VALUE;
-	return vgpu_remote_cuMemFreeAsync(dptr, stream);
+	r = vgpu_remote_cuMemFreeAsync(dptr, stream);
+	/* Whether a launch has allocated it the worker knows. */
+	return !r && info.flags & VGPU_MEMORY_OF_GRAPH ? vgpu_call_verdict() : r;
 }
 
 CUresult cuMemGetAddressRange_v2(CUdeviceptr *base, size_t *size, CUdeviceptr dptr)

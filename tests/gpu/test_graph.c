@@ -412,7 +412,10 @@ static void memory(void **state)
 	ok(cuDeviceGraphMemTrim(gpu_device()));
 }
 
-/* What a graph allocates and does not free is the program's to free, after each launch. */
+/*
+ * What a graph allocates and does not free is the program's to free, after each launch and before the next one, unless the
+ * launch frees it.
+ */
 static void memory_outlives(void **state)
 {
 	CUDA_MEM_ALLOC_NODE_PARAMS a = {
@@ -434,6 +437,7 @@ static void memory_outlives(void **state)
 	for (int i = 0; i < 3; i++) {
 		memset(fx.host, 0, N * 4);
 		ok(cuGraphLaunch(exec, fx.s));
+		expect(CUDA_ERROR_INVALID_VALUE, cuGraphLaunch(exec, fx.s));
 		ok(cuMemcpyDtoHAsync(fx.host, a.dptr, N * 4, fx.s));
 		ok(cuStreamSynchronize(fx.s));
 		all_are(fx.host, 8);
@@ -442,6 +446,12 @@ static void memory_outlives(void **state)
 		else
 			ok(cuMemFreeAsync(a.dptr, fx.s));
 	}
+	ok(cuStreamSynchronize(fx.s));
+	ok(cuGraphExecDestroy(exec));
+	ok(cuGraphInstantiate(&exec, g, CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH));
+	run(exec);
+	run(exec);
+	ok(cuMemFreeAsync(a.dptr, fx.s));
 	ok(cuStreamSynchronize(fx.s));
 	ok(cuGraphExecDestroy(exec));
 	ok(cuGraphDestroy(g));

@@ -170,7 +170,7 @@ static void got_the_code(void)
 	struct vgpu_ctl_image m;
 	char got[BYTES + 1];
 	struct stat st;
-	int fd;
+	int fd = -1;
 
 	assert_true(hears(VGPU_CTL_IMAGE_KEEP, &m, &fd));
 	assert_memory_equal(m.hash, code_hash, sizeof(code_hash));

@@ -23,7 +23,6 @@ struct soft_user;
 struct soft_graph_memory {
 	atomic_uint refs;
 	CUdeviceptr start;
-	uint64_t id; /* of the region */
 	uint64_t size;
 };
 

@@ -11,6 +11,7 @@
 #include "calls.h"
 #include "context.h"
 #include "graph.h"
+#include "memory.h"
 
 struct soft_exec {
 	struct soft_object obj; /* SOFT_EXEC */
@@ -203,6 +204,39 @@ CUresult soft_graph_run(struct soft_graph *g, CUstream s)
 	return rc;
 }
 
+static bool frees(const struct soft_graph *g, CUdeviceptr start)
+{
+	for (const struct soft_node *n = g->first; n; n = n->next)
+		if (n->p.type == CU_GRAPH_NODE_TYPE_MEM_FREE && n->p.free.dptr == start)
+			return true;
+	return false;
+}
+
+/*
+ * What a launch allocates and leaves, or frees of another graph. `change`: note it; else only say whether it can be: what
+ * an earlier launch left must have been freed, unless the executable frees it on launch.
+ */
+static CUresult settle_memory(const struct soft_exec *e, bool change)
+{
+	const bool replace = e->flags & CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH;
+	struct soft_region r;
+
+	for (const struct soft_node *n = e->graph->first; n; n = n->next) {
+		const bool alloc = n->memory && !frees(e->graph, n->memory->start);
+
+		if (!alloc && n->p.type != CU_GRAPH_NODE_TYPE_MEM_FREE)
+			continue;
+		if (!soft_memory_find(alloc ? n->memory->start : n->p.free.dptr, &r) || !(r.tag & SOFT_TAG_GRAPH))
+			continue;
+		if (alloc && !change && !replace && !(r.tag & SOFT_TAG_IDLE))
+			return CUDA_ERROR_INVALID_VALUE;
+		if (change)
+			soft_heap_retag(&soft_devices[r.device].heap, r.start, r.tag,
+					alloc ? r.tag & ~SOFT_TAG_IDLE : r.tag | SOFT_TAG_IDLE);
+	}
+	return CUDA_SUCCESS;
+}
+
 static void run_nothing(struct soft_op *op)
 {
 	(void)op;
@@ -280,11 +314,19 @@ static CUresult launch(struct soft_exec *e, struct soft_stream *s, CUstream hand
 	if (rc)
 		return rc;
 	pthread_mutex_lock(&e->lock);
+	rc = settle_memory(e, false);
+	if (rc) {
+		pthread_mutex_unlock(&e->lock);
+		free(end);
+		return rc;
+	}
 	rc = await_last(e, s);
 	if (!rc)
 		rc = begin(e, s);
 	if (!rc)
 		rc = soft_graph_run(e->graph, handle);
+	if (!rc)
+		settle_memory(e, true);
 	note_end(e, s, end);
 	pthread_mutex_unlock(&e->lock);
 	return rc;

@@ -14,17 +14,21 @@
 
 static atomic_ullong memory_used, memory_high;
 
-/* ---- memory of mem alloc nodes ---- */
+/* ---- memory of mem alloc nodes: there from the first, allocated by launches, freed by whoever frees it ---- */
 
+/* What graphs no longer hold is like any other memory, if it is allocated. */
 static void put_memory(struct soft_graph_memory *m)
 {
 	struct soft_region r;
 
 	if (!m || atomic_fetch_sub(&m->refs, 1) != 1)
 		return;
-	/* The end of its context may have freed it, and something else be there since. */
-	if (soft_memory_find(m->start, &r) && r.id == m->id)
+	if (!soft_memory_find(m->start, &r) || r.start != m->start || !(r.tag & SOFT_TAG_GRAPH))
+		;	/* it went with its context */
+	else if (r.tag & SOFT_TAG_IDLE)
 		soft_heap_free(&soft_devices[r.device].heap, m->start);
+	else
+		soft_heap_retag(&soft_devices[r.device].heap, m->start, r.tag, r.tag & ~SOFT_TAG_GRAPH);
 	atomic_fetch_sub(&memory_used, m->size);
 	free(m);
 }
@@ -42,10 +46,8 @@ static CUresult make_memory(struct soft_node *n, CUDA_MEM_ALLOC_NODE_PARAMS_v2 *
 	}
 	atomic_init(&m->refs, 1);
 	m->size = a->bytesize;
-	if (soft_memory_find(m->start, &r)) {
-		m->id = r.id;
-		soft_heap_retag(&soft_devices[r.device].heap, m->start, r.tag, r.tag | SOFT_TAG_GRAPH);
-	}
+	if (soft_memory_find(m->start, &r))
+		soft_heap_retag(&soft_devices[r.device].heap, m->start, r.tag, r.tag | SOFT_TAG_GRAPH | SOFT_TAG_IDLE);
 	used = atomic_fetch_add(&memory_used, m->size) + m->size;
 	while (used > high && !atomic_compare_exchange_weak(&memory_high, &high, used))
 		;

@@ -166,6 +166,14 @@ static CUresult soft_cuMemAllocPitch_v2(CUdeviceptr *dptr, size_t *pitch, size_t
 }
 
 /* As natively, freeing waits until nothing that was submitted can use the memory any more. */
+CUresult soft_graph_memory_free(const struct soft_region *r)
+{
+	if (r->tag & SOFT_TAG_IDLE ||
+	    soft_heap_retag(&soft_devices[r->device].heap, r->start, r->tag, r->tag | SOFT_TAG_IDLE) < 0)
+		return CUDA_ERROR_INVALID_VALUE;
+	return CUDA_SUCCESS;
+}
+
 static CUresult soft_cuMemFree_v2(CUdeviceptr dptr)
 {
 	struct soft_context *owner;
@@ -181,8 +189,10 @@ static CUresult soft_cuMemFree_v2(CUdeviceptr dptr)
 	if (owner)
 		soft_context_drain(owner, -1);
 	rc = vgpu_soft_fault();
-	if (rc || r.tag & SOFT_TAG_GRAPH)
+	if (rc)
 		return rc;
+	if (r.tag & SOFT_TAG_GRAPH)
+		return soft_graph_memory_free(&r);
 	if (soft_heap_free(&soft_devices[r.device].heap, dptr) < 0)
 		return CUDA_ERROR_INVALID_VALUE;
 	soft_pool_freed(r.tag, r.size);

@@ -23,8 +23,9 @@ enum soft_memory_kind { SOFT_MEM_DEVICE, SOFT_MEM_HOST, SOFT_MEM_REGISTERED };
 #define SOFT_TAG_MODULE 0x400u  /* a module's variable: not the application's to free */
 #define SOFT_TAG_FREEING 0x800u /* cuMemFreeAsync was called */
 #define SOFT_TAG_MAPPED 0x1000u /* by cuMemMap: not to be freed either */
-#define SOFT_TAG_GRAPH 0x2000u  /* a graph's: the application's free ends one use of it, the graph's end frees it */
+#define SOFT_TAG_GRAPH 0x2000u  /* of a mem alloc node: the memory stays, whoever frees it */
 #define SOFT_TAG_KERNEL 0x4000u /* malloc in a kernel: free in a kernel only */
+#define SOFT_TAG_IDLE 0x8000u   /* (GRAPH) no launch has allocated it, or it was freed since */
 #define SOFT_TAG_HOST_FLAGS 16  /* shift: flags of cuMemHostAlloc */
 
 struct soft_region {
@@ -38,6 +39,8 @@ struct soft_region {
 
 /* The region around @addr. Any thread; constant time for allocations. */
 bool soft_memory_find(uint64_t addr, struct soft_region *out);
+/* The application frees memory of a mem alloc node. INVALID_VALUE: it is not allocated. */
+CUresult soft_graph_memory_free(const struct soft_region *r);
 /* Whether all of [addr, addr + size) lies in one region, or in adjoining mappings; *out is the first. */
 bool soft_memory_covers(uint64_t addr, uint64_t size, struct soft_region *out);
 /* The same for host memory, which may have been registered in pieces side by side. */

@@ -254,8 +254,10 @@ static CUresult soft_cuMemFreeAsync(CUdeviceptr dptr, CUstream stream)
 		return rc;
 	}
 	if (r.tag & SOFT_TAG_GRAPH) {
+		/* It keeps its place and is written by nobody before the next launch. */
+		rc = soft_graph_memory_free(&r);
 		soft_put(&s->obj);
-		return CUDA_SUCCESS;
+		return rc;
 	}
 	f = calloc(1, sizeof(*f));
 	if (!f) {

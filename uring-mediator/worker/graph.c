@@ -81,9 +81,11 @@ CUresult vgpu_handle_graph_instantiate(struct vgpu_session *s, struct vgpu_reque
 	r = vgpu_session_bind(s, VGPU_HANDLE_GRAPHEXEC, a->exec, exec);
 	if (!r)
 		r = vgpu_graph_memory_instantiated(s, graph, exec);
-	if (!r)
-		vgpu_handles_find(&s->handles, VGPU_HANDLE_GRAPHEXEC, a->exec)->aux = o->host_calls;
-	return r;
+	if (r)
+		return r;
+	vgpu_handles_find(&s->handles, VGPU_HANDLE_GRAPHEXEC, a->exec)->aux = o->host_calls;
+	o->open_memory = vgpu_graph_memory_open(s, exec);
+	return CUDA_SUCCESS;
 }
 
 CUresult vgpu_handle_graph_exec_update(struct vgpu_session *s, struct vgpu_request *rq)

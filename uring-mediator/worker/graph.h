@@ -90,6 +90,8 @@ void vgpu_user_objects_end(struct vgpu_session *s);
  */
 CUresult vgpu_graph_memory_alloc(struct vgpu_session *s, CUgraph graph, uint64_t at, uint64_t bytes);
 CUresult vgpu_graph_memory_free(struct vgpu_session *s, CUgraph graph, uint64_t at);
+/* Does a launch of it allocate what it does not free, or free what it does not allocate? Then the next one may be an error. */
+bool vgpu_graph_memory_open(const struct vgpu_session *s, CUgraphExec exec);
 void vgpu_graph_memory_move(struct vgpu_session *s, CUgraph child, CUgraph into);
 CUresult vgpu_graph_memory_instantiated(struct vgpu_session *s, CUgraph graph, CUgraphExec exec);
 /* Charge and enter again what a launch allocates and was freed since. OUT_OF_MEMORY beyond the session's limit. */

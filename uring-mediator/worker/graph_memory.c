@@ -70,6 +70,14 @@ CUresult vgpu_graph_memory_instantiated(struct vgpu_session *s, CUgraph graph, C
 	return r;
 }
 
+bool vgpu_graph_memory_open(const struct vgpu_session *s, CUgraphExec exec)
+{
+	for (const struct vgpu_graph_memory *m = s->graph_memory; m; m = m->next)
+		if (m->holder == exec && (!m->bytes || !m->freed))
+			return true;
+	return false;
+}
+
 /* Is memory from a pool noted as starting there? */
 static bool present(const struct vgpu_session *s, uint64_t at)
 {
