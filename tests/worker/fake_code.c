@@ -130,11 +130,11 @@ static CUresult f_get_function(CUfunction *f, CUmodule m, const char *name)
 static CUresult f_library(CUlibrary *l, const void *code, CUjit_option *jo, void **jv, unsigned int jn,
 			  CUlibraryOption *lo, void **lv, unsigned int ln)
 {
-	(void)code;
 	(void)jo;
 	(void)jv;
 	(void)jn;
-	fake_insist(!lo && !lv && !ln, "library options");
+	fake_insist(ln <= 1 && (!ln || (*lo == CU_LIBRARY_BINARY_IS_PRESERVED && *lv)), "library options");
+	fake.preserved = ln ? code : NULL;
 	*l = fake_make(VGPU_HANDLE_LIBRARY, NULL);
 	return CUDA_SUCCESS;
 }

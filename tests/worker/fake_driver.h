@@ -20,6 +20,7 @@ struct fake_driver {
 	unsigned int param_count;	/* parameters of 8 bytes of every kernel */
 	const void *params;		/* of the last launch */
 	const void *image;		/* of the last module */
+	const char *preserved;		/* code of the last library, if it is to stay as long as the library */
 	size_t param_bytes;
 	uint64_t live;			/* objects */
 	CUcontext current;

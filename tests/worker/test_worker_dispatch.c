@@ -237,6 +237,35 @@ static void load_module(uint64_t id)
 	assert_int_equal(CALL(image_close, .image = 1), 0);
 }
 
+/* A driver reads a library's code as long as there is the library, also after the guest has closed the image. */
+static void test_lent_image(void **state)
+{
+	const uint64_t first = ID(LIBRARY, 1), second = ID(LIBRARY, 2);
+	const char *code;
+
+	(void)state;
+	send_image(1, ".version 7.0\n", 13);
+	assert_int_equal(CALL(library_load, .library = first, .image = 1, .kind = 1), 0);
+	code = fake.preserved;
+	assert_non_null(code);
+	/* It is one library's: the driver makes a copy for another one. */
+	assert_int_equal(CALL(library_load, .library = second, .image = 1, .kind = 1), 0);
+	assert_null(fake.preserved);
+	assert_int_equal(CALL(image_close, .image = 1), 0);
+	assert_int_equal(s->image_bytes, 0);
+	assert_string_equal(code, ".version 7.0\n");
+	assert_int_equal(CALL(library_unload, .library = second), 0);
+	assert_string_equal(code, ".version 7.0\n");
+	assert_int_equal(CALL(library_unload, .library = first), 0);
+	assert_null(s->library_images);
+	/* Unloaded before the image is closed. */
+	send_image(1, ".version 7.0\n", 13);
+	assert_int_equal(CALL(library_load, .library = first, .image = 1, .kind = 1), 0);
+	assert_int_equal(CALL(library_unload, .library = first), 0);
+	assert_int_equal(CALL(image_close, .image = 1), 0);
+	assert_null(s->library_images);
+}
+
 static void test_images(void **state)
 {
 	uint8_t fat[32] = { 0x50, 0xed, 0x55, 0xba, 1, 0, 16, 0, 16 };
@@ -528,6 +557,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stream_values, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sticky, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_watchdog, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lent_image, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_images, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_image_parts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_launch, setup, teardown),

@@ -32,6 +32,7 @@ struct vgpu_image {
 	uint64_t number, filled;
 	struct vgpu_content content;
 	bool loaded;			/* the driver took it */
+	uint64_t library;		/* that runs on it; 0: none does */
 	struct wrapper *wrapper;	/* around the parts, once they have been asked for */
 	struct vgpu_jit *jit;		/* logs of its loading that nobody has fetched yet */
 	struct vgpu_image *next;
@@ -122,16 +123,25 @@ CUresult vgpu_handle_image_data(struct vgpu_session *s, struct vgpu_request *rq)
 	return CUDA_SUCCESS;
 }
 
-static void drop(struct vgpu_session *s, struct vgpu_image **at)
+static void drop(struct vgpu_image **at)
 {
 	struct vgpu_image *i = *at;
 
 	*at = i->next;
-	vgpu_image_uncharge(s, i->content.bytes);
 	vgpu_jit_free(i->jit);
 	free(i->wrapper);
 	vgpu_content_close(&i->content);
 	free(i);
+}
+
+/* The guest has closed it; a library goes on with it, and has it for itself. */
+static void pass_on(struct vgpu_session *s, struct vgpu_image **at)
+{
+	struct vgpu_image *i = *at;
+
+	*at = i->next;
+	i->next = s->library_images;
+	s->library_images = i;
 }
 
 CUresult vgpu_handle_image_close(struct vgpu_session *s, struct vgpu_request *rq)
@@ -143,16 +153,52 @@ CUresult vgpu_handle_image_close(struct vgpu_session *s, struct vgpu_request *rq
 			continue;
 		if ((*at)->loaded)
 			vgpu_content_keep(s, &(*at)->content);
-		drop(s, at);
+		vgpu_image_uncharge(s, (*at)->content.bytes);
+		if ((*at)->library)
+			pass_on(s, at);
+		else
+			drop(at);
 		return CUDA_SUCCESS;
 	}
 	return CUDA_SUCCESS;
 }
 
+bool vgpu_image_free(const struct vgpu_session *s, uint64_t number)
+{
+	const struct vgpu_image *i = find(s, number);
+
+	return i && !i->library;
+}
+
+void vgpu_image_lend(struct vgpu_session *s, uint64_t number, uint64_t library)
+{
+	struct vgpu_image *i = find(s, number);
+
+	if (i)
+		i->library = library;
+}
+
+void vgpu_image_return(struct vgpu_session *s, uint64_t library)
+{
+	struct vgpu_image **at = &s->library_images;
+
+	for (struct vgpu_image *i = s->images; i; i = i->next)
+		if (i->library == library)
+			i->library = 0;
+	while (*at && (*at)->library != library)
+		at = &(*at)->next;
+	if (*at)
+		drop(at);
+}
+
 void vgpu_image_release(struct vgpu_session *s)
 {
-	while (s->images)
-		drop(s, &s->images);
+	while (s->images) {
+		vgpu_image_uncharge(s, s->images->content.bytes);
+		drop(&s->images);
+	}
+	while (s->library_images)
+		drop(&s->library_images);
 }
 
 static bool fatbin_fits(const uint8_t *p, uint64_t bytes)

@@ -36,6 +36,15 @@ const struct vgpu_jit *vgpu_image_jit(const struct vgpu_session *s, uint64_t num
 /* The driver has taken an image that vgpu_image_get() had nothing against: when it is closed others may have it. */
 void vgpu_image_loaded(const struct vgpu_session *s, uint64_t number);
 
+/*
+ * The driver reads the image as long as the library lives: it stays when the guest closes it, at the library's expense, until
+ * vgpu_image_return(). An image is one library's; loaded again, it is copied.
+ */
+void vgpu_image_lend(struct vgpu_session *s, uint64_t number, uint64_t library);
+void vgpu_image_return(struct vgpu_session *s, uint64_t library);
+/* May it be lent? Not if a library has it. */
+bool vgpu_image_free(const struct vgpu_session *s, uint64_t number);
+
 /* Does `is` say so of a complete image that vgpu_image_get() had nothing against, or of one of its parts? */
 bool vgpu_image_any(const struct vgpu_session *s, uint64_t number, uint32_t kind,
 		    bool (*is)(const struct vgpu_session *s, const void *data, uint64_t bytes));

@@ -30,6 +30,7 @@ struct load {
 	const void *data;
 	uint64_t bytes;
 	struct vgpu_jit *jit;
+	bool lent;		/* the driver need not copy it: it stays until the library goes */
 	CUmodule module;
 	CUlibrary library;
 };
@@ -43,9 +44,13 @@ static CUresult load_module(const struct vgpu_driver *drv, struct load *l)
 
 static CUresult load_library(const struct vgpu_driver *drv, struct load *l)
 {
+	CUlibraryOption preserved = CU_LIBRARY_BINARY_IS_PRESERVED;
+	void *yes = (void *)(uintptr_t)1;
+
 	if (!drv->cuLibraryLoadData)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	return drv->cuLibraryLoadData(&l->library, l->data, l->jit->option, l->jit->value, l->jit->count, NULL, NULL, 0);
+	return drv->cuLibraryLoadData(&l->library, l->data, l->jit->option, l->jit->value, l->jit->count, &preserved, &yes,
+				      l->lent);
 }
 
 _Static_assert(sizeof(struct vgpu_args_module_load) == sizeof(struct vgpu_args_library_load) &&
@@ -99,11 +104,15 @@ CUresult vgpu_handle_module_load(struct vgpu_session *s, struct vgpu_request *rq
 CUresult vgpu_handle_library_load(struct vgpu_session *s, struct vgpu_request *rq)
 {
 	const struct vgpu_args_library_load *a = rq->args;
-	struct load l = { .data = NULL };
+	struct load l = { .lent = vgpu_image_free(s, a->image) };
 	CUresult r = load(s, rq, &l, load_library);
 
 	end_load(s, a->image, &l);
-	return r ? r : vgpu_session_bind(s, VGPU_HANDLE_LIBRARY, a->library, l.library);
+	if (!r)
+		r = vgpu_session_bind(s, VGPU_HANDLE_LIBRARY, a->library, l.library);
+	if (!r && l.lent)
+		vgpu_image_lend(s, a->image, a->library);
+	return r;
 }
 
 static void forget_module(struct vgpu_session *s, uint64_t id)
@@ -150,6 +159,8 @@ CUresult vgpu_handle_library_unload(struct vgpu_session *s, struct vgpu_request 
 	if (!e)
 		return CUDA_ERROR_INVALID_HANDLE;
 	r = s->drv->cuLibraryUnload ? s->drv->cuLibraryUnload(e->obj) : CUDA_ERROR_NOT_SUPPORTED;
+	if (!r)
+		vgpu_image_return(s, a->library);
 	vgpu_handles_each(&s->handles, VGPU_HANDLE_MODULE, forget_owned_module, &o);
 	vgpu_handles_disown(&s->handles, VGPU_HANDLE_FUNCTION, a->library);
 	vgpu_handles_disown(&s->handles, VGPU_HANDLE_KERNEL, a->library);

@@ -55,6 +55,7 @@ struct vgpu_session {
 	struct vgpu_shared *shared;	/* share.c: what other sessions may have or have given */
 	struct vgpu_physical *physical;	/* physical.c: memory that has a handle or a mapping */
 	struct vgpu_image *images;	/* image.c: code that is being sent */
+	struct vgpu_image *library_images;	/* code that a library of the driver's runs on */
 	uint64_t image_bytes;
 	bool share_images;		/* with other sessions, through the supervisor */
 	struct vgpu_flush_stream *flush_streams;	/* output.c */
