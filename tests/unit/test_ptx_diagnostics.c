@@ -38,7 +38,7 @@ static const struct {
 	{BODY(REGS "tex.2d.v4.f32.f32 {%f0,%f1,%f2,%f3}, [%rd1, [%rd2, {%f0,%f1}]];"), -EINVAL, 9, "inside an address"},
 	{BODY(REGS "tex.2d.v4.f32.f32 {%f0,%f1,%f2}, [%rd1, {%f0,%f1}];"), -ENOTSUP, 9, "four results"},
 	{BODY(REGS "tex.2d.v4.f32.f32 {%f0,%f1,%f2,%rd1}, [%rd1, {%f0,%f1}];"), -EINVAL, 9, "size"},
-	{BODY(REGS "tex.cube.v4.f32.f32 {%f0,%f1,%f2,%f3}, [%rd1, {%f0,%f1,%f2,%f2}];"), -ENOTSUP, 9, "'tex.cube.v4.f32.f32'"},
+	{BODY(REGS "tex.2dms.v4.f32.s32 {%f0,%f1,%f2,%f3}, [%rd1, {%f0,%f1,%f2,%f2}];"), -ENOTSUP, 9, "'tex.2dms.v4.f32.s32'"},
 	{BODY(REGS "tex.grad.2d.v4.f32.f32 {%f0,%f1,%f2,%f3}, [%rd1, {%f0,%f1}], {%f0,%f1}, {%f2,%f3};"), -ENOTSUP, 9,
 	 "'tex.grad.2d"},
 	{BODY(REGS "txq.channel_order.b32 %r1, [%rd1];"), -ENOTSUP, 9, "'txq.channel_order.b32'"},

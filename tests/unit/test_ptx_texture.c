@@ -51,6 +51,45 @@ static void make(void *data, unsigned bits, enum ptx_channel channel, bool surfa
 	};
 }
 
+#define CUBE(shape, at) KERNEL( 	"mov.f32 %f0, 0f00000000; mov.f32 %f1, 0f40000000; mov.f32 %f2, 0fc0000000; mov.f32 %f3, 0f3f800000;\n" 	"tex." shape ".v4.u32.f32 {%r0,%r1,%r2,%r3}, [%t, " at "]; st.global.u32 [%o], %r0;\n")
+
+/* Faces of 2 x 2 elements: the middle of each, which is its last element; corners; the second cube. */
+static void test_cube(void **state)
+{
+	static const struct {
+		const char *text;
+		uint32_t want;
+	} cases[] = {
+		{CUBE("cube", "{%f1, %f0, %f0, %f0}"), 3}, {CUBE("cube", "{%f2, %f0, %f0, %f0}"), 7},
+		{CUBE("cube", "{%f0, %f1, %f0, %f0}"), 11}, {CUBE("cube", "{%f0, %f2, %f0, %f0}"), 15},
+		{CUBE("cube", "{%f0, %f0, %f1, %f0}"), 19}, {CUBE("cube", "{%f0, %f0, %f2, %f0}"), 23},
+		{CUBE("cube", "{%f1, %f3, %f3, %f0}"), 0}, {CUBE("cube", "{%f2, %f3, %f3, %f0}"), 5},
+		{CUBE("cube", "{%f3, %f1, %f3, %f0}"), 11}, {CUBE("cube", "{%f3, %f2, %f3, %f0}"), 13},
+		{CUBE("cube", "{%f3, %f3, %f1, %f0}"), 17}, {CUBE("cube", "{%f3, %f3, %f2, %f0}"), 20},
+		{CUBE("acube", "{%i, %f0, %f0, %f2}"), 47},
+	};
+	static uint32_t data[48];
+	struct device dev;
+	uint32_t out[8];
+
+	(void)state;
+	for (uint32_t i = 0; i < 48; i++)
+		data[i] = i;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		make(data, 32, PTX_CHANNEL_UNSIGNED, false);
+		object.level[0] = (struct ptx_level){(unsigned char *)data, 2, 2, 12, 8, 16};
+		object.cube = object.normalized = true;
+		object.layered = cases[i].want > 23;
+		object.as_float = false;
+		assert_int_equal(run(cases[i].text, &dev, out, 0, 1), 0);
+		assert_int_equal(out[0], cases[i].want);
+		device_free(&dev);
+	}
+	object.layered = object.cube = false;
+	assert_int_equal(run(cases[0].text, &dev, out, 0, 1), -EFAULT);
+	device_free(&dev);
+}
+
 static void test_queries(void **state)
 {
 	static const char text[] = KERNEL(
@@ -158,7 +197,7 @@ static void test_faults(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_queries),
+		cmocka_unit_test(test_cube), cmocka_unit_test(test_queries),
 		cmocka_unit_test(test_wild_coordinates),
 		cmocka_unit_test(test_formatted_store),
 		cmocka_unit_test(test_faults),

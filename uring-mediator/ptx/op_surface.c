@@ -142,7 +142,7 @@ static int decode_surface(struct decode *d)
 	vector = mod_take_any(d, vectors);
 	t = mod_take_type(d);
 	rule = mod_take_any(d, rules);
-	if (geometry < 0 || rule < 0 || t < T_B8 || t > T_B64 || (formatted && t != T_B32))
+	if (geometry < 0 || texture_geometries[geometry].cube || rule < 0 || t < T_B8 || t > T_B64 || (formatted && t != T_B32))
 		return decode_fail(d, -ENOTSUP, "unknown form of a surface access");
 	d->in.sub = (uint8_t)geometry;
 	d->in.n = (uint8_t)(vector < 0 ? 1 : 2 << vector);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tex, tld4, txq with the texture's own sampler. Forms that are not known here (cube maps, gradients, multisampling,
+ * tex, tld4, txq with the texture's own sampler. Forms that are not known here (gradients, multisampling,
  * samplers apart from their textures) are refused. in->slots: the results, then the coordinates.
  */
 #include <stdlib.h>
@@ -12,7 +12,8 @@
 #define RESULTS 4u
 
 const struct texture_geometry texture_geometries[TEXTURE_GEOMETRIES] = {
-	{"1d", 1, 1, false}, {"2d", 2, 2, false}, {"3d", 3, 4, false}, {"a1d", 1, 2, true}, {"a2d", 2, 4, true},
+	{"1d", 1, 1, false, false}, {"2d", 2, 2, false, false}, {"3d", 3, 4, false, false}, {"a1d", 1, 2, true, false},
+	{"a2d", 2, 4, true, false}, {"cube", 3, 4, false, true}, {"acube", 3, 4, true, true},
 };
 
 enum query { Q_WIDTH, Q_HEIGHT, Q_DEPTH, Q_LAYERS, Q_LEVELS, Q_NORMALIZED };
@@ -66,6 +67,8 @@ static struct sample_point point_of(struct thread *t, const struct insn *in)
 		p.at[i] = as_f32(t->r[at[i]]);
 		p.index[i] = (int32_t)t->r[at[i]];
 	}
+	if (g->cube)
+		texture_on_cube(&p);
 	return p;
 }
 
@@ -78,7 +81,9 @@ static void set_results(struct thread *t, const struct insn *in, const uint32_t 
 /* An instruction of another shape than the texture reads, but not outside of it. */
 static bool fits(const struct ptx_texture *x, const struct insn *in)
 {
-	return x->layered == texture_geometries[in->sub].layered;
+	const struct texture_geometry *g = &texture_geometries[in->sub];
+
+	return x->layered == g->layered && x->cube == g->cube;
 }
 
 static int op_tex(struct thread *t, const struct insn *in)
@@ -90,7 +95,7 @@ static int op_tex(struct thread *t, const struct insn *in)
 	if (!x)
 		return OP_FAULT;
 	if (!fits(x, in))
-		return exec_fault(t, in, PTX_FAULT_ILLEGAL_INSTRUCTION, 0, "a texture with layers, or without");
+		return exec_fault(t, in, PTX_FAULT_ILLEGAL_INSTRUCTION, 0, "a texture with layers or faces, or without");
 	texture_sample(x, &p, v);
 	set_results(t, in, v);
 	return OP_NEXT;
@@ -105,7 +110,7 @@ static int op_tld4(struct thread *t, const struct insn *in)
 	if (!x)
 		return OP_FAULT;
 	if (!fits(x, in))
-		return exec_fault(t, in, PTX_FAULT_ILLEGAL_INSTRUCTION, 0, "a texture with layers, or without");
+		return exec_fault(t, in, PTX_FAULT_ILLEGAL_INSTRUCTION, 0, "a texture with layers or faces, or without");
 	texture_gather(x, &p, in->sub2, v);
 	set_results(t, in, v);
 	return OP_NEXT;
@@ -126,10 +131,10 @@ static int op_query(struct thread *t, const struct insn *in)
 		v = x->level[0].height;
 		break;
 	case Q_DEPTH:
-		v = x->layered ? 1 : x->level[0].depth;
+		v = x->layered || x->cube ? 1 : x->level[0].depth;
 		break;
 	case Q_LAYERS:
-		v = x->layered ? x->level[0].depth : 1;
+		v = x->layered ? x->level[0].depth / (x->cube ? 6 : 1) : 1;
 		break;
 	case Q_LEVELS:
 		v = x->levels;
@@ -174,6 +179,8 @@ static int decode_fetch(struct decode *d, unsigned extra)
 		err = handle_of(d, d->ops[1], texture_geometries[g].coordinates);
 	d->in.sub = (uint8_t)g;
 	d->in.flag = at == T_S32;
+	if (!err && d->in.flag && texture_geometries[g].cube)
+		err = decode_fail(d, -ENOTSUP, "unknown form of a texture fetch");
 	return err ? err : take_slots(d, d->ops[0], d->ops[1]);
 }
 

@@ -146,6 +146,7 @@ struct ptx_texture {
 	uint8_t channels, bits;   /* of an element: 1, 2 or 4; 8, 16 or 32 each */
 	enum ptx_channel channel;
 	bool layered;             /* the depth is a number of layers */
+	bool cube;                /* the depth is faces of cubes, six for each layer */
 	bool linear_memory;       /* a buffer: an element outside of it is 0 */
 	bool normalized;          /* coordinates run from 0 to 1 */
 	bool filter, mip_filter;  /* between elements, between levels */

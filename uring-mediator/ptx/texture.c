@@ -158,7 +158,7 @@ static void axes_of(const struct ptx_texture *x, const struct ptx_level *l, cons
 		axis[d] = filter ? linear_axis(x, p, d, extent[d]) : point_axis(x, p, d, extent[d]);
 	if (p->dims == 1 && filter && !x->layered)
 		axis[1] = linear_axis(x, p, 1, 1);
-	if (x->layered)
+	if (x->layered || x->cube)
 		axis[2].i[0] = axis[2].i[1] = p->layer < l->depth ? p->layer : l->depth - 1;
 }
 
@@ -208,6 +208,24 @@ static float level_of(const struct ptx_texture *x, const struct sample_point *p)
 	lod = lod > x->lod_max ? x->lod_max : lod;
 	lod = lod < x->lod_min ? x->lod_min : lod;
 	return lod < 0 ? 0 : lod > last ? last : lod;
+}
+
+/* CUDA programming guide, "Cubemap Textures": the largest coordinate names the face, the others divided by it the place. */
+void texture_on_cube(struct sample_point *p)
+{
+	static const struct {
+		uint8_t s, t;		/* coordinates */
+		int8_t s_sign, t_sign;
+	} faces[6] = {{2, 1, -1, -1}, {2, 1, 1, -1}, {0, 2, 1, 1}, {0, 2, 1, -1}, {0, 1, 1, -1}, {0, 1, -1, -1}};
+	float size[3] = {fabsf(p->at[0]), fabsf(p->at[1]), fabsf(p->at[2])};
+	unsigned major = size[0] >= size[1] && size[0] >= size[2] ? 0 : size[1] >= size[2] ? 1 : 2;
+	unsigned face = 2 * major + (p->at[major] < 0);
+	float s = faces[face].s_sign * p->at[faces[face].s], t = faces[face].t_sign * p->at[faces[face].t];
+
+	p->at[0] = (s / size[major] + 1) / 2;
+	p->at[1] = (t / size[major] + 1) / 2;
+	p->dims = 2;
+	p->layer = p->layer * 6 + face;
 }
 
 void texture_sample(const struct ptx_texture *x, const struct sample_point *p, uint32_t out[4])

@@ -15,7 +15,7 @@ struct sample_point {
 	float at[3];
 	int32_t index[3]; /* when `integer`: elements, neither normalized nor filtered */
 	bool integer;
-	uint32_t layer;   /* clamped */
+	uint32_t layer;   /* clamped; of a cube the face, behind those of the layers before */
 	float lod;
 };
 
@@ -23,16 +23,18 @@ struct sample_point {
 struct texture_geometry {
 	const char *name;
 	uint8_t dims, coordinates; /* that count; that are written, the layer among them */
-	bool layered;
+	bool layered, cube;
 };
 
-#define TEXTURE_GEOMETRIES 5
+#define TEXTURE_GEOMETRIES 7
 extern const struct texture_geometry texture_geometries[TEXTURE_GEOMETRIES];
 
 struct decode;
 /* Consumes the modifier that names a shape: its index, or -1. op_texture.c */
 int take_geometry(struct decode *d);
 
+/* Where a direction hits the cube around it: the face and normalized coordinates on it. The direction is p->at. */
+void texture_on_cube(struct sample_point *p);
 void texture_sample(const struct ptx_texture *x, const struct sample_point *p, uint32_t out[4]);
 /* One channel of the four elements between which a filter would blend, in the order of the manual's tld4. */
 void texture_gather(const struct ptx_texture *x, const struct sample_point *p, unsigned channel, uint32_t out[4]);

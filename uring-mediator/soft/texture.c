@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Texture and surface objects. All that a kernel needs to sample is worked out when the object is made; it holds the arrays
- * that it shows. Resource views, cube maps and sRGB are not supported.
+ * that it shows. Resource views and sRGB are not supported; the
+ * edges of a cube's faces are not filtered across.
  */
 #include "texture.h"
 
@@ -74,10 +75,7 @@ static CUresult add_level(struct soft_texture *t, uint64_t handle)
 	t->image.level[t->image.levels++] = (struct ptx_level){
 		(unsigned char *)a->start, (uint32_t)a->width, (uint32_t)a->height, (uint32_t)a->depth, a->pitch, a->slice };
 	t->image.layered = a->desc.Flags & CUDA_ARRAY3D_LAYERED;
-	if (a->desc.Flags & CUDA_ARRAY3D_CUBEMAP) {
-		soft_log(VGPU_SOFT_WARNING, "texture: cube maps are not supported");
-		return CUDA_ERROR_NOT_SUPPORTED;
-	}
+	t->image.cube = a->desc.Flags & CUDA_ARRAY3D_CUBEMAP;
 	return set_format(&t->image, a->desc.Format, a->desc.NumChannels);
 }
 
@@ -159,11 +157,11 @@ static CUresult set_sampler(struct ptx_texture *x, const CUDA_TEXTURE_DESC *d)
 	for (i = 0; i < 3; i++) {
 		if ((unsigned)d->addressMode[i] > CU_TR_ADDRESS_MODE_BORDER)
 			return CUDA_ERROR_INVALID_VALUE;
-		x->address[i] = (enum ptx_address_mode)d->addressMode[i];
+		x->address[i] = x->cube ? PTX_ADDRESS_CLAMP : (enum ptx_address_mode)d->addressMode[i];
 	}
 	for (i = 0; i < 4; i++)
 		x->border[i] = d->borderColor[i];
-	x->normalized = d->flags & CU_TRSF_NORMALIZED_COORDINATES && !x->linear_memory;
+	x->normalized = x->cube || (d->flags & CU_TRSF_NORMALIZED_COORDINATES && !x->linear_memory);
 	x->as_float = !(d->flags & CU_TRSF_READ_AS_INTEGER);
 	x->filter = d->filterMode == CU_TR_FILTER_MODE_LINEAR && !x->linear_memory;
 	x->mip_filter = d->mipmapFilterMode == CU_TR_FILTER_MODE_LINEAR;
