@@ -3,7 +3,8 @@
  * How bytes travel.
  *
  *	pageable -> device	up to 64 KiB inside the command; more by bulk.c. A synchronous copy of more waits for
- *				its end, as natively: programs go on in streams that the default stream does not order
+ *				its end: programs count on it in streams that the default stream does not order, though
+ *				natively the last piece may still be under way (seen on an H100)
  *	device -> pageable	by bulk.c; waits
  *	arena <-> device	the device's DMA works on the application's own memory
  *	device -> device	one command

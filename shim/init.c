@@ -20,6 +20,7 @@
 #include "init.h"
 #include "log.h"
 #include "memory.h"
+#include "output.h"
 #include "record.h"
 #include "session.h"
 #include "thread.h"
@@ -47,6 +48,7 @@ __attribute__((destructor)) static void at_exit(void)
 {
 	uint32_t open = VGPU_SESSION_OPEN;
 
+	vgpu_output_last();
 	atomic_store(&vgpu_session.error, CUDA_ERROR_DEINITIALIZED);
 	if (!atomic_compare_exchange_strong(&vgpu_session.state, &open, VGPU_SESSION_EXIT))
 		return;

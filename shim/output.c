@@ -47,13 +47,23 @@ static bool assert_failed(void)
 	return vgpu_error_sticky() == CUDA_ERROR_ASSERT && !atomic_exchange(&asserted, true);
 }
 
-void vgpu_output_fetch(void)
+static void fetch(void)
 {
-	if (atomic_load(&vgpu_session.state) != VGPU_SESSION_OPEN ||
-	    (!assert_failed() && !atomic_load_explicit(&expected, memory_order_relaxed)))
-		return;
 	vgpu_lock(&order);
 	while (fetch_piece())
 		;
 	vgpu_unlock(&order);
+}
+
+void vgpu_output_fetch(void)
+{
+	if (atomic_load(&vgpu_session.state) == VGPU_SESSION_OPEN &&
+	    (assert_failed() || atomic_load_explicit(&expected, memory_order_relaxed)))
+		fetch();
+}
+
+void vgpu_output_last(void)
+{
+	if (atomic_load(&vgpu_session.state) == VGPU_SESSION_OPEN && assert_failed())
+		fetch();
 }

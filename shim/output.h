@@ -13,5 +13,7 @@ void vgpu_output_expect(void);
  * copies, loading and unloading of code, the end of a context), except at launches, which would wait for the host.
  */
 void vgpu_output_fetch(void);
+/* At the end of the process: which assert failed, if nobody has waited since. */
+void vgpu_output_last(void);
 
 #endif

@@ -20,10 +20,14 @@ result("CTC", host(functional.ctc_loss(torch.randn(20, 4, 10, device=device).log
 
 # Attention: each of the kernels that there are for it.
 q, k, v = (torch.randn(2, 8, 128, 64, device=device, dtype=torch.float16) for _ in range(3))
-for backend in ("FLASH_ATTENTION", "EFFICIENT_ATTENTION", "CUDNN_ATTENTION", "MATH"):
-    kind = getattr(torch.nn.attention.SDPBackend, backend)
-    with torch.nn.attention.sdpa_kernel(kind):
-        result(f"attention {backend}", host(functional.scaled_dot_product_attention(q, k, v)))
+for backend in ("FLASH_ATTENTION", "EFFICIENT_ATTENTION", "MATH"):
+    with torch.nn.attention.sdpa_kernel(getattr(torch.nn.attention.SDPBackend, backend)):
+        plain = functional.scaled_dot_product_attention(q, k, v)
+        result(f"attention {backend}", host(plain))
+torch.use_deterministic_algorithms(False)
+with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.CUDNN_ATTENTION):
+    check("attention of cuDNN", torch.allclose(functional.scaled_dot_product_attention(q, k, v), plain, atol=1e-2))
+torch.use_deterministic_algorithms(True)
 
 # cuSOLVER: orthogonal factors have free signs, so the products are compared.
 values, vectors = torch.linalg.eigh(symmetric)

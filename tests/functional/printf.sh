@@ -27,6 +27,8 @@ for line in "${errors[@]:1:${#errors[@]}-2}"; do
 	[[ $line =~ faults\.cu:[0-9]+:\ .*assertion.*:\ block:\ \[0,0,0\],\ thread:\ \[3[01],0,0\]\ Assertion\ .*limit.\ failed\.$ ]] ||
 		fail "not the message of an assert: $line"
 done
+"$programs/printing" 0 >"$work/unwaited.log" 2>&1 || fail "the program that waits for nothing failed"
+grep -q 'Assertion .*limit. failed' "$work/unwaited.log" || fail "an assert that nobody waited for is not named: $(cat "$work/unwaited.log")"
 ! grep -q 'Assertion' "$work/out.log" || fail "the failed assert is named on standard output"
 ! grep -q '^block' "$work/mediator.log" || fail "the mediator's log has what kernels print"
 # More than the host keeps: what fits arrives whole, and nobody waits for the rest.

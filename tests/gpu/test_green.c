@@ -142,7 +142,7 @@ static void streams(void **state)
 {
 	CUgreenCtx g = green(), found = NULL;
 	CUcontext converted, ctx = NULL;
-	CUstream s = green_stream(g), t, plain;
+	CUstream s = green_stream(g), t, plain, none;
 
 	(void)state;
 	ok(cuCtxFromGreenCtx(&converted, g));
@@ -161,7 +161,7 @@ static void streams(void **state)
 	ok(cuStreamGetGreenCtx(NULL, &found));
 	assert_ptr_equal(found, g);
 	ok(cuCtxPopCurrent(NULL));
-	expect(CUDA_ERROR_INVALID_VALUE, cuGreenCtxStreamCreate(&t, g, CU_STREAM_DEFAULT, 0));
+	expect(CUDA_ERROR_INVALID_VALUE, cuGreenCtxStreamCreate(&none, g, CU_STREAM_DEFAULT, 0));
 	ok(cuStreamDestroy(t));
 	ok(cuStreamDestroy(plain));
 	ok(cuStreamDestroy(s));

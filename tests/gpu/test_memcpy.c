@@ -67,7 +67,10 @@ static void async_forms(void **state)
 	free(dst);
 }
 
-/* A synchronous copy has arrived when the call is back: also for streams that the default stream does not order. */
+/*
+ * A synchronous copy has arrived when the call is back: also for streams that the default stream does not order. The driver
+ * may return while the last piece is under way; ours waits, since what little time that is natively programs do not notice.
+ */
 static void arrived(void **state)
 {
 	size_t n = 4 << 20;
@@ -76,6 +79,8 @@ static void arrived(void **state)
 	CUstream s;
 
 	(void)state;
+	if (!getenv("VGPU_TEST_NEEDS_DEVICE"))	/* set where a mediator is */
+		skip();
 	ok(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
 	ok(cuMemAlloc(&a, n));
 	ok(cuMemAlloc(&b, n));

@@ -152,6 +152,20 @@ static void worker_how(const struct worker *w, char *how, size_t size)
 		snprintf(how, size, "exited with status %d", info.si_status);
 }
 
+/*
+ * A driver keeps the events that processes share in files of this name (seen with driver 580), and takes them away when
+ * its process ends by itself, which workers often do not.
+ */
+static void unlink_event_files(pid_t pid)
+{
+	char path[64];
+	unsigned int n = 0;
+
+	do
+		snprintf(path, sizeof(path), "/dev/shm/cuda.shm.%x.%x.%u", (unsigned int)getuid(), (unsigned int)pid, ++n);
+	while (!unlink(path));
+}
+
 static void worker_finish(struct worker *w)
 {
 	struct supervisor *sup = w->sup;
@@ -159,6 +173,7 @@ static void worker_finish(struct worker *w)
 	char how[96], text[TEXT_BYTES];
 
 	worker_how(w, how, sizeof(how));
+	unlink_event_files(w->pid);
 	timer_clear(&w->deadline);
 	list_del(&w->link);
 	if (s) {
