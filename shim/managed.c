@@ -124,7 +124,8 @@ void vgpu_managed_forget(uint64_t start, uint64_t size)
 	i = lower_bound(start);
 	while (i + n < spans.count && spans.at[i + n].start < start + size)
 		n++;
-	memmove(&spans.at[i], &spans.at[i + n], (spans.count - i - n) * sizeof(*spans.at));
+	if (n)
+		memmove(&spans.at[i], &spans.at[i + n], (spans.count - i - n) * sizeof(*spans.at));
 	spans.count -= n;
 	vgpu_unlock(&spans.lock);
 }
