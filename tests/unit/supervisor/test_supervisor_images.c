@@ -261,7 +261,7 @@ static void a_store_is_bounded(void **state)
 	assert_true(finds(&a, 13, 400 * KIB));
 	assert_int_equal(images_number(&m, "bytes"), 800 * KIB);
 	assert_int_equal(images_number(&m, "dropped"), 1);
-	soon(count_fds(m.pid) == fds);	/* what it is done with is closed in its own time */
+	soon(count_fds(m.pid) <= fds);	/* what it is done with is closed in its own time */
 	keeps(&a, 14, 1024 * KIB);
 	assert_int_equal(images_number(&m, "count"), 1);
 	/* Many small ones: their number is bounded, too. */
@@ -289,7 +289,7 @@ static void only_images_are_kept(void **state)
 	refuses(&a, 11, 4096, FAKE_UNSEALED);
 	refuses(&a, 11, 4096, FAKE_SHORT);
 	refuses(&a, 11, 4096, FAKE_NO_FILE);
-	soon(count_fds(m.pid) == fds);	/* what it is done with is closed in its own time */
+	soon(count_fds(m.pid) <= fds);	/* what it is done with is closed in its own time */
 	keeps(&a, 11, 4096);
 	close(a.wake);
 	stub_close(&vm);
