@@ -52,10 +52,11 @@ ready() {
 	"$VGPU_BUILD/uring-mediator/vgpuctl" --control "$dir/control.sock" --json status 2>/dev/null | jq .pool.ready
 }
 
-# KiB of the mediator's workers, a shared page counted in parts.
+# KiB of the mediator's workers without the one that answers NVML, a shared page counted in parts.
 workers_pss() {
 	local p
 	for p in $(pgrep -P "$mediator_pid"); do
+		grep -qz -- --monitor "/proc/$p/cmdline" && continue
 		sed -n 's/^Pss: *\([0-9]*\) kB/\1/p' "/proc/$p/smaps_rollup"
 	done | awk '{ sum += $1 } END { print sum + 0 }'
 }
