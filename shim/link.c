@@ -65,6 +65,17 @@ CUresult cuLinkCreate_v2(unsigned int num_options, CUjit_option *options, void *
 	return r;
 }
 
+/* What the calls of a link begin with. */
+static CUresult enter(CUlinkState state, struct vgpu_link **l)
+{
+	CUresult r = vgpu_call_ready(0);
+
+	if (r)
+		return r;
+	*l = vgpu_handle_object(VGPU_HANDLE_LINKSTATE, state);
+	return *l ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+}
+
 /* An input as it comes from the application. */
 struct input {
 	CUjitInputType type;
@@ -141,12 +152,9 @@ CUresult cuLinkAddData_v2(CUlinkState state, CUjitInputType type, void *data, si
 	struct vgpu_link *l;
 	CUresult r;
 
-	r = vgpu_call_ready(0);
+	r = enter(state, &l);
 	if (r)
 		return r;
-	l = vgpu_handle_object(VGPU_HANDLE_LINKSTATE, state);
-	if (!l)
-		return CUDA_ERROR_INVALID_HANDLE;
 	if (!data || !size)
 		return CUDA_ERROR_INVALID_VALUE;
 	r = parse_input(&in, name, num_options, options, option_values);
@@ -162,12 +170,9 @@ CUresult cuLinkAddFile_v2(CUlinkState state, CUjitInputType type, const char *pa
 	void *data;
 	CUresult r;
 
-	r = vgpu_call_ready(0);
+	r = enter(state, &l);
 	if (r)
 		return r;
-	l = vgpu_handle_object(VGPU_HANDLE_LINKSTATE, state);
-	if (!l)
-		return CUDA_ERROR_INVALID_HANDLE;
 	if (!path)
 		return CUDA_ERROR_INVALID_VALUE;
 	r = parse_input(&in, path, num_options, options, option_values);
@@ -259,12 +264,9 @@ CUresult cuLinkComplete(CUlinkState state, void **cubin, size_t *size)
 	uint64_t bytes = 0;
 	CUresult r;
 
-	r = vgpu_call_ready(0);
+	r = enter(state, &l);
 	if (r)
 		return r;
-	l = vgpu_handle_object(VGPU_HANDLE_LINKSTATE, state);
-	if (!l)
-		return CUDA_ERROR_INVALID_HANDLE;
 	if (!cubin)
 		return CUDA_ERROR_INVALID_VALUE;
 	r = send_complete(l, &bytes);
@@ -287,12 +289,9 @@ CUresult cuLinkDestroy(CUlinkState state)
 	struct vgpu_call c;
 	CUresult r;
 
-	r = vgpu_call_ready(0);
+	r = enter(state, &l);
 	if (r)
 		return r;
-	l = vgpu_handle_object(VGPU_HANDLE_LINKSTATE, state);
-	if (!l)
-		return CUDA_ERROR_INVALID_HANDLE;
 	r = vgpu_call_begin(&c, VGPU_OP_link_destroy, sizeof(*a), 0, 0);
 	if (r)
 		return r;

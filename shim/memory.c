@@ -85,7 +85,9 @@ static void evict(uint64_t start, uint64_t size)
 CUresult vgpu_memory_add(enum vgpu_range_kind kind, uint64_t start, uint64_t size, uint32_t flags)
 {
 	const struct vgpu_context *ctx = vgpu_context_home();
-	struct vgpu_range_info info = { .start = start, .size = size, .flags = flags, .kind = (uint8_t)kind };
+	/* Copies of managed memory are waited for anyway: that needs no look at the attribute. */
+	struct vgpu_range_info info = { .start = start, .size = size, .flags = flags, .kind = (uint8_t)kind,
+					.sync_memops = kind == VGPU_RANGE_MANAGED };
 	int r;
 
 	info.context = ctx ? ctx->wire : 0;

@@ -89,7 +89,7 @@ static CUresult known(void *data, CUpointer_attribute attribute, uint64_t p, con
 		put(data, zero, 8);
 		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
-		put_int(data, i->sync_memops || i->kind == VGPU_RANGE_MANAGED);
+		put_int(data, i->sync_memops);
 		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
 	case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:

@@ -169,6 +169,23 @@ static void async_pool(void **state)
 	ok(cuStreamDestroy(s));
 }
 
+/* Managed memory has the attribute from the first (H100, driver 580), and can lose it. */
+static void sync_memops_of_managed(void **state)
+{
+	unsigned int off = 0, v = 0;
+	CUdeviceptr p;
+
+	(void)state;
+	ok(cuMemAllocManaged(&p, 4096, CU_MEM_ATTACH_GLOBAL));
+	ok(cuPointerGetAttribute(&v, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, p));
+	assert_int_equal(v & 0xff, 1);
+	ok(cuPointerSetAttribute(&off, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, p));
+	v = 7;
+	ok(cuPointerGetAttribute(&v, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, p));
+	assert_int_equal(v & 0xff, 0);
+	ok(cuMemFree(p));
+}
+
 /* Memory whose synchronous copies and fills are waited for. */
 static void sync_memops(void **state)
 {
@@ -273,6 +290,7 @@ int main(void)
 		cmocka_unit_test(many),
 		cmocka_unit_test(async_pool),
 		cmocka_unit_test(sync_memops),
+		cmocka_unit_test(sync_memops_of_managed),
 		cmocka_unit_test(pools_of_locations),
 		cmocka_unit_test(pools_of_host_memory),
 	};
