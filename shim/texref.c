@@ -209,13 +209,11 @@ CUresult cuTexRefGetBorderColor(float *color, CUtexref texref)
 		return r;
 	a = c.args;
 	a->texref = t->wire;
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	o = c.ret;
-	if (!r && c.ret_size < sizeof(*o))
-		r = vgpu_call_broken();
-	if (!r)
+	r = vgpu_call_answer(&c, sizeof(*o));
+	if (!r) {
+		o = c.ret;
 		memcpy(color, o->color, sizeof(o->color));
+	}
 	vgpu_call_end(&c);
 	return r;
 }

@@ -108,6 +108,14 @@ void gpu_nap(void)
 	nanosleep(&t, NULL);
 }
 
+uint32_t gpu_word(CUdeviceptr at)
+{
+	uint32_t value = 0;
+
+	ok(cuMemcpyDtoH(&value, at, sizeof(value)));
+	return value;
+}
+
 void *gpu_random(size_t size, uint32_t seed)
 {
 	uint8_t *p = malloc(size);

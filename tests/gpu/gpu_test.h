@@ -45,6 +45,9 @@ void gpu_need_device(void);
 /* A millisecond, between looks at something that happens on its own time. */
 void gpu_nap(void);
 
+/* The word at this address of the device. */
+uint32_t gpu_word(CUdeviceptr at);
+
 /* A buffer of pseudo-random bytes, the same for the same seed. Caller frees. */
 void *gpu_random(size_t size, uint32_t seed);
 

@@ -46,14 +46,6 @@ static void run_graph(CUgraph g)
 	ok(cuGraphDestroy(g));
 }
 
-static uint32_t word(CUdeviceptr at)
-{
-	uint32_t value = 0;
-
-	ok(cuMemcpyDtoH(&value, at, 4));
-	return value;
-}
-
 static void batches(void **state)
 {
 	CUstreamBatchMemOpParams op[2] = { 0 };
@@ -81,19 +73,19 @@ static void batches(void **state)
 	assert_int_equal(got.paramArray[1].writeValue.value, 6);
 	ok(cuGraphInstantiate(&exec, g, 0));
 	run(exec);
-	assert_int_equal(word(device), 5);
-	assert_int_equal(word(device + 4), 6);
+	assert_int_equal(gpu_word(device), 5);
+	assert_int_equal(gpu_word(device + 4), 6);
 	op[1].writeValue.value = 7;
 	ok(cuGraphExecBatchMemOpNodeSetParams(exec, n, &b));
 	run(exec);
-	assert_int_equal(word(device + 4), 7);
+	assert_int_equal(gpu_word(device + 4), 7);
 	ok(cuGraphBatchMemOpNodeGetParams(n, &got));	/* the graph is as it was */
 	assert_int_equal(got.paramArray[1].writeValue.value, 6);
 	ok(cuGraphExecDestroy(exec));
 	op[0].writeValue.value = 8;
 	ok(cuGraphBatchMemOpNodeSetParams(n, &b));
 	run_graph(g);
-	assert_int_equal(word(device), 8);
+	assert_int_equal(gpu_word(device), 8);
 }
 
 static void CUDA_CB add_to(void *data)
@@ -180,10 +172,10 @@ static void children(void **state)
 	ok(cuGraphAddChildGraphNode(&child, g, NULL, 0, one));
 	ok(cuGraphInstantiate(&exec, g, 0));
 	run(exec);
-	assert_int_equal(word(device), 1);
+	assert_int_equal(gpu_word(device), 1);
 	ok(cuGraphExecChildGraphNodeSetParams(exec, child, two));
 	run(exec);
-	assert_int_equal(word(device), 2);
+	assert_int_equal(gpu_word(device), 2);
 	ok(cuGraphAddEmptyNode(&extra, two, &n, 1));	/* of another shape now */
 	assert_int_not_equal(cuGraphExecChildGraphNodeSetParams(exec, child, two), CUDA_SUCCESS);
 	ok(cuGraphExecDestroy(exec));
@@ -214,18 +206,18 @@ static void pageable(void **state)
 	ok(cuGraphAddMemcpyNode(&n, g, NULL, 0, &c, gpu_context()));
 	ok(cuGraphInstantiate(&exec, g, 0));
 	run(exec);
-	assert_int_equal(word(device), 0x01010101);
+	assert_int_equal(gpu_word(device), 0x01010101);
 	c.srcHost = b;
 	ok(cuGraphExecMemcpyNodeSetParams(exec, n, &c, gpu_context()));
 	run(exec);
-	assert_int_equal(word(device + N - 4), 0x02020202);
+	assert_int_equal(gpu_word(device + N - 4), 0x02020202);
 	ok(cuGraphExecDestroy(exec));
 	memset(b, 3, N);
 	ok(cuGraphMemcpyNodeSetParams(n, &c));
 	ok(cuGraphMemcpyNodeGetParams(n, &c));
 	assert_ptr_equal(c.srcHost, b);
 	run_graph(g);
-	assert_int_equal(word(device + N - 4), 0x03030303);
+	assert_int_equal(gpu_word(device + N - 4), 0x03030303);
 	free(a);
 	free(b);
 }

@@ -93,14 +93,6 @@ static struct answer ask_with(struct request q, int fd)
 
 #define ask(...) ask_with((struct request){ __VA_ARGS__ }, -1)
 
-static uint32_t word(CUdeviceptr at)
-{
-	uint32_t v = 0;
-
-	ok(cuMemcpyDtoH(&v, at, sizeof(v)));
-	return v;
-}
-
 /* What one writes the other reads, in memory of whole pages and in a small piece of one. */
 static void ipc_memory(void **state)
 {
@@ -120,11 +112,11 @@ static void ipc_memory(void **state)
 		p += sizes[i] - 4;
 		assert_int_equal(ask(.what = READ, .at = a.at + sizes[i] - 4).value, 0x11110000u + (uint32_t)i);
 		expect(CUDA_SUCCESS, ask(.what = WRITE, .at = a.at, .size = sizes[i], .value = 0xabcd).result);
-		assert_int_equal(word(p), 0xabcd);
+		assert_int_equal(gpu_word(p), 0xabcd);
 		p -= sizes[i] - 4;
 		expect(CUDA_SUCCESS, ask(.what = CLOSE, .at = a.at).result);
 		assert_int_not_equal(ask(.what = READ, .at = a.at).result, CUDA_SUCCESS);
-		assert_int_equal(word(p), 0xabcd);
+		assert_int_equal(gpu_word(p), 0xabcd);
 		ok(cuMemFree(p));
 	}
 }
@@ -218,7 +210,7 @@ static void descriptor(void **state)
 	close(fd);
 	assert_int_equal(ask(.what = READ, .at = a.at + grain - 4).value, 0x77);
 	expect(CUDA_SUCCESS, ask(.what = WRITE, .at = a.at, .size = grain, .value = 0x99).result);
-	assert_int_equal(word(p), 0x99);
+	assert_int_equal(gpu_word(p), 0x99);
 	ok(cuMemUnmap(p, grain));
 	ok(cuMemRelease(h));
 	ok(cuMemAddressFree(p, grain));

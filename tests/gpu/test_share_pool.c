@@ -97,14 +97,6 @@ static struct answer ask_with(struct request q, int fd)
 
 #define ask(...) ask_with((struct request){ __VA_ARGS__ }, -1)
 
-static uint32_t word(CUdeviceptr at)
-{
-	uint32_t v = 0;
-
-	ok(cuMemcpyDtoH(&v, at, sizeof(v)));
-	return v;
-}
-
 static CUmemPoolProps properties(CUmemAllocationHandleType handles)
 {
 	return (CUmemPoolProps){ .allocType = CU_MEM_ALLOCATION_TYPE_PINNED, .handleTypes = handles,
@@ -168,9 +160,9 @@ static void both_see_it(void **state)
 		expect(CUDA_SUCCESS, a.result);
 		assert_int_equal(ask(.what = READ, .at = a.at + sizes[i] - 4).value, 0x2220000u + (uint32_t)i);
 		expect(CUDA_SUCCESS, ask(.what = WRITE, .at = a.at, .size = sizes[i], .value = 0xabcd).result);
-		assert_int_equal(word(p + sizes[i] - 4), 0xabcd);
+		assert_int_equal(gpu_word(p + sizes[i] - 4), 0xabcd);
 		expect(CUDA_SUCCESS, ask(.what = i ? FREE_ASYNC : FREE, .at = a.at).result);
-		assert_int_equal(word(p), 0xabcd);
+		assert_int_equal(gpu_word(p), 0xabcd);
 		ok(cuMemFreeAsync(p, stream));
 		ok(cuStreamSynchronize(stream));
 	}

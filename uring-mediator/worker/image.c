@@ -163,7 +163,7 @@ CUresult vgpu_handle_image_close(struct vgpu_session *s, struct vgpu_request *rq
 	return CUDA_SUCCESS;
 }
 
-bool vgpu_image_free(const struct vgpu_session *s, uint64_t number)
+bool vgpu_image_lendable(const struct vgpu_session *s, uint64_t number)
 {
 	const struct vgpu_image *i = find(s, number);
 

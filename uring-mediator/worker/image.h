@@ -42,8 +42,8 @@ void vgpu_image_loaded(const struct vgpu_session *s, uint64_t number);
  */
 void vgpu_image_lend(struct vgpu_session *s, uint64_t number, uint64_t library);
 void vgpu_image_return(struct vgpu_session *s, uint64_t library);
-/* May it be lent? Not if a library has it. */
-bool vgpu_image_free(const struct vgpu_session *s, uint64_t number);
+/* Not if a library has it. */
+bool vgpu_image_lendable(const struct vgpu_session *s, uint64_t number);
 
 /* Does `is` say so of a complete image that vgpu_image_get() had nothing against, or of one of its parts? */
 bool vgpu_image_any(const struct vgpu_session *s, uint64_t number, uint32_t kind,

@@ -104,7 +104,7 @@ CUresult vgpu_handle_module_load(struct vgpu_session *s, struct vgpu_request *rq
 CUresult vgpu_handle_library_load(struct vgpu_session *s, struct vgpu_request *rq)
 {
 	const struct vgpu_args_library_load *a = rq->args;
-	struct load l = { .lent = vgpu_image_free(s, a->image) };
+	struct load l = { .lent = vgpu_image_lendable(s, a->image) };
 	CUresult r = load(s, rq, &l, load_library);
 
 	end_load(s, a->image, &l);
