@@ -92,7 +92,7 @@ static int check_command(struct recording *r, struct progress *p, const struct v
 
 	if (body < sizeof(*cmd))
 		return -1;
-	all = (uint64_t)sizeof(*cmd) + cmd->args_size + cmd->payload_size;
+	all = vgpu_cmd_bytes(cmd);
 	there = all - (record->flags & VGPU_RECORD_ELIDED ? cmd->payload_size : 0);
 	if (there != body || all > cmd->size || cmd->size > VGPU_CMD_MAX || cmd->size % VGPU_CMD_ALIGN)
 		return -1;

@@ -175,7 +175,7 @@ static int send_command(struct replay *r, const struct vgpu_record *record)
 	memcpy(cmd, from, there);
 	memset((uint8_t *)cmd + there, 0, from->size - there);
 	cmd->seq = ++r->link.seq;
-	cmd->stamp = 0;
+	cmd->flags = 0;
 	/* Code is not data. */
 	if (from->op != VGPU_OP_image_data)
 		relocation_words(&r->where, cmd + 1, there - sizeof(*cmd));

@@ -40,6 +40,7 @@ struct vgpu_call {
 	/* private to channel.c */
 	uint32_t size;
 	uint32_t slot;		/* reply slot + 1, 0: none */
+	uint8_t flags;		/* of the command's header */
 	uint64_t seq;
 	void *command;
 };

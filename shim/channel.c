@@ -181,15 +181,16 @@ static void fill_header(struct vgpu_call *c, struct vgpu_cmd *cmd, uint16_t op, 
 
 	cmd->size = c->size;
 	cmd->op = op;
-	cmd->slot = (uint16_t)c->slot;
+	cmd->slot = (uint8_t)c->slot;
+	cmd->flags = c->flags;
 	cmd->args_size = args_size;
 	cmd->payload_size = payload_size;
 	cmd->seq = c->seq = ++channel.seq;
 	/* A primary context can be current before it is made: the worker does not know it yet. */
 	cmd->context = ctx && ctx->alive ? (uint32_t)ctx->wire : 0;
 	cmd->thread = thread_id();
-	cmd->stamp = atomic_load_explicit(&vgpu_session.channel->ctl.trace, memory_order_relaxed) ?
-			     vgpu_clock_ns() : 0;
+	if (c->flags & VGPU_CMD_STAMPED)
+		*vgpu_cmd_stamp_place(cmd) = vgpu_clock_ns();
 	c->command = cmd;
 	c->args = cmd + 1;
 	c->payload = (uint8_t *)(cmd + 1) + args_size;
@@ -207,6 +208,11 @@ CUresult vgpu_call_begin(struct vgpu_call *c, uint16_t op, uint32_t args_size, u
 			r = vgpu_error_sticky();
 		if (r)
 			return r;
+	}
+	c->flags = 0;
+	if (atomic_load_explicit(&vgpu_session.channel->ctl.trace, memory_order_relaxed)) {
+		c->flags = VGPU_CMD_STAMPED;
+		size += sizeof(uint64_t);
 	}
 	size = (size + VGPU_CMD_ALIGN - 1) & ~(uint64_t)(VGPU_CMD_ALIGN - 1);
 	if (size > VGPU_CMD_MAX)
@@ -298,7 +304,7 @@ static int call_by_register(struct vgpu_call *c, uint64_t until)
 	atomic_store_explicit(&vgpu_counters()->commands, channel.seq, memory_order_relaxed);
 	atomic_store_explicit(&vgpu_counters()->doorbells, channel.doorbells, memory_order_relaxed);
 	r = vgpu_session.transport.ops->call(&vgpu_session.transport, cmd,
-					     (uint32_t)sizeof(*cmd) + cmd->args_size + cmd->payload_size, until,
+					     c->flags ? cmd->size : (uint32_t)vgpu_cmd_bytes(cmd), until,
 					     &by_register.result);
 	if (!r && c->slot)
 		deliver(c);

@@ -218,9 +218,9 @@ CUresult vgpu_launch(const struct vgpu_launch *l)
 	memcpy(a->grid, l->grid, sizeof(a->grid));
 	memcpy(a->block, l->block, sizeof(a->block));
 	a->shared_bytes = l->shared_bytes;
+	a->param_bytes = (uint16_t)bytes;
+	a->attr_count = (uint8_t)l->attr_count;
 	a->flags = l->cooperative ? COOPERATIVE : 0;
-	a->attr_count = l->attr_count;
-	a->param_bytes = (uint32_t)bytes;
 	if (block)
 		memcpy(c.payload, block, bytes);
 	else if (!l->extra)

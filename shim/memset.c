@@ -3,6 +3,8 @@
  * Fills. All forms are one wire; only the synchronous
  * forms wait, and only for memory that the host sees, as natively.
  */
+#include <string.h>
+
 #include <gen/cuda_api.h>
 #include <gen/shim_hand.h>
 #include <gen/wire.h>
@@ -20,10 +22,12 @@ struct fill {
 
 static CUresult fill(const struct fill *f, CUstream stream)
 {
+	const struct vgpu_rec_rows rows = { f->pitch, f->height };
+	uint64_t row = f->width * f->element, pitch = f->height > 1 ? f->pitch : row;
+	uint32_t more = f->height > 1 ? sizeof(rows) : 0;
 	struct vgpu_args_memset *a;
 	struct vgpu_stream *s;
 	struct vgpu_call c;
-	uint64_t row = f->width * f->element, pitch = f->height > 1 ? f->pitch : row;
 	CUresult r;
 
 	r = vgpu_call_ready(VGPU_CALL_CONTEXT);
@@ -39,17 +43,17 @@ static CUresult fill(const struct fill *f, CUstream stream)
 	r = vgpu_memory_check(f->dst, pitch * (f->height - 1) + row);
 	if (r)
 		return r;
-	r = vgpu_call_begin(&c, VGPU_OP_memset, sizeof(*a), 0, VGPU_CALL_CONTEXT);
+	r = vgpu_call_begin(&c, VGPU_OP_memset, sizeof(*a), more, VGPU_CALL_CONTEXT);
 	if (r)
 		return r;
 	a = c.args;
 	a->dst = f->dst;
-	a->pitch = pitch;
 	a->width = f->width;
-	a->height = f->height;
 	a->stream = s->wire;
 	a->value = f->value;
 	a->element_size = f->element;
+	if (more)
+		memcpy(c.payload, &rows, more);
 	vgpu_touch(s);
 	vgpu_call_submit(&c);
 	return CUDA_SUCCESS;

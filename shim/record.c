@@ -160,7 +160,7 @@ void vgpu_record_command(const struct vgpu_cmd *cmd)
 	if (rec.data == VGPU_RECORD_ALL)
 		note_copies(cmd);
 	add(VGPU_RECORD_COMMAND, elided ? VGPU_RECORD_ELIDED : 0, cmd,
-	    sizeof(*cmd) + cmd->args_size + (elided ? 0 : cmd->payload_size), NULL, 0);
+	    vgpu_cmd_bytes(cmd) - (elided ? cmd->payload_size : 0), NULL, 0);
 	rec.commands++;
 	vgpu_unlock(&rec.lock);
 }

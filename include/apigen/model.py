@@ -24,7 +24,7 @@ HANDLE_KINDS = (
 
 REPLY_MAX = 4080        # VGPU_REPLY_DATA of include/vgpu/shm.h
 COMMAND_MAX = 131072    # VGPU_CMD_MAX of include/vgpu/ring.h
-HEADER = 40             # sizeof(struct vgpu_cmd)
+HEADER = 40             # sizeof(struct vgpu_cmd) and a stamp
 
 
 class ApiError(Exception):

@@ -47,22 +47,49 @@ enum vgpu_consumer_state {
 	VGPU_CONSUMER_RUNNING = 2,	/* executes commands */
 };
 
-/* Header of every command. The args struct of the operation follows at once. */
+/*
+ * Header of every command. The args struct of the operation follows at once. Half a cache line: with its arguments a record
+ * of an event, a wait for one, a fence, a fill or a copy between devices is one line, and costs its writer one.
+ */
 struct vgpu_cmd {
-	uint32_t size;		/* bytes: header, args, payload, padding; multiple of 64 */
+	uint32_t size;		/* bytes: header, args, payload, stamp, padding; multiple of 64 */
 	uint16_t op;		/* enum of the generated gen/wire.h; 0 is never valid */
-	uint16_t slot;		/* reply slot + 1 if the caller waits, else 0 */
+	uint8_t slot;		/* reply slot + 1 if the caller waits, else 0 */
+	uint8_t flags;		/* VGPU_CMD_STAMPED */
 	uint32_t args_size;	/* bytes of the args struct */
 	uint32_t payload_size;	/* bytes after the args struct (8-byte aligned) */
 	uint64_t seq;		/* 1, 2, 3 … in ring order: the call's identity within its process */
 	uint32_t context;	/* wire id (low half) of the context that is current, 0: none */
 	uint32_t thread;	/* the guest's thread id, for traces */
-	uint64_t stamp;		/* guest's CLOCK_MONOTONIC, ns, when tracing; else 0 */
 };
 
 #define VGPU_OP_PAD		0xffffu	/* skip to the end of the data area */
+#define VGPU_CMD_STAMPED	1u	/* the last 8 bytes of `size` are the guest's CLOCK_MONOTONIC, ns: when tracing */
 
-_Static_assert(sizeof(struct vgpu_cmd) == 40, "wire layout");
+_Static_assert(sizeof(struct vgpu_cmd) == 32, "wire layout");
+
+/* Bytes that the command says it has, without stamp and padding. */
+static inline uint64_t vgpu_cmd_bytes(const struct vgpu_cmd *cmd)
+{
+	return (uint64_t)sizeof(*cmd) + cmd->args_size + cmd->payload_size;
+}
+
+static inline uint64_t *vgpu_cmd_stamp_place(struct vgpu_cmd *cmd)
+{
+	return (uint64_t *)((uint8_t *)cmd + cmd->size) - 1;
+}
+
+/* The stamp of a private copy whose `size` has been checked; 0: it has none. */
+static inline uint64_t vgpu_cmd_stamp(const struct vgpu_cmd *cmd)
+{
+	return cmd->flags & VGPU_CMD_STAMPED ? ((const uint64_t *)((const uint8_t *)cmd + cmd->size))[-1] : 0;
+}
+
+/* Is all that the command says it has inside its `size`? */
+static inline bool vgpu_cmd_fits(const struct vgpu_cmd *cmd)
+{
+	return vgpu_cmd_bytes(cmd) + (cmd->flags & VGPU_CMD_STAMPED ? sizeof(uint64_t) : 0) <= cmd->size;
+}
 
 struct vgpu_ring_head {
 	_Alignas(64) _Atomic uint64_t tail;	/* producer: bytes published */
@@ -228,7 +255,7 @@ static inline void vgpu_consumer_advance(struct vgpu_consumer *c, uint32_t size)
  * aligned, private).  Returns its size, 0 if there
  * is none, -1 if the ring's contents break the protocol.  Afterwards only
  * `buf` may be looked at; its `size` field equals the returned value, and
- * args_size + payload_size fit into it.  The producer's index is read once for
+ * what it says it has fits into it.  The producer's index is read once for
  * all that it published: each read takes its cache line away from the producer.
  */
 static inline int vgpu_consumer_take(struct vgpu_consumer *c, void *buf)
@@ -266,9 +293,7 @@ static inline int vgpu_consumer_take(struct vgpu_consumer *c, void *buf)
 		memcpy(buf, src, size);
 		cmd->size = size;
 		vgpu_consumer_advance(c, size);
-		if ((uint64_t)sizeof(*cmd) + cmd->args_size + cmd->payload_size > size)
-			return -1;
-		return (int)size;
+		return vgpu_cmd_fits(cmd) ? (int)size : -1;
 	}
 }
 

@@ -31,7 +31,7 @@
 #include <vgpu/ring.h>
 
 #define VGPU_SHM_MAGIC		0x3256555047565347ull	/* "GSVGPUV2", little-endian */
-#define VGPU_PROTOCOL_MAJOR	2u	/* differs: the two sides refuse each other */
+#define VGPU_PROTOCOL_MAJOR	3u	/* differs: the two sides refuse each other */
 #define VGPU_PROTOCOL_MINOR	0u	/* additions that an older peer may ignore */
 #define VGPU_PROTOCOL_VERSION	((VGPU_PROTOCOL_MAJOR << 16) | VGPU_PROTOCOL_MINOR)
 

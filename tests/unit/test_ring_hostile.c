@@ -70,17 +70,26 @@ static void test_size(void **state)
 	assert_int_equal(take_header(0, SIZE, (struct vgpu_cmd){ .size = VGPU_CMD_MAX, .op = 1 }), VGPU_CMD_MAX);
 }
 
+/* Two lines with these parts in them. */
+static int take_parts(uint8_t flags, uint32_t args, uint32_t payload)
+{
+	return take_header(0, 128, (struct vgpu_cmd){ .size = 128, .op = 1, .flags = flags, .args_size = args,
+						      .payload_size = payload, .seq = 1 });
+}
+
 static void test_parts(void **state)
 {
 	const uint32_t room = 128 - (uint32_t)sizeof(struct vgpu_cmd);
 
 	(void)state;
-	assert_int_equal(take_header(0, 128, (struct vgpu_cmd){ 128, 1, 0, room, 0, 1, 0, 0, 0 }), 128);
-	assert_int_equal(take_header(0, 128, (struct vgpu_cmd){ 128, 1, 0, room + 1, 0, 1, 0, 0, 0 }), -1);
-	assert_int_equal(take_header(0, 128, (struct vgpu_cmd){ 128, 1, 0, room, 1, 1, 0, 0, 0 }), -1);
-	assert_int_equal(take_header(0, 128, (struct vgpu_cmd){ 128, 1, 0, 0xffffffffu, 1, 1, 0, 0, 0 }), -1);
-	assert_int_equal(take_header(0, 128, (struct vgpu_cmd){ 128, 1, 0, 8, 0xffffffffu, 1, 0, 0, 0 }), -1);
-	assert_int_equal(take_header(0, 128, (struct vgpu_cmd){ 128, 1, 0, 0x80000000u, 0x80000000u, 1, 0, 0, 0 }), -1);
+	assert_int_equal(take_parts(0, room, 0), 128);
+	assert_int_equal(take_parts(0, room + 1, 0), -1);
+	assert_int_equal(take_parts(0, room, 1), -1);
+	assert_int_equal(take_parts(0, 0xffffffffu, 1), -1);
+	assert_int_equal(take_parts(0, 8, 0xffffffffu), -1);
+	assert_int_equal(take_parts(0, 0x80000000u, 0x80000000u), -1);
+	assert_int_equal(take_parts(VGPU_CMD_STAMPED, 8, room - 16), 128);
+	assert_int_equal(take_parts(VGPU_CMD_STAMPED, 8, room - 15), -1);
 }
 
 static void test_pad(void **state)
@@ -104,7 +113,7 @@ static void test_random(void **state)
 	for (int i = 0; i < 300000; i++) {
 		uint32_t at = (uint32_t)(f->c.head % SIZE);
 		struct vgpu_cmd c = { .size = (uint32_t)rand() % 8 ? 64u * ((uint32_t)rand() % 20) : (uint32_t)rand(),
-				      .op = (uint16_t)(rand() % 4 ? 1 : VGPU_OP_PAD),
+				      .op = (uint16_t)(rand() % 4 ? 1 : VGPU_OP_PAD), .flags = (uint8_t)rand(),
 				      .args_size = (uint32_t)rand() % 1024, .payload_size = (uint32_t)rand() % 1024 };
 		int ret;
 
@@ -115,7 +124,7 @@ static void test_random(void **state)
 		if (ret <= 0)
 			continue;
 		assert_true((uint32_t)ret <= VGPU_CMD_MAX && cmd->size == (uint32_t)ret);
-		assert_true(sizeof(*cmd) + cmd->args_size + (uint64_t)cmd->payload_size <= (uint64_t)ret);
+		assert_true(vgpu_cmd_bytes(cmd) + (cmd->flags & VGPU_CMD_STAMPED ? 8 : 0) <= (uint64_t)ret);
 	}
 	free(f);
 }

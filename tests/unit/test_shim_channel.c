@@ -15,16 +15,21 @@
 #include "shim/call.h"
 #include "shim/channel.h"
 #include "shim/fence.h"
+#include "shim/wait.h"
 #include "shim_fake.h"
 
 static uint64_t last_seq;
 static bool ordered = true;
+static struct vgpu_cmd last;
+static uint64_t last_stamp;
 
 static void answer(struct shim_fake *f, const struct vgpu_cmd *cmd)
 {
 	(void)f;
 	ordered &= cmd->seq == last_seq + 1;
 	last_seq = cmd->seq;
+	last = *cmd;
+	last_stamp = vgpu_cmd_stamp(cmd);
 	if (cmd->op == VGPU_OP_ping)
 		shim_fake_reply(cmd, 0, cmd + 1, cmd->args_size);
 }
@@ -79,6 +84,30 @@ static void a_command_too_large_is_refused(void **state)
 	assert_int_equal(noop(VGPU_CMD_MAX), CUDA_ERROR_INVALID_VALUE);
 	assert_int_equal(noop(VGPU_CMD_MAX - 64), 0);
 	assert_int_equal(shim_fake_drain(), 1);
+}
+
+/* While somebody traces a command says when it was made, in its own last bytes or in a line more. */
+static void a_traced_command_has_a_stamp(void **state)
+{
+	const uint32_t line = VGPU_CMD_ALIGN - (uint32_t)sizeof(struct vgpu_cmd);
+	uint64_t before = vgpu_clock_ns();
+
+	(void)state;
+	assert_int_equal(noop(line), 0);
+	shim_fake_drain();
+	assert_int_equal(last.size, VGPU_CMD_ALIGN);
+	assert_int_equal(last.flags, 0);
+	atomic_store(&vgpu_session.channel->ctl.trace, 1);
+	assert_int_equal(noop(line), 0);
+	shim_fake_drain();
+	assert_int_equal(last.size, 2 * VGPU_CMD_ALIGN);
+	assert_int_equal(last.payload_size, line);
+	assert_in_range(last_stamp, before, vgpu_clock_ns());
+	assert_int_equal(noop(line - 8), 0);
+	shim_fake_drain();
+	assert_int_equal(last.size, VGPU_CMD_ALIGN);
+	assert_in_range(last_stamp, before, vgpu_clock_ns());
+	atomic_store(&vgpu_session.channel->ctl.trace, 0);
 }
 
 static void *many(void *seed)
@@ -212,6 +241,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_awake_consumer_needs_no_doorbell),
 		cmocka_unit_test(a_command_too_large_is_refused),
+		cmocka_unit_test(a_traced_command_has_a_stamp),
 		cmocka_unit_test(threads_keep_order_through_a_full_ring),
 		cmocka_unit_test(a_handler_inside_a_call_is_refused),
 		cmocka_unit_test(a_context_is_required_where_asked),

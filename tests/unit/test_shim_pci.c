@@ -120,8 +120,8 @@ static void says_why_not(void **state)
 	set(VGPU_REG_ID, 5);
 	expect_refusal(-ENODEV, "not a vgpu-stub");
 	set(VGPU_REG_ID, VGPU_DEVICE_ID_VALUE);
-	set(VGPU_REG_VERSION, 0x00030001);
-	expect_refusal(-EPROTO, "the vgpu-stub device 3.1");
+	set(VGPU_REG_VERSION, (VGPU_PROTOCOL_MAJOR + 1) << 16 | 1);
+	expect_refusal(-EPROTO, "the vgpu-stub device 4.1");
 	set(VGPU_REG_VERSION, VGPU_PROTOCOL_VERSION);
 	set(VGPU_REG_CHANNELS, 0);
 	expect_refusal(-EPROTO, "not usable");

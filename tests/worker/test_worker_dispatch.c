@@ -109,12 +109,25 @@ static void test_pitched_bounds(void **state)
 	b = a;
 	b.src = s->geo.total_size - 256 * 63;
 	assert_int_equal(run(VGPU_OP_memcpy_2d, &b, sizeof(b), NULL, 0), -EPROTO);
-	assert_int_equal(CALL(memset, .dst = d, .width = 64 << 8, .height = 1, .element_size = 4), 0);
-	assert_int_equal(CALL(memset, .dst = d, .width = (64 << 8) + 1, .height = 1, .element_size = 4),
-			 CUDA_ERROR_INVALID_VALUE);
-	assert_int_equal(CALL(memset, .dst = d, .width = UINT64_MAX / 2, .height = 1, .element_size = 4),
-			 CUDA_ERROR_INVALID_VALUE);
-	assert_int_equal(RUN(memset, .dst = d, .width = 1, .height = 1, .element_size = 3), -EPROTO);
+}
+
+static void test_fill_bounds(void **state)
+{
+	uint64_t d = alloc(64 << 10);
+	struct vgpu_args_memset a = { .dst = d, .width = 256, .element_size = 4 };
+	struct vgpu_rec_rows rows = { .pitch = 1024, .height = 64 };
+
+	(void)state;
+	assert_int_equal(CALL(memset, .dst = d, .width = 64 << 8, .element_size = 4), 0);
+	assert_int_equal(CALL(memset, .dst = d, .width = (64 << 8) + 1, .element_size = 4), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(CALL(memset, .dst = d, .width = UINT64_MAX / 2, .element_size = 4), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(RUN(memset, .dst = d, .width = 1, .element_size = 3), -EPROTO);
+	assert_int_equal(call(VGPU_OP_memset, &a, sizeof(a), &rows, sizeof(rows)), 0);
+	assert_int_equal(run(VGPU_OP_memset, &a, sizeof(a), &rows, sizeof(rows) - 8), -EPROTO);
+	rows.height = 65;
+	assert_int_equal(call(VGPU_OP_memset, &a, sizeof(a), &rows, sizeof(rows)), CUDA_ERROR_INVALID_VALUE);
+	rows.height = 0;
+	assert_int_equal(call(VGPU_OP_memset, &a, sizeof(a), &rows, sizeof(rows)), 0);
 }
 
 static void test_handles(void **state)
@@ -551,6 +564,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_every_operation, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_copy_bounds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pitched_bounds, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_fill_bounds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_handles, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_thread_streams, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fences, setup, teardown),

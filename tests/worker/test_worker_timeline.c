@@ -30,7 +30,7 @@ static int call(uint16_t op, const void *args, uint32_t args_size)
 /* A command of a stream. */
 static int fill(uint64_t at)
 {
-	struct vgpu_args_memset a = { .dst = at, .width = 64, .height = 1, .element_size = 1 };
+	struct vgpu_args_memset a = { .dst = at, .width = 64, .element_size = 1 };
 
 	return call(VGPU_OP_memset, &a, sizeof(a));
 }

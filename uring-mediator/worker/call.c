@@ -23,7 +23,7 @@ static CUresult take(struct vgpu_session *s, const void *data, uint32_t size)
 	memcpy(s->command, data, size);
 	memset(s->command + size, 0, whole - size);
 	cmd->size = whole;
-	if (sizeof(*cmd) + (uint64_t)cmd->args_size + cmd->payload_size > whole)
+	if (!vgpu_cmd_fits(cmd))
 		return vgpu_session_broken(s, "CALL whose command says more than its %u bytes", size);
 	return CUDA_SUCCESS;
 }

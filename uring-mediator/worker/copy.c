@@ -4,6 +4,8 @@
  * arena, or the private copy of the command.  An address that is none of them never reaches the driver, which would
  * take it for a host pointer of this process.  The worker's only thread.
  */
+#include <string.h>
+
 #include <gen/driver_table.h>
 #include <gen/wire.h>
 #include <gen/worker_hand.h>
@@ -137,19 +139,22 @@ CUresult vgpu_handle_memcpy_peer(struct vgpu_session *s, struct vgpu_request *rq
 					   CUDA_ERROR_NOT_SUPPORTED;
 }
 
-static CUresult fill_rows(const struct vgpu_driver *drv, const struct vgpu_args_memset *a, CUstream st)
+static CUresult fill_rows(const struct vgpu_driver *drv, const struct vgpu_args_memset *a,
+			  const struct vgpu_rec_rows *rows, CUstream st)
 {
 	switch (a->element_size) {
 	case 1:
-		return drv->cuMemsetD2D8Async ? drv->cuMemsetD2D8Async(a->dst, a->pitch, (unsigned char)a->value, a->width,
-								       a->height, st) : CUDA_ERROR_NOT_SUPPORTED;
+		return drv->cuMemsetD2D8Async ? drv->cuMemsetD2D8Async(a->dst, rows->pitch, (unsigned char)a->value,
+								       a->width, rows->height, st) :
+						CUDA_ERROR_NOT_SUPPORTED;
 	case 2:
-		return drv->cuMemsetD2D16Async ? drv->cuMemsetD2D16Async(a->dst, a->pitch, (unsigned short)a->value,
-									 a->width, a->height, st) :
+		return drv->cuMemsetD2D16Async ? drv->cuMemsetD2D16Async(a->dst, rows->pitch, (unsigned short)a->value,
+									 a->width, rows->height, st) :
 						 CUDA_ERROR_NOT_SUPPORTED;
 	default:
-		return drv->cuMemsetD2D32Async ? drv->cuMemsetD2D32Async(a->dst, a->pitch, a->value, a->width, a->height,
-									 st) : CUDA_ERROR_NOT_SUPPORTED;
+		return drv->cuMemsetD2D32Async ? drv->cuMemsetD2D32Async(a->dst, rows->pitch, a->value, a->width,
+									 rows->height, st) :
+						 CUDA_ERROR_NOT_SUPPORTED;
 	}
 }
 
@@ -171,21 +176,27 @@ static CUresult fill_row(const struct vgpu_driver *drv, const struct vgpu_args_m
 CUresult vgpu_handle_memset(struct vgpu_session *s, struct vgpu_request *rq)
 {
 	const struct vgpu_args_memset *a = rq->args;
+	struct vgpu_rec_rows rows = { 0, 1 };
 	uint64_t row, span;
 	CUstream stream;
 	CUresult r;
 
+	if (rq->payload_size) {
+		if (rq->payload_size != sizeof(rows))
+			return vgpu_session_broken(s, "memset with %u bytes behind it", rq->payload_size);
+		memcpy(&rows, rq->payload, sizeof(rows));
+	}
 	if (a->element_size != 1 && a->element_size != 2 && a->element_size != 4)
 		return vgpu_session_broken(s, "memset of %u-byte elements", a->element_size);
 	r = stream_of(s, rq, a->stream, &stream);
-	if (r || !a->width || !a->height)
+	if (r || !a->width || !rows.height)
 		return r;
 	if (__builtin_mul_overflow(a->width, (uint64_t)a->element_size, &row) ||
-	    !vgpu_copy_span(row, a->height, a->pitch, 1, 0, &span))
+	    !vgpu_copy_span(row, rows.height, rows.pitch, 1, 0, &span))
 		return CUDA_ERROR_INVALID_VALUE;
 	r = vgpu_memory_check(s, a->dst, span);
 	if (r)
 		return r;
-	rq->bytes = row * a->height;
-	return a->height == 1 ? fill_row(s->drv, a, stream) : fill_rows(s->drv, a, stream);
+	rq->bytes = row * rows.height;
+	return rows.height == 1 ? fill_row(s->drv, a, stream) : fill_rows(s->drv, a, &rows, stream);
 }

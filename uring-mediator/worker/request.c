@@ -70,7 +70,7 @@ static void trace(struct vgpu_session *s, const struct vgpu_cmd *cmd, const stru
 	struct vgpu_trace_record *r = &st->record[tail % VGPU_TRACE_RECORDS];
 
 	*r = (struct vgpu_trace_record){
-		.seq = cmd->seq, .op = cmd->op, .thread = cmd->thread, .guest = cmd->stamp, .taken = taken,
+		.seq = cmd->seq, .op = cmd->op, .thread = cmd->thread, .guest = vgpu_cmd_stamp(cmd), .taken = taken,
 		.done = now_ns(), .bytes = rq->bytes, .stream = rq->stream, .result = (int32_t)result,
 		.flags = vgpu_timeline_keep(s, rq, tail, result) ? VGPU_TRACE_TIMED : 0,
 	};

@@ -107,7 +107,7 @@ static void test_other_version(void **state)
 	fix_create(f);
 	fix_accept(f);
 	fix_send_raw(f->conn, &w, sizeof(w), NULL, 0);
-	fix_wait_log(f, "the mediator speaks protocol 3.4, this device 2.0");
+	fix_wait_log(f, "the mediator speaks protocol 4.4, this device 3.0");
 	fix_guest_open(f, 0);
 	fix_wait_state(f, 0, VGPU_HOST_REFUSED, VGPU_HOST_VERSION);
 	fix_welcome(f);

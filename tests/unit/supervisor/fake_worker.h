@@ -56,7 +56,7 @@ struct fake_found {
 /* fake_images.c: execute either of them. */
 void fake_image(struct vgpu_reply_slot *reply, const struct fake_image *f, uint32_t shared);
 
-_Static_assert(sizeof(struct fake_image) == 64, "one unit of the ring");
-_Static_assert(sizeof(struct fake_share) == 64, "one unit of the ring");
+_Static_assert(sizeof(struct fake_image) <= VGPU_CMD_ALIGN, "one unit of the ring");
+_Static_assert(sizeof(struct fake_share) <= VGPU_CMD_ALIGN, "one unit of the ring");
 
 #endif
