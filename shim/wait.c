@@ -14,6 +14,9 @@
 #define ALIVE_NS	5000000ull	/* between two questions whether the other side lives */
 #define NAP_MAX_NS	5000000ull
 #define SLACK_NS	60000ull	/* a sleep ends this much late by default (timer slack) */
+#define FEW_CORES	2		/* up to so many, those who would end the wait need the one that it keeps */
+#define SHARE_OF_FEW	100u		/* a nap is at most this part of the time waited so far */
+#define SHARE_OF_MANY	1000u		/* the driver keeps the core for all of such a wait */
 
 uint64_t vgpu_clock_ns(void)
 {
@@ -35,12 +38,20 @@ static void nap(uint64_t ns)
 	nanosleep(&t, NULL);
 }
 
+/* A nap is at most the time waited so far, divided by this. */
+static uint32_t nap_divisor(void)
+{
+	cpu_set_t set;
+
+	return !sched_getaffinity(0, sizeof(set), &set) && CPU_COUNT(&set) > FEW_CORES ? SHARE_OF_MANY : SHARE_OF_FEW;
+}
+
 bool vgpu_wait_step(struct vgpu_wait *w)
 {
 	uint64_t now, waited, share;
 
 	/* While spinning, a look at the clock costs as much as the pauses between two. */
-	if (++w->spins < SPINS_FREE || (!w->yields && (w->spins & 15))) {
+	if (++w->spins < SPINS_FREE || (!w->divisor && (w->spins & 15))) {
 		vgpu_cpu_relax();
 		return false;
 	}
@@ -55,8 +66,9 @@ bool vgpu_wait_step(struct vgpu_wait *w)
 		sched_yield();
 		return false;
 	}
-	w->yields = true;
-	share = waited / 100;
+	if (!w->divisor)
+		w->divisor = nap_divisor();
+	share = waited / w->divisor;
 	if (share <= SLACK_NS + 10000)
 		sched_yield();
 	else

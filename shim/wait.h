@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Adaptive waiting for a word of shared memory: spin, then give the core
- * away, then nap for at most 1/100 of the time waited so far, so that a long
- * wait ends at most 1 % late and a short one costs no nap.
+ * away, then nap for at most 1/1000 of the time waited so far (1/100 where the
+ * process has one or two processors), so that a long wait ends at most that
+ * much late and a short one costs no nap.
  *
  *	struct vgpu_wait w = VGPU_WAIT_INIT;
  *	while (!condition)
@@ -20,10 +21,10 @@ struct vgpu_wait {
 	uint64_t yielded;	/* when the core was last given away while spinning */
 	uint64_t checked;	/* when vgpu_wait_step() last returned true */
 	uint32_t spins;
-	bool yields;		/* the spinning phase is over */
+	uint32_t divisor;	/* a nap is at most this part of the time waited; 0 while still spinning */
 };
 
-#define VGPU_WAIT_INIT { 0, 0, 0, 0, false }
+#define VGPU_WAIT_INIT { 0, 0, 0, 0, 0 }
 
 /* One step. True now and then (each 5 ms or so): time to ask whether the other side lives. */
 bool vgpu_wait_step(struct vgpu_wait *w);

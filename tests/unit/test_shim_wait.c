@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * shim/wait.c against a clock that only moves when the waiting thread spends time: a wait longer than a millisecond ends at
- * most 5 % late, a short one never naps, and neither keeps the core for longer than a few microseconds.
+ * most 2 % late where processors are few and 0.5 % where they are not, a short one never naps, and neither keeps the core
+ * for longer than a few microseconds.
  */
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -20,6 +22,7 @@
 
 static struct {
 	uint64_t now, naps, held, longest_hold;	/* ns; held: since the core was last given away */
+	int cores;
 } machine;
 
 static void spend(uint64_t ns)
@@ -33,6 +36,7 @@ static void spend(uint64_t ns)
 int __wrap_clock_gettime(clockid_t clock, struct timespec *t);
 int __wrap_nanosleep(const struct timespec *t, struct timespec *left);
 int __wrap_sched_yield(void);
+int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *t)
 {
@@ -60,6 +64,16 @@ int __wrap_sched_yield(void)
 	return 0;
 }
 
+int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
+{
+	(void)pid;
+	assert_int_equal(size, sizeof(*set));
+	CPU_ZERO(set);
+	for (int i = 0; i < machine.cores; i++)
+		CPU_SET(i, set);
+	return 0;
+}
+
 /* Wait for something that happens after `ns`. How late that was seen, ns. */
 static uint64_t late(uint64_t ns)
 {
@@ -78,8 +92,12 @@ static uint64_t late(uint64_t ns)
 static void long_waits_end_in_time(void **state)
 {
 	(void)state;
-	for (uint64_t ns = 1000000; ns < 20000000000; ns += ns / 7)
-		assert_true(late(ns) <= ns / 20);
+	for (uint64_t ns = 1000000; ns < 20000000000; ns += ns / 7) {
+		machine.cores = 2;
+		assert_true(late(ns) <= ns / 50);
+		machine.cores = 3;
+		assert_true(late(ns) <= ns / 200);
+	}
 }
 
 static void short_waits_do_not_nap(void **state)
@@ -94,14 +112,19 @@ static void short_waits_do_not_nap(void **state)
 static void long_waits_nap(void **state)
 {
 	(void)state;
+	machine.cores = 1;
 	late(1000000000);
-	/* Each nap is about a hundredth of the wait, or 5 ms. */
+	/* Each nap is about a hundredth of the wait, or 5 ms; on many cores a thousandth. */
 	assert_true(machine.naps > 50 && machine.naps < 1500);
+	machine.cores = 16;
+	late(10000000000);
+	assert_true(machine.naps > 500 && machine.naps < 15000);
 }
 
 static void the_core_is_shared(void **state)
 {
 	(void)state;
+	machine.cores = 2;
 	late(50000000);
 	assert_true(machine.longest_hold < 8000);
 }
