@@ -26,13 +26,6 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 _Static_assert(sizeof(((struct vgpu_rec_function_info *)0)->attributes) == VGPU_FUNCTION_ATTRIBUTES * sizeof(int), "room");
 _Static_assert(sizeof(struct vgpu_rec_param) == sizeof(struct vgpu_param), "copied as they are");
 
-struct vgpu_function *vgpu_function_get(const void *app)
-{
-	struct vgpu_function *f = vgpu_handle_object(VGPU_HANDLE_FUNCTION, app);
-
-	return f ? f : vgpu_handle_object(VGPU_HANDLE_KERNEL, app);
-}
-
 /* What the three replies with a function_info have in common. */
 static CUresult take_info(struct vgpu_function *f, const struct vgpu_call *c)
 {

@@ -13,6 +13,7 @@
 #include <vgpu/handle.h>
 
 #include "call.h"
+#include "handle.h"
 
 #define VGPU_FUNCTION_ATTRIBUTES	24u
 
@@ -49,7 +50,12 @@ struct vgpu_module {
 };
 
 /* Function or kernel behind a handle, or NULL. */
-struct vgpu_function *vgpu_function_get(const void *app);
+static inline struct vgpu_function *vgpu_function_get(const void *app)
+{
+	enum vgpu_handle_kind kind = vgpu_handle_kind_of(vgpu_handle_to_wire(app));
+
+	return kind == VGPU_HANDLE_FUNCTION || kind == VGPU_HANDLE_KERNEL ? vgpu_handle_object(kind, app) : NULL;
+}
 /* The function of that name, asked for once and remembered. `op`: module_get_function or library_get_kernel. */
 CUresult vgpu_function_find(struct vgpu_module *m, enum vgpu_handle_kind kind, const char *name,
 			    struct vgpu_function **f);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One table for each kind of handle, grown in pages that never move, so that
- * a lookup needs no lock: load the page, load the entry, compare. Making and
- * dropping take the table's mutex.
+ * One table for each kind of handle, grown in pages that never move. Look-ups are in
+ * the header; making and dropping take the table's mutex.
  */
 #include "handle.h"
 
@@ -13,21 +12,11 @@
 
 #include "thread.h"
 
-#define INDEX_MAX	(VGPU_HANDLE_PAGE * VGPU_HANDLE_PAGES)	/* fits 28 bits */
-#define LIVE		(1u << 24)
-
-struct entry {
-	_Atomic uint32_t state;		/* generation, plus LIVE */
-	uint32_t next_free;
-	void *object;			/* NULL for kinds without one */
-};
-
 struct table {
 	pthread_mutex_t lock;
 	size_t object_size;
 	_Atomic uint32_t used;		/* indices below it have been given out at least once */
 	uint32_t free_head, free_tail;	/* FIFO, so that generations last; 0: empty */
-	struct entry *_Atomic pages[VGPU_HANDLE_PAGES];
 };
 
 static struct table tables[VGPU_HANDLE_KINDS] = {
@@ -36,6 +25,8 @@ static struct table tables[VGPU_HANDLE_KINDS] = {
 	[VGPU_HANDLE_STREAM + 1 ... VGPU_HANDLE_KINDS - 1] = { .lock = PTHREAD_MUTEX_INITIALIZER, .used = 1 },
 };
 
+struct vgpu_handle_slot *_Atomic vgpu_handle_pages[VGPU_HANDLE_KINDS][VGPU_HANDLE_PAGES];
+
 static _Atomic uint32_t page_count;	/* of all tables */
 
 void vgpu_handle_object_size(enum vgpu_handle_kind kind, size_t size)
@@ -43,57 +34,50 @@ void vgpu_handle_object_size(enum vgpu_handle_kind kind, size_t size)
 	tables[kind].object_size = size;
 }
 
-static struct entry *find(const struct table *t, uint32_t index)
+static enum vgpu_handle_kind kind_of(const struct table *t)
 {
-	struct entry *page;
+	return (enum vgpu_handle_kind)(t - tables);
+}
 
-	if (index >= INDEX_MAX)
+static struct vgpu_handle_slot *find(const struct table *t, uint32_t index)
+{
+	struct vgpu_handle_slot *page;
+
+	if (index >= VGPU_HANDLE_INDEX_MAX)
 		return NULL;
-	page = atomic_load_explicit(&t->pages[index / VGPU_HANDLE_PAGE], memory_order_acquire);
+	page = atomic_load_explicit(&vgpu_handle_pages[kind_of(t)][index / VGPU_HANDLE_PAGE], memory_order_acquire);
 	return page ? &page[index % VGPU_HANDLE_PAGE] : NULL;
 }
 
-static struct entry *live(enum vgpu_handle_kind kind, uint64_t wire)
-{
-	struct entry *e;
-
-	if (vgpu_handle_kind_of(wire) != kind)
-		return NULL;
-	e = find(&tables[kind], vgpu_handle_index(wire));
-	if (!e || atomic_load_explicit(&e->state, memory_order_acquire) != (vgpu_handle_generation(wire) | LIVE))
-		return NULL;
-	return e;
-}
-
 /* Beyond the budget the worker would refuse the handle. Locked. */
-static struct entry *add_page(struct table *t, uint32_t at)
+static struct vgpu_handle_slot *add_page(struct table *t, uint32_t at)
 {
-	struct entry *page = NULL;
+	struct vgpu_handle_slot *page = NULL;
 
 	if (atomic_fetch_add(&page_count, 1) < VGPU_HANDLE_BUDGET)
 		page = calloc(VGPU_HANDLE_PAGE, sizeof(*page));
 	if (!page)
 		atomic_fetch_sub(&page_count, 1);
 	else
-		atomic_store_explicit(&t->pages[at], page, memory_order_release);
+		atomic_store_explicit(&vgpu_handle_pages[kind_of(t)][at], page, memory_order_release);
 	return page;
 }
 
 /* An entry whose index was never used; NULL without memory or when there are too many. Locked. */
-static struct entry *fresh(struct table *t, uint32_t *index)
+static struct vgpu_handle_slot *fresh(struct table *t, uint32_t *index)
 {
 	uint32_t i = t->used;
 
-	if (i >= INDEX_MAX || (!find(t, i) && !add_page(t, i / VGPU_HANDLE_PAGE)))
+	if (i >= VGPU_HANDLE_INDEX_MAX || (!find(t, i) && !add_page(t, i / VGPU_HANDLE_PAGE)))
 		return NULL;
 	t->used++;
 	*index = i;
 	return find(t, i);
 }
 
-static struct entry *reuse(struct table *t, uint32_t *index)
+static struct vgpu_handle_slot *reuse(struct table *t, uint32_t *index)
 {
-	struct entry *e;
+	struct vgpu_handle_slot *e;
 
 	if (!t->free_head)
 		return NULL;
@@ -109,8 +93,8 @@ CUresult vgpu_handle_new(enum vgpu_handle_kind kind, uint64_t *wire)
 {
 	struct table *t = &tables[kind];
 	CUresult r = CUDA_ERROR_OUT_OF_MEMORY;
-	uint32_t index, generation;
-	struct entry *e;
+	uint32_t index;
+	struct vgpu_handle_slot *e;
 
 	vgpu_lock(&t->lock);
 	e = reuse(t, &index);
@@ -126,9 +110,9 @@ CUresult vgpu_handle_new(enum vgpu_handle_kind kind, uint64_t *wire)
 		if (!e->object)
 			goto out;
 	}
-	generation = (atomic_load_explicit(&e->state, memory_order_relaxed) + 1) & 0xffffffu;
-	*wire = vgpu_handle_make(kind, generation, index);
-	atomic_store_explicit(&e->state, generation | LIVE, memory_order_release);
+	e->generation = (e->generation + 1) & 0xffffffu;
+	*wire = vgpu_handle_make(kind, e->generation, index);
+	atomic_store_explicit(&e->app, (uintptr_t)vgpu_handle_from_wire(*wire), memory_order_release);
 	r = CUDA_SUCCESS;
 out:
 	vgpu_unlock(&t->lock);
@@ -138,12 +122,12 @@ out:
 void vgpu_handle_drop(enum vgpu_handle_kind kind, uint64_t wire)
 {
 	struct table *t = &tables[kind];
-	struct entry *e, *last;
+	struct vgpu_handle_slot *e, *last;
 
 	vgpu_lock(&t->lock);
-	e = live(kind, wire);
-	if (e) {
-		atomic_store_explicit(&e->state, vgpu_handle_generation(wire), memory_order_release);
+	e = find(t, vgpu_handle_index(wire));
+	if (e && atomic_load_explicit(&e->app, memory_order_relaxed) == (uintptr_t)vgpu_handle_from_wire(wire)) {
+		atomic_store_explicit(&e->app, 0, memory_order_release);
 		e->next_free = 0;
 		last = t->free_tail ? find(t, t->free_tail) : NULL;
 		if (last)
@@ -155,34 +139,18 @@ void vgpu_handle_drop(enum vgpu_handle_kind kind, uint64_t wire)
 	vgpu_unlock(&t->lock);
 }
 
-void *vgpu_handle_object_wire(enum vgpu_handle_kind kind, uint64_t wire)
-{
-	struct entry *e = live(kind, wire);
-
-	return e ? e->object : NULL;
-}
-
-void *vgpu_handle_object(enum vgpu_handle_kind kind, const void *app)
-{
-	if ((uintptr_t)app & 15)
-		return NULL;
-	return vgpu_handle_object_wire(kind, vgpu_handle_to_wire(app));
-}
-
 uint64_t vgpu_handle_next(enum vgpu_handle_kind kind, uint64_t after)
 {
 	const struct table *t = &tables[kind];
 	uint32_t i = after ? vgpu_handle_index(after) + 1 : 1;
-	struct entry *e;
-	uint32_t state;
+	const struct vgpu_handle_slot *e;
+	uintptr_t app;
 
 	for (; i < t->used; i++) {
 		e = find(t, i);
-		if (!e)
-			continue;
-		state = atomic_load_explicit(&e->state, memory_order_acquire);
-		if (state & LIVE)
-			return vgpu_handle_make(kind, state & 0xffffffu, i);
+		app = e ? atomic_load_explicit(&e->app, memory_order_acquire) : 0;
+		if (app)
+			return vgpu_handle_to_wire((const void *)app);
 	}
 	return 0;
 }
@@ -191,9 +159,4 @@ void *vgpu_handle_app(enum vgpu_handle_kind kind, uint64_t wire)
 {
 	(void)kind;
 	return vgpu_handle_from_wire(wire);
-}
-
-bool vgpu_handle_live(enum vgpu_handle_kind kind, const void *app)
-{
-	return !((uintptr_t)app & 15) && live(kind, vgpu_handle_to_wire(app));
 }
