@@ -2,7 +2,7 @@
 /*
  * Commands into the ring, replies out of their slots.
  *
- * One mutex serialises the producers of this process from reserve to publish;
+ * One lock (turn.h) serialises the producers of this process from reserve to publish;
  * a command is written in place, so a launch costs its caller one lock, the
  * stores and one look at the consumer's state. Reply slots are taken before
  * the lock and waited for without it. Everything here may run in any thread
@@ -34,9 +34,11 @@
 #include "record.h"
 #include "stream.h"
 #include "thread.h"
+#include "turn.h"
 #include "wait.h"
 
-#define PREFETCH_MOST	512u		/* bytes of the ring fetched for the next command */
+#define PREFETCH_AHEAD	1024u		/* bytes of the ring between a command and what is fetched meanwhile */
+#define PREFETCH_MOST	512u		/* bytes fetched with one command */
 #define ROOM_AGAIN	(VGPU_RING_BYTES / 16)	/* bytes free before a full ring is written again */
 #define BYE_NS	1000000000ull	/* how long the end of a process waits for what it queued to be taken */
 
@@ -49,7 +51,7 @@ static struct {
 } by_register;
 
 static struct {
-	pthread_mutex_t lock;
+	struct vgpu_turn turn;
 	struct vgpu_producer producer;
 	uint64_t seq;
 	_Atomic uint64_t free_slots;
@@ -61,7 +63,6 @@ static struct {
 	pthread_cond_t flush_wake;
 	bool flush_wanted;		/* under flush_lock */
 } channel = {
-	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.flush_lock = PTHREAD_MUTEX_INITIALIZER,
 	.flush_wake = PTHREAD_COND_INITIALIZER,
 };
@@ -110,7 +111,7 @@ static uint32_t thread_id(void)
 }
 
 /* A slot's number plus one, or 0 when the session ended while all were taken. */
-static uint32_t take_slot(void)
+static __attribute__((noinline)) uint32_t take_slot(void)
 {
 	struct vgpu_wait w = VGPU_WAIT_INIT;
 	uint64_t free = atomic_load_explicit(&channel.free_slots, memory_order_relaxed);
@@ -145,19 +146,14 @@ static void pause_long(void)
 }
 
 /*
- * Space in the ring, with the lock held; NULL when the session ended while it was full. Once full, there must be room
- * for many commands before the next: a look at the consumer's index for each would slow the consumer down.
+ * The ring is full: wait for space, with the lock held; NULL when the session ended meanwhile. There must be room for many
+ * commands before the next: a look at the consumer's index for each would slow the consumer down.
  */
-static void *reserve(uint32_t size)
+static __attribute__((noinline)) void *await_room(uint32_t size)
 {
 	struct vgpu_wait w = VGPU_WAIT_INIT;
 	void *p;
 
-	if (channel.batch == VGPU_BATCH_REGISTERS)
-		return by_register.command;
-	p = vgpu_producer_reserve(&channel.producer, size);
-	if (p)
-		return p;
 	atomic_fetch_add_explicit(&vgpu_counters()->ring_full, 1, memory_order_relaxed);
 	if (channel.held) {
 		vgpu_producer_rings(&channel.producer);
@@ -174,7 +170,18 @@ static void *reserve(uint32_t size)
 	return p;
 }
 
-static void fill_header(struct vgpu_call *c, struct vgpu_cmd *cmd, uint16_t op, uint32_t args_size,
+/* Space for a command, with the lock held; NULL when the session has ended. */
+static inline void *reserve(uint32_t size)
+{
+	void *p;
+
+	if (channel.batch == VGPU_BATCH_REGISTERS)
+		return by_register.command;
+	p = vgpu_producer_reserve(&channel.producer, size);
+	return p ? p : await_room(size);
+}
+
+static inline void fill_header(struct vgpu_call *c, struct vgpu_cmd *cmd, uint16_t op, uint32_t args_size,
 			uint32_t payload_size)
 {
 	const struct vgpu_context *ctx = vgpu_thread.current;
@@ -226,10 +233,10 @@ CUresult vgpu_call_begin(struct vgpu_call *c, uint16_t op, uint32_t args_size, u
 		if (!c->slot)
 			return (CUresult)atomic_load(&vgpu_session.error);
 	}
-	vgpu_lock(&channel.lock);
+	vgpu_turn_take(&channel.turn);
 	p = reserve(c->size);
 	if (!p) {
-		vgpu_unlock(&channel.lock);
+		vgpu_turn_give(&channel.turn);
 		give_slot(c->slot);
 		return (CUresult)atomic_load(&vgpu_session.error);
 	}
@@ -317,7 +324,7 @@ static void submit_by_register(struct vgpu_call *c)
 
 	mark_touched();
 	r = call_by_register(c, 0);
-	vgpu_unlock(&channel.lock);
+	vgpu_turn_give(&channel.turn);
 	if (r)
 		vgpu_session_lost("the worker does not answer in register mode");
 }
@@ -339,20 +346,20 @@ void vgpu_call_submit(struct vgpu_call *c)
 	first_held = channel.held == 1;
 	if (first_held)
 		wake_flusher();
-	vgpu_producer_prefetch(&channel.producer, c->size < PREFETCH_MOST ? c->size : PREFETCH_MOST);
-	vgpu_unlock(&channel.lock);
+	vgpu_producer_prefetch(&channel.producer, PREFETCH_AHEAD, c->size < PREFETCH_MOST ? c->size : PREFETCH_MOST);
+	vgpu_turn_give(&channel.turn);
 	if (ring)
 		vgpu_session.transport.ops->doorbell(&vgpu_session.transport);
 }
 
 void vgpu_channel_lock(void)
 {
-	vgpu_lock(&channel.lock);
+	vgpu_turn_take(&channel.turn);
 }
 
 void vgpu_channel_unlock(void)
 {
-	vgpu_unlock(&channel.lock);
+	vgpu_turn_give(&channel.turn);
 }
 
 void vgpu_channel_flush(void)
@@ -361,9 +368,9 @@ void vgpu_channel_flush(void)
 
 	if (channel.batch <= 1)
 		return;
-	vgpu_lock(&channel.lock);
+	vgpu_turn_take(&channel.turn);
 	ring = channel.held && doorbell_due(true);
-	vgpu_unlock(&channel.lock);
+	vgpu_turn_give(&channel.turn);
 	if (ring)
 		vgpu_session.transport.ops->doorbell(&vgpu_session.transport);
 }
@@ -487,7 +494,7 @@ void vgpu_channel_bye(void)
 	uint64_t free = atomic_load(&channel.free_slots);
 	void *p;
 
-	if (!free || vgpu_thread.busy || pthread_mutex_trylock(&channel.lock))
+	if (!free || vgpu_thread.busy || !vgpu_turn_try(&channel.turn))
 		return;
 	c.slot = (uint32_t)__builtin_ctzll(free) + 1;
 	if (!atomic_compare_exchange_strong(&channel.free_slots, &free, free & ~(1ull << (c.slot - 1))))
@@ -497,7 +504,7 @@ void vgpu_channel_bye(void)
 		fill_header(&c, p, VGPU_OP_session_bye, 0, 0);
 		bye_send(&c, until);
 	}
-	pthread_mutex_unlock(&channel.lock);
+	vgpu_turn_end(&channel.turn);
 	if (!p)
 		return;
 	slot = &vgpu_session.channel->replies[c.slot - 1];

@@ -176,16 +176,28 @@ static inline void vgpu_producer_publish(struct vgpu_producer *p, uint32_t size)
 	atomic_store_explicit(&p->ring->tail, p->tail, memory_order_release);
 }
 
+/* Fetch a line that will be written. __builtin_prefetch() fetches it for reading unless told of a newer processor. */
+static inline void vgpu_prefetch_write(const void *p)
+{
+#if defined(__x86_64__)
+	__asm__ volatile("prefetchw %0" : : "m"(*(const char *)p));
+#else
+	__builtin_prefetch(p, 1, 3);
+#endif
+}
+
 /*
- * Behind a publish: have the lines of the next `bytes` fetched for writing while the caller does something else. The
- * consumer had them last, and the fence of the next publish would wait for each of them.
+ * Behind a publish: have `bytes` of lines, `ahead` bytes from here, fetched for writing while the caller does something else.
+ * The consumer had them last, and the locked instruction of a later command would wait for each of them. A line takes as long
+ * to come as several commands to write, so it is asked for some commands ahead; if each asks for as many lines as it is
+ * long, each line is asked for once.
  */
-static inline void vgpu_producer_prefetch(const struct vgpu_producer *p, uint32_t bytes)
+static inline void vgpu_producer_prefetch(const struct vgpu_producer *p, uint32_t ahead, uint32_t bytes)
 {
 	uint32_t i;
 
 	for (i = 0; i < bytes; i += VGPU_CMD_ALIGN)
-		__builtin_prefetch(p->data + ((p->tail + i) & (p->size - 1)), 1, 3);
+		vgpu_prefetch_write(p->data + ((p->tail + ahead + i) & (p->size - 1)));
 }
 
 /* After a publish: must the doorbell be rung? */
