@@ -34,8 +34,9 @@ static struct {
 	pthread_mutex_t lock;
 	struct vgpu_capture *all;
 	uint64_t serials;
-	_Atomic uint32_t count;
 } captures = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+_Atomic uint32_t vgpu_captures;
 
 /* ---- members, under the lock ---- */
 
@@ -77,7 +78,7 @@ static void dissolve(struct vgpu_capture *c)
 	while (*p != c)
 		p = &(*p)->next;
 	*p = c->next;
-	captures.count--;
+	vgpu_captures--;
 	vgpu_capture_state_free(&c->told);
 	free(c);
 }
@@ -142,7 +143,7 @@ static bool invalidate_of(const struct vgpu_context *ctx, bool legacy)
 
 CUresult vgpu_capture_invalidate_all(struct vgpu_context *ctx, CUresult r)
 {
-	return captures.count && invalidate_of(ctx, false) ? r : CUDA_SUCCESS;
+	return vgpu_captures && invalidate_of(ctx, false) ? r : CUDA_SUCCESS;
 }
 
 CUresult vgpu_capture_use(struct vgpu_stream *s)
@@ -154,13 +155,13 @@ CUresult vgpu_capture_use(struct vgpu_stream *s)
 	return invalidate_of(s->context, true) ? CUDA_ERROR_STREAM_CAPTURE_IMPLICIT : CUDA_SUCCESS;
 }
 
-CUresult vgpu_capture_unsafe(void)
+CUresult vgpu_capture_end_unsafe(void)
 {
 	CUstreamCaptureMode mine = (CUstreamCaptureMode)vgpu_thread.capture_mode;
 	CUresult r = CUDA_SUCCESS;
 	struct vgpu_capture *c;
 
-	if (!captures.count || mine == CU_STREAM_CAPTURE_MODE_RELAXED)
+	if (mine == CU_STREAM_CAPTURE_MODE_RELAXED)
 		return CUDA_SUCCESS;
 	vgpu_lock(&captures.lock);
 	for (c = captures.all; c; c = c->next) {
@@ -181,7 +182,7 @@ CUresult vgpu_capture_never(CUstream stream)
 	struct vgpu_stream *s;
 	CUresult r;
 
-	if (!captures.count)
+	if (!vgpu_captures)
 		return CUDA_SUCCESS;
 	r = vgpu_stream_get(stream, &s);
 	if (r || s->capture == CU_STREAM_CAPTURE_STATUS_NONE)
@@ -309,7 +310,7 @@ static CUresult begun(struct vgpu_stream *s, struct vgpu_capture *c, CUresult r)
 	c->serial = ++captures.serials;
 	c->next = captures.all;
 	captures.all = c;
-	captures.count++;
+	vgpu_captures++;
 	enter(c, s);
 	vgpu_unlock(&captures.lock);
 	return CUDA_SUCCESS;

@@ -7,6 +7,7 @@
 #ifndef VGPU_SHIM_CAPTURE_H
 #define VGPU_SHIM_CAPTURE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -20,8 +21,14 @@ struct vgpu_stream;
  * that it would wait for is captured (which ends that capture), else 0.
  */
 CUresult vgpu_capture_use(struct vgpu_stream *s);
+/* How many captures there are. A call that finds none has nothing to ask. */
+extern _Atomic uint32_t vgpu_captures;
 /* A call that may not be made while threads capture in a mode that forbids it: 0, or UNSUPPORTED, and they end. */
-CUresult vgpu_capture_unsafe(void);
+CUresult vgpu_capture_end_unsafe(void);
+static inline CUresult vgpu_capture_unsafe(void)
+{
+	return vgpu_captures ? vgpu_capture_end_unsafe() : CUDA_SUCCESS;
+}
 /* The same for one that is no node of a graph, and may not be made with a captured stream. */
 CUresult vgpu_capture_never(CUstream stream);
 /* Something forbidden was done to a captured stream. Returns `r`. */

@@ -9,7 +9,9 @@
 #include <vgpu/cuda_types.h>
 #include <vgpu/shm.h>
 
+#include "context.h"
 #include "session.h"
+#include "thread.h"
 
 /* After vgpu_session_open(): take the ring. 0 or -errno (the flusher's thread could not be started). */
 int vgpu_channel_init(uint32_t batch, uint32_t batch_usec);
@@ -31,6 +33,18 @@ CUresult vgpu_error_after(CUresult waited);
 static inline CUresult vgpu_error_sticky(void)
 {
 	return (CUresult)atomic_load_explicit(&vgpu_session.channel->ctl.sticky_error, memory_order_acquire);
+}
+
+/* What vgpu_ready() asks, where nothing is wrong: false means to ask it. */
+static inline bool vgpu_ready_clear(void)
+{
+	return atomic_load_explicit(&vgpu_session.state, memory_order_acquire) == VGPU_SESSION_OPEN && !vgpu_thread.busy;
+}
+
+/* The same for vgpu_call_ready(VGPU_CALL_CONTEXT). */
+static inline bool vgpu_call_clear(void)
+{
+	return vgpu_ready_clear() && vgpu_thread.current && vgpu_thread.current->alive && !vgpu_error_sticky();
 }
 
 static inline struct vgpu_guest_counters *vgpu_counters(void)

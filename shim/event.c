@@ -113,7 +113,7 @@ CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned int fla
 	uint64_t capture;
 	CUresult r;
 
-	r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	r = vgpu_call_clear() ? CUDA_SUCCESS : vgpu_call_ready(VGPU_CALL_CONTEXT);
 	if (r)
 		return r;
 	if (flags & ~(unsigned int)CU_EVENT_RECORD_EXTERNAL)
@@ -128,18 +128,17 @@ CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned int fla
 	capture = s->capture == CU_STREAM_CAPTURE_STATUS_NONE ? 0 : vgpu_capture_serial(s);
 	if (!capture && flags & CU_EVENT_RECORD_EXTERNAL)
 		return CUDA_ERROR_ILLEGAL_STATE;
-	r = vgpu_call_begin(&c, VGPU_OP_event_record, sizeof(*a), 0, call_flags(e) | VGPU_CALL_CHECKED);
+	r = vgpu_call_begin(&c, VGPU_OP_event_record, sizeof(*a), 0, call_flags(e) | VGPU_CALL_CHECKED | VGPU_CALL_FILLED);
 	if (r)
 		return r;
 	a = c.args;
-	a->event = e->wire;
-	a->stream = s->wire;
-	a->flags = flags;
+	*a = (struct vgpu_args_event_record){ .event = e->wire, .stream = s->wire, .flags = flags };
 	if (!capture) {
 		a->value = vgpu_stream_next_value(s);
 		a->fence = s->word;
-		atomic_store_explicit(&e->fence, vgpu_fence_make(a->fence, a->value), memory_order_release);
-		e->recorded = IN_STREAM;
+		atomic_store_explicit(&e->fence, vgpu_fence_make(s->word, a->value), memory_order_release);
+		/* No more than this: an ordinary store to an atomic would wait for the lines of the ring. */
+		atomic_store_explicit(&e->recorded, IN_STREAM, memory_order_release);
 	} else if (flags & CU_EVENT_RECORD_EXTERNAL) {
 		e->in_graph = true;	/* a node of the graph */
 	} else {
@@ -178,7 +177,7 @@ static CUresult ask(const struct vgpu_event *e)
 /* The event of a call that looks at whether it is reached. */
 static CUresult look(CUevent event, struct vgpu_event **e)
 {
-	CUresult r = vgpu_ready();
+	CUresult r = vgpu_ready_clear() ? CUDA_SUCCESS : vgpu_ready();
 
 	if (!r)
 		r = get(event, e);

@@ -8,8 +8,6 @@
 #include <pthread.h>
 
 #include "channel.h"
-#include "record.h"
-#include "session.h"
 #include "thread.h"
 #include "wait.h"
 
@@ -22,11 +20,6 @@ static struct {
 	uint64_t issued[VGPU_FENCES];
 } words = { .lock = PTHREAD_MUTEX_INITIALIZER, .fresh = 1 };
 
-static uint64_t seen(uint32_t word)
-{
-	return atomic_load_explicit(&vgpu_session.channel->fences[word], memory_order_acquire);
-}
-
 uint32_t vgpu_fence_word_get(uint64_t *issued)
 {
 	uint32_t n, tries, word = 0;
@@ -35,7 +28,7 @@ uint32_t vgpu_fence_word_get(uint64_t *issued)
 	tries = words.tail - words.head;
 	while (!word && tries--) {
 		n = words.queue[words.head++ % VGPU_FENCES];
-		if (seen(n) >= words.issued[n])
+		if (vgpu_fence_seen(n) >= words.issued[n])
 			word = n;
 		else
 			words.queue[words.tail++ % VGPU_FENCES] = (uint16_t)n;
@@ -55,15 +48,6 @@ void vgpu_fence_word_put(uint32_t word, uint64_t issued)
 	words.issued[word] = issued;
 	words.queue[words.tail++ % VGPU_FENCES] = (uint16_t)word;
 	vgpu_unlock(&words.lock);
-}
-
-bool vgpu_fence_done(vgpu_fence f)
-{
-	bool done = !f || seen(vgpu_fence_word(f)) >= vgpu_fence_value(f);
-
-	if (done && f && vgpu_recording())
-		vgpu_record_wait(f);
-	return done;
 }
 
 CUresult vgpu_fence_wait(vgpu_fence f)

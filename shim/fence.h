@@ -12,6 +12,9 @@
 
 #include <vgpu/cuda_types.h>
 
+#include "record.h"
+#include "session.h"
+
 /* Word in the upper 16 bits, value in the lower 48; 0: nothing to wait for. */
 typedef uint64_t vgpu_fence;
 
@@ -35,7 +38,20 @@ uint32_t vgpu_fence_word_get(uint64_t *issued);
 /* The stream is gone; the word is used again once `issued` has been seen. */
 void vgpu_fence_word_put(uint32_t word, uint64_t issued);
 
-bool vgpu_fence_done(vgpu_fence f);
+static inline uint64_t vgpu_fence_seen(uint32_t word)
+{
+	return atomic_load_explicit(&vgpu_session.channel->fences[word], memory_order_acquire);
+}
+
+static inline bool vgpu_fence_done(vgpu_fence f)
+{
+	if (f && vgpu_fence_seen(vgpu_fence_word(f)) < vgpu_fence_value(f))
+		return false;
+	if (f && vgpu_recording())
+		vgpu_record_wait(f);
+	return true;
+}
+
 /* Wait. 0, or the sticky error, or what ended the session. */
 CUresult vgpu_fence_wait(vgpu_fence f);
 

@@ -12,6 +12,7 @@
 #include <gen/wire.h>
 
 #include "call.h"
+#include "channel.h"
 #include "context.h"
 #include "device.h"
 #include "function.h"
@@ -179,7 +180,7 @@ CUresult vgpu_launch(const struct vgpu_launch *l)
 	size_t bytes, padded;
 	CUresult r;
 
-	r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	r = vgpu_call_clear() ? CUDA_SUCCESS : vgpu_call_ready(VGPU_CALL_CONTEXT);
 	if (r)
 		return r;
 	f = vgpu_function_get(l->function);

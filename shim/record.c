@@ -20,6 +20,7 @@
 
 #include <gen/wire.h>
 
+#include "fence.h"
 #include "log.h"
 #include "session.h"
 #include "thread.h"
@@ -191,7 +192,7 @@ static void add_results(uint32_t fence, uint64_t value)
 	}
 }
 
-void vgpu_record_wait(vgpu_fence f)
+void vgpu_record_wait(uint64_t f)
 {
 	struct vgpu_record_wait w = { .value = vgpu_fence_value(f), .fence = vgpu_fence_word(f) };
 

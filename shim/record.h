@@ -13,8 +13,6 @@
 #include <vgpu/record.h>
 #include <vgpu/ring.h>
 
-#include "fence.h"
-
 extern _Atomic bool vgpu_record_on;
 
 static inline bool vgpu_recording(void)
@@ -31,8 +29,8 @@ void vgpu_record_open(const char *path, enum vgpu_record_data data);
 void vgpu_record_command(const struct vgpu_cmd *cmd);
 /* The reply to command `seq` has been seen in its slot. */
 void vgpu_record_reply(uint64_t seq, uint32_t slot, int32_t result, const void *data, uint32_t size);
-/* The fence is known to have arrived. */
-void vgpu_record_wait(vgpu_fence f);
+/* The fence (a vgpu_fence) is known to have arrived. */
+void vgpu_record_wait(uint64_t fence);
 /* The process ends in order: write what is left and say that it is whole. */
 void vgpu_record_close(void);
 /* After fork, in the child: the file is the parent's. */

@@ -347,7 +347,7 @@ CUresult vgpu_stream_find(CUstream app, struct vgpu_stream **s)
 	return CUDA_SUCCESS;
 }
 
-CUresult vgpu_stream_get(CUstream app, struct vgpu_stream **s)
+CUresult vgpu_stream_use(CUstream app, struct vgpu_stream **s)
 {
 	CUresult r = vgpu_stream_find(app, s);
 

@@ -18,6 +18,7 @@
 #include <vgpu/cuda_types.h>
 
 #include "fence.h"
+#include "handle.h"
 
 struct vgpu_capture;
 struct vgpu_context;
@@ -45,7 +46,15 @@ struct vgpu_stream {
 /* The stream that a handle means now, for the calling thread: NULL and CU_STREAM_LEGACY, CU_STREAM_PER_THREAD, others. */
 CUresult vgpu_stream_find(CUstream app, struct vgpu_stream **s);
 /* The same for a call that does something to it: refused where a capture forbids that. */
-CUresult vgpu_stream_get(CUstream app, struct vgpu_stream **s);
+CUresult vgpu_stream_use(CUstream app, struct vgpu_stream **s);
+/* vgpu_stream_use(), which the common case has no need to call: a stream that was created, with no capture. */
+static inline CUresult vgpu_stream_get(CUstream app, struct vgpu_stream **s)
+{
+	*s = (uintptr_t)app > 2 ? vgpu_handle_object(VGPU_HANDLE_STREAM, app) : NULL;
+	if (*s && atomic_load_explicit(&(*s)->capture, memory_order_acquire) == CU_STREAM_CAPTURE_STATUS_NONE)
+		return CUDA_SUCCESS;
+	return vgpu_stream_use(app, s);
+}
 /* Make one in this context; the priority is brought into the device's range. */
 CUresult vgpu_stream_create(CUstream *stream, struct vgpu_context *ctx, unsigned int flags, int priority);
 CUstream vgpu_stream_app(const struct vgpu_stream *s);
