@@ -17,7 +17,11 @@ IDENTITY = "vgpu_guest_nvml"    # VGPU_IDENTITY_NVML of include/vgpu/identity.h
 C_TYPES = {"u32": "unsigned int", "i32": "int", "u64": "unsigned long long"}
 SIZES = {"u32": 4, "i32": 4, "u64": 8}
 KINDS = {"device": 0, "peer": 0, "u32": 1, "u64": 1, "text": 1, "out": 2, "buffer": 2, "room": 2, "struct": 2,
-         "list": 2, "array": 2}
+         "list": 2, "items": 2, "array": 2}
+
+# How a function that nobody is asked about answers: what the guest's library calls for it, and the name of that answer.
+REFUSALS = {"none": ("nvml_unsupported", "NVML_ERROR_NOT_SUPPORTED"), "deny": ("nvml_denied", "NVML_ERROR_NO_PERMISSION"),
+            "wrong": ("nvml_wrong", "NVML_ERROR_INVALID_ARGUMENT")}
 
 
 class Mistake(Exception):
@@ -30,7 +34,7 @@ class Param:
     name: str
     type: str = ""          # of out and list: u32, i32, u64 or a number of bytes
     versions: list = field(default_factory=list)    # of struct: (bytes, version)
-    otherwise: int = 25     # of struct: the result for another version
+    otherwise: int = 25     # of struct: the soft device's result for another version
 
     def size(self):
         return SIZES.get(self.type) or int(self.type)
@@ -46,13 +50,14 @@ class Param:
                 "buffer": [("char *", self.name)],
                 "room": [("void *", self.name), ("unsigned int ", self.name + "_size")],
                 "list": [("unsigned int *", self.name + "_count"), pointer],
+                "items": [pointer, ("unsigned int *", self.name + "_count")],
                 "array": [("int ", self.name + "_count"), ("void *", self.name)]}.get(self.kind, [pointer])
 
 
 @dataclass
 class Function:
     name: str
-    how: str                # hand, get, ask, none, deny
+    how: str                # hand, get, ask, missing or one of REFUSALS
     id: int = 0
     params: list = field(default_factory=list)
     reason: str = ""
@@ -111,7 +116,7 @@ def parse_line(line, d, reason):
     word, _, rest = line.partition(" ")
     if word == "hand":
         d.functions += [Function(n, "hand") for n in rest.split()]
-    elif word in ("none", "deny"):
+    elif word in REFUSALS or word == "missing":
         d.functions += [Function(n, word, reason=reason) for n in rest.split()]
     elif word == "alias":
         name, target = rest.split(" of ")
@@ -149,7 +154,8 @@ def api_h(d):
     out = [BANNER, "#ifndef VGPU_GEN_NVML_API_H\n#define VGPU_GEN_NVML_API_H\n\n#include <vgpu/nvml.h>\n\n"]
     out += [f"nvmlReturn_t {f.symbol()}({f.c_params()});\n" for f in d.of("get", "ask")]
     out += [f"nvmlReturn_t {n}({f.c_params()});\n" for n, f in d.aliases]
-    out += [f"nvmlReturn_t {f.name}(void);\n" for f in d.of("none", "deny")]
+    out += [f"nvmlReturn_t {f.name}(void);\n" for f in d.of(*REFUSALS)]
+    out += [f"nvmlReturn_t {f.name}(unsigned int id);\n" for f in d.of("missing")]
     return "".join(out) + "\n#endif\n"
 
 
@@ -161,9 +167,10 @@ def guest_step(p):
             "buffer": f"nvml_buffer(&c, {n}, {p.type});",
             "text": f"nvml_text(&c, {n}, {n}_length);",
             "room": f"nvml_room(&c, {n}, {n}_size, {p.type});",
-            "list": f"nvml_list(&c, {n}_count, {n}, {p.size() if p.kind == 'list' else 0});",
+            "list": f"nvml_list(&c, {n}_count, {n}, {p.size() if p.kind in ('list', 'items') else 0});",
+            "items": f"nvml_list(&c, {n}_count, {n}, {p.size() if p.kind in ('list', 'items') else 0});",
             "array": f"nvml_array(&c, {n}_count, {n}, {p.type});",
-            "struct": f"nvml_struct(&c, {n}, {n}_versions, sizeof({n}_versions) / sizeof({n}_versions[0]), {p.otherwise});",
+            "struct": f"nvml_struct(&c, {n}, {n}_versions, sizeof({n}_versions) / sizeof({n}_versions[0]));",
             }[p.kind]
 
 
@@ -187,14 +194,16 @@ def calls_c(d):
     for name, f in d.aliases:
         args = ", ".join(n for p in f.params for _, n in p.c())
         out.append(f"\nnvmlReturn_t {name}({f.c_params()})\n{{\n\treturn {f.name}({args});\n}}\n")
-    for how, refuse in (("none", "nvml_unsupported"), ("deny", "nvml_denied")):
+    for how, (refuse, _) in REFUSALS.items():
         for f in d.of(how):
             out.append(f"\nnvmlReturn_t {f.name}(void)\n{{\n\treturn {refuse}(\"{f.name}\");\n}}\n")
+    for f in d.of("missing"):
+        out.append(f"\nnvmlReturn_t {f.name}(unsigned int id)\n{{\n\treturn nvml_missing(id);\n}}\n")
     return "".join(out)
 
 
 def exports_map(d):
-    names = sorted([f.name for f in d.of("hand", "get", "none", "deny")] + [n for n, _ in d.aliases]) + [IDENTITY]
+    names = sorted([f.name for f in d.functions if f.how != "ask"] + [n for n, _ in d.aliases]) + [IDENTITY]
     return "{\nglobal:\n" + "".join(f"\t{n};\n" for n in names) + "local:\n\t*;\n};\n"
 
 
@@ -225,14 +234,15 @@ def host_step(p):
            "room": f"void *{n} = nvml_room(frame, {p.type});"}
     if p.kind == "struct":
         return [versions(p), f"void *{n} = nvml_take_struct(frame, {n}_versions, "
-                f"sizeof({n}_versions) / sizeof({n}_versions[0]));"], [n]
+                f"sizeof({n}_versions) / sizeof({n}_versions[0]), {p.otherwise});"], [n]
     if p.kind in one:
         return [one[p.kind]], [n] + {"text": ["NVML_TEXT"], "room": [p.type]}.get(p.kind, [])
     if p.kind == "out":
         return [f"{C_TYPES.get(p.type, 'void')} *{n} = nvml_room(frame, {p.size()});"], [n]
-    if p.kind == "list":
+    if p.kind in ("list", "items"):
         return [f"unsigned int *{n}_count = nvml_take_count(frame, {p.size()});",
-                f"{C_TYPES.get(p.type, 'void')} *{n} = nvml_room_list(frame, {n}_count, {p.size()});"], [n + "_count", n]
+                f"{C_TYPES.get(p.type, 'void')} *{n} = nvml_room_list(frame, {n}_count, {p.size()});"], \
+               [n + "_count", n] if p.kind == "list" else [n, n + "_count"]
     return [f"int {n}_count = (int)nvml_take(frame);",
             f"void *{n} = nvml_take_array(frame, {n}_count, {p.type});"], [n + "_count", n]
 
@@ -244,8 +254,8 @@ def host_run(f):
         lines, names = host_step(p)
         out += [f"\t{line}\n" for line in lines]
         args += names
-    return "".join(out) + ("\n" if args else "") + \
-        f"\treturn nvml_frame_bad(frame) ? NVML_ERROR_UNKNOWN : table->{f.name}({', '.join(args)});\n}}\n"
+    return "".join(out) + "\tnvmlReturn_t wrong = nvml_frame_wrong(frame);\n\n" \
+        f"\treturn wrong ? wrong : table->{f.name}({', '.join(args)});\n}}\n"
 
 
 def table_c(d):
@@ -260,19 +270,20 @@ def table_c(d):
 
 
 def refused(d, how):
-    """A line for each reason, of the functions that answer that way."""
+    """What answers that way: a line for each reason."""
     functions = d.of(how)
     return [f"- {reason}: " + ", ".join(f"`{f.name}`" for f in functions if f.reason == reason) + "\n"
             for reason in dict.fromkeys(f.reason for f in functions)]
 
 
 def coverage_md(d):
-    done = len(d.of("hand", "get")) + len(d.aliases)
-    none, deny = len(d.of("none")), len(d.of("deny"))
-    out = [f"# NVML\n\n{done + none + deny} names are exported. {len(d.of('get'))} are asked of the host, "
-           f"{len(d.of('hand')) + len(d.aliases)} answered in the guest or second names of those; {none} return "
-           "`NVML_ERROR_NOT_SUPPORTED`:\n\n", *refused(d, "none"),
-           f"\n{deny} return `NVML_ERROR_NO_PERMISSION`:\n\n", *refused(d, "deny")]
+    names = len([f for f in d.functions if f.how != "ask"]) + len(d.aliases)
+    out = [f"# NVML\n\n{names} names are exported. {len(d.of('get'))} are asked of the host, "
+           f"{len(d.of('hand')) + len(d.aliases)} answered in the guest or second names of those.\n"]
+    for how, (_, answer) in REFUSALS.items():
+        out += [f"\n{len(d.of(how))} return `{answer}`:\n\n", *refused(d, how)]
+    out += [f"\n{len(d.of('missing'))} return `NVML_ERROR_NOT_FOUND`, and `NVML_ERROR_INVALID_ARGUMENT` for number 0:"
+            "\n\n", *refused(d, "missing")]
     return "".join(out)
 
 

@@ -59,6 +59,7 @@ typedef struct nvmlEventSet_st *nvmlEventSet_t;
 #define NVML_TOPOLOGY_SYSTEM 50u
 #define NVML_UUID_TYPE_ASCII 1u
 #define NVML_VALUE_TYPE_UNSIGNED_INT 1u
+#define NVML_EVENT_XID 0x8u		/* nvmlEventTypeXidCriticalError */
 
 typedef struct {
 	unsigned long long total, free, used;	/* bytes */
@@ -114,6 +115,12 @@ typedef struct {
 } nvmlFieldValue_t;
 
 typedef struct {
+	nvmlDevice_t device;
+	unsigned long long eventType, eventData;	/* one NVML_EVENT_*; its number: of an Xid which one */
+	unsigned int gpuInstanceId, computeInstanceId;	/* not in the first form of the call */
+} nvmlEventData_t;
+
+typedef struct {
 	unsigned int version, type;		/* NVML_UUID_TYPE_* */
 	unsigned char bytes[41];		/* text with its NUL, or 16 bytes */
 } nvmlUUID_t;
@@ -124,6 +131,7 @@ _Static_assert(sizeof(nvmlProcessInfo_v1_t) == 16, "as NVML has it");
 _Static_assert(sizeof(nvmlProcessInfo_t) == 24, "as NVML has it");
 _Static_assert(sizeof(nvmlProcessUtilizationSample_t) == 32, "as NVML has it");
 _Static_assert(sizeof(nvmlPciInfo_t) == 68, "as NVML has it");
+_Static_assert(sizeof(nvmlEventData_t) == 32, "as NVML has it");
 _Static_assert(sizeof(nvmlFieldValue_t) == 40, "as NVML has it");
 
 /* ---- between the guest's library and the monitor ---- */

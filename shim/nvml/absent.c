@@ -3,6 +3,7 @@
  * What a guest has none of: units (racks of devices), host interface cards, devices excluded from use, instances of
  * devices. That there are none is the answer, as on most hosts. No state; any thread.
  */
+#include "nvml/call.h"
 #include "nvml/device.h"
 #include "nvml/hand.h"
 #include "nvml/init.h"
@@ -21,6 +22,17 @@ static nvmlReturn_t none(unsigned int *count)
 static nvmlReturn_t no_such(nvmlReturn_t error)
 {
 	return nvml_initialised() ? error : NVML_ERROR_UNINITIALIZED;
+}
+
+nvmlReturn_t nvml_wrong(const char *name)
+{
+	(void)name;
+	return no_such(NVML_ERROR_INVALID_ARGUMENT);
+}
+
+nvmlReturn_t nvml_missing(unsigned int id)
+{
+	return no_such(id ? NVML_ERROR_NOT_FOUND : NVML_ERROR_INVALID_ARGUMENT);
 }
 
 nvmlReturn_t nvmlUnitGetCount(unsigned int *count)

@@ -21,6 +21,8 @@ void nvml_begin(struct nvml_call *c, uint32_t function, const char *name)
 	c->function = function;
 	c->device = NO_DEVICE;
 	c->wrong = nvml_initialised() ? NVML_SUCCESS : NVML_ERROR_UNINITIALIZED;
+	c->nulls = 0;
+	c->pointers = 0;
 	c->asked_size = 0;
 	c->result_count = 0;
 }
@@ -61,13 +63,17 @@ void nvml_put_device(struct nvml_call *c, nvmlDevice_t device)
 		nvml_put(c, index);
 }
 
+static void note_pointer(struct nvml_call *c, const void *p)
+{
+	c->nulls |= (uint64_t)!p << c->pointers++;
+}
+
 static struct nvml_result *add_result(struct nvml_call *c, enum nvml_result_kind kind, void *to, uint32_t size)
 {
 	struct nvml_result *r = &c->results[c->result_count++];
 
 	*r = (struct nvml_result){ .kind = kind, .to = to, .size = size };
-	if (!to && kind != NVML_RESULT_LIST)
-		wrong(c, NVML_ERROR_INVALID_ARGUMENT);
+	note_pointer(c, to);
 	return r;
 }
 
@@ -95,15 +101,13 @@ void nvml_room(struct nvml_call *c, void *to, uint32_t size, uint32_t least)
 
 void nvml_list(struct nvml_call *c, unsigned int *count, void *items, uint32_t size)
 {
-	struct nvml_result *r = add_result(c, NVML_RESULT_LIST, items, size);
-	uint32_t most = (NVML_ANSWER_MAX - 512) / size;
+	uint32_t most = (NVML_ANSWER_MAX - 512) / size, wanted = count ? *count : 0;
+	struct nvml_result *r;
 
-	if (!count || (*count && !items)) {
-		wrong(c, NVML_ERROR_INVALID_ARGUMENT);
-		return;
-	}
+	note_pointer(c, count);
+	r = add_result(c, NVML_RESULT_LIST, items, size);
 	r->count = count;
-	r->wanted = *count < most ? *count : most;
+	r->wanted = wanted < most ? wanted : most;
 	nvml_put(c, r->wanted);
 }
 
@@ -118,24 +122,21 @@ void nvml_array(struct nvml_call *c, int count, void *items, uint32_t size)
 	add_result(c, NVML_RESULT_BYTES, items, (uint32_t)count * size);
 }
 
-void nvml_struct(struct nvml_call *c, void *s, const uint32_t *versions, uint32_t count, nvmlReturn_t otherwise)
+void nvml_struct(struct nvml_call *c, void *s, const uint32_t *versions, uint32_t count)
 {
-	uint32_t word, i;
+	uint32_t word = 0, size, i;
 
-	if (!s) {
-		wrong(c, NVML_ERROR_INVALID_ARGUMENT);
-		return;
-	}
-	memcpy(&word, s, sizeof(word));
+	if (s)
+		memcpy(&word, s, sizeof(word));
 	for (i = 0; i < count && versions[i] != word; i++)
 		;
-	if (i == count) {
-		wrong(c, otherwise);
-		return;
-	}
-	nvml_put(c, word & 0xffffff);
-	put_bytes(c, s, word & 0xffffff);
-	add_result(c, NVML_RESULT_BYTES, s, word & 0xffffff);
+	size = s && i < count ? word & 0xffffff : 0;
+	nvml_put(c, size);
+	if (size)
+		put_bytes(c, s, size);
+	else
+		nvml_put(c, word);
+	add_result(c, NVML_RESULT_BYTES, s, size);
 }
 
 /* ---- the answer ---- */
@@ -163,7 +164,7 @@ static nvmlReturn_t take_text(struct answer *a, const struct nvml_result *r, nvm
 
 	if (length == NVML_TEXT)
 		return NVML_ERROR_UNKNOWN;
-	if (result)
+	if (result || !r->to)
 		return result;
 	if (length >= r->size)
 		return NVML_ERROR_INSUFFICIENT_SIZE;
@@ -185,7 +186,8 @@ static nvmlReturn_t take_list(struct answer *a, const struct nvml_result *r, nvm
 		return NVML_ERROR_UNKNOWN;
 	if (!result && r->to)
 		memcpy(r->to, items, (size_t)*count * r->size);
-	*r->count = *count;
+	if (r->count)
+		*r->count = *count;
 	return result;
 }
 
@@ -204,7 +206,7 @@ static nvmlReturn_t take(struct answer *a, const struct nvml_result *r, nvmlRetu
 	p = next(a, r->size);
 	if (!p)
 		return NVML_ERROR_UNKNOWN;
-	if (!result)
+	if (!result && r->to)
 		memcpy(r->to, p, r->size);
 	return result;
 }
@@ -218,8 +220,7 @@ nvmlReturn_t nvml_end(struct nvml_call *c)
 
 	if (result)
 		return result;
-	result = nvml_link_ask(c->function, c->device == NO_DEVICE ? 0 : c->device, c->asked, c->asked_size, bytes,
-			       &a.size);
+	result = nvml_link_ask(c, c->device == NO_DEVICE ? 0 : c->device, bytes, &a.size);
 	if (!a.size && result)
 		return result;	/* nobody was asked */
 	for (i = 0; i < c->result_count; i++)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One question to the monitor, built by the generated functions: begin, one line for each parameter, end. Lives on the
- * caller's stack; any thread. A parameter that is wrong is remembered and makes nvml_end() return its error without
- * asking; so does a library that is not initialised.
+ * caller's stack; any thread. What is wrong with a NULL or with a struct of an unknown version says the driver: each
+ * function has an order of its own in which it looks at its parameters. A handle that is none is remembered and makes
+ * nvml_end() return its error without asking; so does a library that is not initialised.
  */
 #ifndef VGPU_NVML_CALL_H
 #define VGPU_NVML_CALL_H
@@ -24,13 +25,15 @@ struct nvml_result {
 	void *to;
 	unsigned int *count;	/* LIST */
 	uint32_t size;		/* bytes of `to`; LIST: of one item */
-	uint32_t wanted;	/* LIST: items that `to` has room for, at most what an answer holds */
+	uint32_t wanted;	/* LIST: items that the caller has room for, at most what an answer holds */
 };
 
 struct nvml_call {
 	const char *name;
 	uint32_t function, device;
 	nvmlReturn_t wrong;	/* what a parameter is wrong with, or NVML_SUCCESS */
+	uint64_t nulls;		/* a bit for each pointer so far: which are NULL */
+	uint32_t pointers;
 	uint32_t asked_size, result_count;
 	struct nvml_result results[NVML_RESULTS];
 	uint8_t asked[NVML_ASKED_MAX] __attribute__((aligned(8)));
@@ -47,10 +50,14 @@ void nvml_text(struct nvml_call *c, char *to, uint32_t size);
 void nvml_room(struct nvml_call *c, void *to, uint32_t size, uint32_t least);
 void nvml_list(struct nvml_call *c, unsigned int *count, void *items, uint32_t size);
 void nvml_array(struct nvml_call *c, int count, void *items, uint32_t size);
-/* `versions`: the version words that are understood; each has the size in its low 24 bits. Another is answered `otherwise`. */
-void nvml_struct(struct nvml_call *c, void *s, const uint32_t *versions, uint32_t count, nvmlReturn_t otherwise);
+/* `versions`: the version words that are understood; each has the size in its low 24 bits. Of another struct only the word goes. */
+void nvml_struct(struct nvml_call *c, void *s, const uint32_t *versions, uint32_t count);
 nvmlReturn_t nvml_end(struct nvml_call *c);
 
+/* A function's handle cannot be one: there is nothing that it could name. */
+nvmlReturn_t nvml_wrong(const char *name);
+/* A function's number cannot be one of something that exists. */
+nvmlReturn_t nvml_missing(unsigned int id);
 /* Says once for each name that it is not supported. */
 nvmlReturn_t nvml_unsupported(const char *name);
 /* The same for what only the host's administrator may do. */

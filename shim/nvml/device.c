@@ -25,9 +25,9 @@ bool nvml_device_index(nvmlDevice_t device, uint32_t *index)
 	return true;
 }
 
-static nvmlDevice_t handle(uint32_t index)
+nvmlDevice_t nvml_device_handle(uint32_t index)
 {
-	return (nvmlDevice_t)(void *)&handles[index];
+	return (nvmlDevice_t)(void *)&handles[index < NVML_DEVICES ? index : 0];
 }
 
 static nvmlReturn_t device_count(unsigned int *count)
@@ -48,7 +48,7 @@ nvmlReturn_t nvmlDeviceGetHandleByIndex_v2(unsigned int index, nvmlDevice_t *dev
 		return r;
 	if (!device || index >= count)
 		return NVML_ERROR_INVALID_ARGUMENT;
-	*device = handle(index);
+	*device = nvml_device_handle(index);
 	return NVML_SUCCESS;
 }
 
@@ -68,11 +68,11 @@ static nvmlReturn_t find(device_test is, const char *text, nvmlDevice_t *device)
 		return r;
 	if (!text || !device)
 		return NVML_ERROR_INVALID_ARGUMENT;
-	for (i = 0; i < count && !is(handle(i), text); i++)
+	for (i = 0; i < count && !is(nvml_device_handle(i), text); i++)
 		;
 	if (i == count)
 		return NVML_ERROR_NOT_FOUND;
-	*device = handle(i);
+	*device = nvml_device_handle(i);
 	return NVML_SUCCESS;
 }
 
@@ -186,8 +186,10 @@ nvmlReturn_t nvmlDeviceGetProcessUtilization(nvmlDevice_t device, nvmlProcessUti
 {
 	nvmlReturn_t r;
 
+	if (!count)
+		return nvml_initialised() ? NVML_ERROR_INVALID_ARGUMENT : NVML_ERROR_UNINITIALIZED;
 	/* Without a place for samples the question is how many there are. */
-	if (!samples && count)
+	if (!samples)
 		*count = 0;
 	r = vgpu_nvml_process_utilization(device, since, count, samples);
 	return !r && !*count ? NVML_ERROR_NOT_FOUND : r;

@@ -10,6 +10,7 @@
 
 #define NVML_DEVICES 64u	/* more than a host has */
 
+nvmlDevice_t nvml_device_handle(uint32_t index);
 /* False if it is no handle of a device. */
 bool nvml_device_index(nvmlDevice_t device, uint32_t *index);
 

@@ -12,6 +12,7 @@
 
 #include "config.h"
 #include "log.h"
+#include "nvml/call.h"
 #include "session.h"
 #include "wait.h"
 
@@ -92,10 +93,10 @@ void nvml_link_close(void)
 }
 
 /* One command at a time: the ring has room, or the monitor has written nonsense into it. */
-static bool send(uint32_t function, uint32_t device, const void *asked, uint32_t asked_size)
+static bool send(const struct nvml_call *c, uint32_t device)
 {
 	struct vgpu_session *s = &vgpu_session;
-	uint32_t size = (uint32_t)(sizeof(struct vgpu_cmd) + sizeof(struct vgpu_args_nvml_call) + asked_size +
+	uint32_t size = (uint32_t)(sizeof(struct vgpu_cmd) + sizeof(struct vgpu_args_nvml_call) + c->asked_size +
 				   VGPU_CMD_ALIGN - 1) & ~(VGPU_CMD_ALIGN - 1u);
 	struct vgpu_cmd *cmd = vgpu_producer_reserve(&channel.producer, size);
 	struct vgpu_args_nvml_call *args;
@@ -104,11 +105,11 @@ static bool send(uint32_t function, uint32_t device, const void *asked, uint32_t
 		return false;
 	*cmd = (struct vgpu_cmd){
 		.size = size, .op = VGPU_OP_nvml_call, .slot = SLOT, .args_size = sizeof(*args),
-		.payload_size = asked_size, .seq = ++channel.seq, .thread = (uint32_t)syscall(SYS_gettid),
+		.payload_size = c->asked_size, .seq = ++channel.seq, .thread = (uint32_t)syscall(SYS_gettid),
 	};
 	args = (struct vgpu_args_nvml_call *)(cmd + 1);
-	*args = (struct vgpu_args_nvml_call){ .function = function, .device = device };
-	memcpy(args + 1, asked, asked_size);
+	*args = (struct vgpu_args_nvml_call){ .function = c->function, .device = device, .nulls = c->nulls };
+	memcpy(args + 1, c->asked, c->asked_size);
 	vgpu_producer_publish(&channel.producer, size);
 	atomic_store_explicit(&s->channel->ctl.counters.commands, channel.seq, memory_order_relaxed);
 	if (vgpu_producer_must_ring(&channel.producer)) {
@@ -131,8 +132,7 @@ static const struct vgpu_reply_slot *await(void)
 	return slot;
 }
 
-nvmlReturn_t nvml_link_ask(uint32_t function, uint32_t device, const void *asked, uint32_t asked_size, void *answer,
-			   uint32_t *answer_size)
+nvmlReturn_t nvml_link_ask(const struct nvml_call *c, uint32_t device, void *answer, uint32_t *answer_size)
 {
 	const struct vgpu_reply_slot *slot;
 	struct vgpu_ret_nvml_call ret;
@@ -142,7 +142,7 @@ nvmlReturn_t nvml_link_ask(uint32_t function, uint32_t device, const void *asked
 	*answer_size = 0;
 	pthread_mutex_lock(&channel.lock);
 	r = open_locked();
-	slot = !r && send(function, device, asked, asked_size) ? await() : NULL;
+	slot = !r && send(c, device) ? await() : NULL;
 	size = slot ? slot->size : 0;
 	if (size >= sizeof(ret) && size - sizeof(ret) <= NVML_ANSWER_MAX && !slot->result) {
 		memcpy(&ret, slot->data, sizeof(ret));

@@ -11,14 +11,15 @@
 
 #include <vgpu/nvml.h>
 
+struct nvml_call;
+
 /* Connect, if that is not done: SUCCESS, DRIVER_NOT_LOADED (logged with the next step) or MEMORY. */
 nvmlReturn_t nvml_link_open(void);
 /*
- * Ask function `function` about `device`. The monitor's result, its answer in `answer` (NVML_ANSWER_MAX bytes) and
- * the bytes of it in *answer_size; or with *answer_size 0 why it could not be asked.
+ * Ask question `c` about `device`. The monitor's result, its answer in `answer` (NVML_ANSWER_MAX bytes) and the bytes
+ * of it in *answer_size; or with *answer_size 0 why it could not be asked.
  */
-nvmlReturn_t nvml_link_ask(uint32_t function, uint32_t device, const void *asked, uint32_t asked_size, void *answer,
-			   uint32_t *answer_size);
+nvmlReturn_t nvml_link_ask(const struct nvml_call *c, uint32_t device, void *answer, uint32_t *answer_size);
 void nvml_link_close(void);
 
 #endif

@@ -244,18 +244,29 @@ static void own_name(void **state)
 
 static void events(void **state)
 {
+	nvmlReturn_t (*add)(nvmlDevice_t, unsigned long long, nvmlEventSet_t) =
+		nvml(nvmlDeviceRegisterEvents, nvmlDevice_t, unsigned long long, nvmlEventSet_t);
+	nvmlReturn_t (*await)(nvmlEventSet_t, void *, unsigned int) =
+		nvml(nvmlEventSetWait_v2, nvmlEventSet_t, void *, unsigned int);
+	unsigned long long types = ~0ull;
+	nvmlEventData_t data;
 	nvmlEventSet_t set;
-	struct {
-		nvmlDevice_t device;
-		unsigned long long type, data;
-		unsigned int instances[2];
-	} data;
 
 	(void)state;
+	assert_int_equal(nvml(nvmlDeviceGetSupportedEventTypes, nvmlDevice_t, unsigned long long *)(first(), &types),
+			 NVML_SUCCESS);
+	assert_int_not_equal(types, ~0ull);
+	assert_int_equal(nvml(nvmlEventSetCreate, nvmlEventSet_t *)(NULL), NVML_ERROR_INVALID_ARGUMENT);
 	assert_int_equal(nvml(nvmlEventSetCreate, nvmlEventSet_t *)(&set), NVML_SUCCESS);
-	assert_int_equal(nvml(nvmlEventSetWait_v2, nvmlEventSet_t, void *, unsigned int)(set, &data, 10),
-			 NVML_ERROR_TIMEOUT);
+	assert_int_equal(await(set, &data, 10), NVML_ERROR_TIMEOUT);
+	assert_int_equal(add(first(), NVML_EVENT_XID, set),
+			 types & NVML_EVENT_XID ? NVML_SUCCESS : NVML_ERROR_NOT_SUPPORTED);
+	assert_int_equal(add(first(), NVML_EVENT_XID, NULL), NVML_ERROR_INVALID_ARGUMENT);
+	assert_int_equal(add(NULL, NVML_EVENT_XID, set), NVML_ERROR_INVALID_ARGUMENT);
+	assert_int_equal(await(set, NULL, 0), NVML_ERROR_INVALID_ARGUMENT);
+	assert_int_equal(await(NULL, &data, 0), NVML_ERROR_INVALID_ARGUMENT);
 	assert_int_equal(nvml(nvmlEventSetFree, nvmlEventSet_t)(set), NVML_SUCCESS);
+	assert_int_equal(nvml(nvmlEventSetFree, nvmlEventSet_t)(NULL), NVML_ERROR_INVALID_ARGUMENT);
 }
 
 /* Counts of what a machine may have none of are answers, not errors. */

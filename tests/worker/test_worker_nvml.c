@@ -56,6 +56,10 @@ static nvmlReturn_t note_struct(nvmlDevice_t device, void *memory)
 {
 	seen.calls++;
 	seen.device = device;
+	seen.items = memory;
+	if (!memory)
+		return NVML_ERROR_INVALID_ARGUMENT;
+	memcpy(&seen.count, memory, sizeof(seen.count));
 	((nvmlMemory_v2_t *)memory)->total = 5;
 	return NVML_SUCCESS;
 }
@@ -121,15 +125,20 @@ static uint32_t id_of(const char *symbol)
 }
 
 /* One question: 0 or -EPROTO. `seen` is of it alone. */
-static int ask(uint32_t function, uint32_t device, const void *payload, uint32_t bytes)
+static int ask_without(uint64_t nulls, uint32_t function, uint32_t device, const void *payload, uint32_t bytes)
 {
-	const struct vgpu_args_nvml_call a = { .function = function, .device = device };
+	const struct vgpu_args_nvml_call a = { .function = function, .device = device, .nulls = nulls };
 	const struct vgpu_cmd c = { .size = 64, .op = VGPU_OP_nvml_call, .slot = 1, .args_size = sizeof(a),
 				    .payload_size = bytes, .seq = ++seq };
 
 	memset(&seen, 0, sizeof(seen));
 	s->broken[0] = 0;
 	return fake_execute(s, &c, &a, payload);
+}
+
+static int ask(uint32_t function, uint32_t device, const void *payload, uint32_t bytes)
+{
+	return ask_without(0, function, device, payload, bytes);
 }
 
 static void refused(const char *symbol, const void *payload, uint32_t bytes)
@@ -179,6 +188,8 @@ static void lists(void **state)
 	assert_int_equal(s->channel->replies[0].size, sizeof(*answer()) + 8 + 3 * sizeof(nvmlProcessInfo_t));
 	count = 0;
 	assert_int_equal(ask(id_of(list), 0, &count, 8), 0);
+	assert_int_equal(s->channel->replies[0].size, sizeof(*answer()) + 8);
+	assert_int_equal(ask_without(2, id_of(list), 0, &count, 8), 0);
 	assert_null(seen.items);
 	refused(list, NULL, 0);
 	for (uint64_t most = VGPU_RET_PAYLOAD_MAX_nvml_call / sizeof(nvmlProcessInfo_t); most; most <<= 1) {
@@ -206,7 +217,7 @@ static void structs(void **state)
 		refused(info, &q, cut);
 	q.word = NVML_STRUCT_WORD(sizeof(nvmlMemory_v2_t), 3);
 	refused(info, &q, whole);
-	for (q.size = 0; q.size < LONGEST; q.size++) {
+	for (q.size = 1; q.size < LONGEST; q.size++) {
 		q.word = NVML_STRUCT_WORD(q.size, 2);
 		if (q.size != sizeof(nvmlMemory_v2_t))
 			refused(info, &q, (uint32_t)sizeof(q) & ~7u);
@@ -239,6 +250,93 @@ static void arrays(void **state)
 	}
 }
 
+/* What the guest has no pointer for, or a struct that only the driver may know: the driver gets NULL, or room for any. */
+static void nulls_and_strangers(void **state)
+{
+	const uint32_t name = id_of("nvmlDeviceGetName"), info = id_of("nvmlDeviceGetMemoryInfo_v2");
+	const uint32_t list = id_of("nvmlDeviceGetComputeRunningProcesses_v3");
+	uint64_t q[2] = { 0, NVML_STRUCT_WORD(sizeof(nvmlMemory_v2_t), 3) }, count = 1;
+
+	(void)state;
+	assert_int_equal(ask_without(1, info, 0, q, sizeof(q)), 0);
+	assert_null(seen.items);
+	assert_int_equal(ask(info, 0, q, sizeof(q)), 0);
+	assert_int_equal(seen.count, q[1]);
+	assert_int_equal(answer()->result, NVML_ERROR_ARGUMENT_VERSION_MISMATCH);
+	assert_int_equal(s->channel->replies[0].size, sizeof(*answer()));
+	assert_int_equal(ask_without(1, list, 0, &count, 8), -EPROTO);	/* one of nothing */
+	assert_int_equal(seen.calls, 0);
+	monitor.soft = true;
+	assert_int_equal(ask_without(1, name, 0, NULL, 0), 0);
+	assert_int_equal(answer()->result, NVML_ERROR_INVALID_ARGUMENT);
+	assert_int_equal(ask(info, 0, q, sizeof(q)), 0);
+	assert_int_equal(answer()->result, NVML_ERROR_FUNCTION_NOT_FOUND);
+	assert_int_equal(ask_without(2, list, 0, &count, 8), 0);
+	assert_int_equal(answer()->result, NVML_ERROR_INVALID_ARGUMENT);
+	assert_int_equal(seen.calls, 0);
+}
+
+/* What the driver has to tell, in its order; then nothing more. */
+static nvmlEventData_t events[8];
+static unsigned int event_at;
+
+static nvmlReturn_t next_event(unsigned int set, void *event)
+{
+	(void)set;
+	if (!events[event_at].eventType)
+		return NVML_ERROR_TIMEOUT;
+	memcpy(event, &events[event_at++], sizeof(events[0]));
+	return NVML_SUCCESS;
+}
+
+/* Of Xids those that concern the device, of devices those that the guest has. */
+static void whose_events(void **state)
+{
+	const nvmlDevice_t other = (nvmlDevice_t)(uintptr_t)99;
+	const nvmlEventData_t all[] = {
+		{ .device = monitor.devices[0], .eventType = NVML_EVENT_XID, .eventData = 31 },
+		{ .device = other, .eventType = NVML_EVENT_XID, .eventData = 79 },
+		{ .device = monitor.devices[1], .eventType = NVML_EVENT_XID, .eventData = 79 },
+		{ .device = monitor.devices[0], .eventType = NVML_EVENT_XID, .eventData = 13 },
+		{ .device = monitor.devices[0], .eventType = 0x10 },
+	};
+	nvmlEventData_t e;
+
+	(void)state;
+	memcpy(events, all, sizeof(all));
+	event_at = 0;
+	monitor.backend.event_wait = next_event;
+	vgpu_nvml_view_events(&monitor);
+	assert_int_equal(monitor.table.event_wait(0, &e), NVML_SUCCESS);
+	assert_int_equal(e.eventData, 79);
+	assert_int_equal((uintptr_t)e.device, 1);
+	assert_int_equal(monitor.table.event_wait(0, &e), NVML_SUCCESS);
+	assert_int_equal(e.eventType, 0x10);
+	assert_int_equal((uintptr_t)e.device, 0);
+	assert_int_equal(monitor.table.event_wait(0, &e), NVML_ERROR_TIMEOUT);
+}
+
+static void sets_of_events(void **state)
+{
+	struct vgpu_nvml *t = &monitor.table;
+	unsigned int set, one, most = 0;
+	nvmlEventData_t e;
+
+	(void)state;
+	vgpu_nvml_soft_events(t);
+	assert_int_equal(t->event_set_create(&one), NVML_SUCCESS);
+	while (!t->event_set_create(&set))
+		assert_in_range(++most, 1, 1024);
+	assert_int_equal(t->event_register(monitor.devices[0], 8, one), NVML_ERROR_NOT_SUPPORTED);
+	assert_int_equal(t->event_wait(one, &e), NVML_ERROR_TIMEOUT);
+	assert_int_equal(t->event_set_free(one), NVML_SUCCESS);
+	assert_int_equal(t->event_set_free(one), NVML_ERROR_INVALID_ARGUMENT);
+	assert_int_equal(t->event_wait(one, &e), NVML_ERROR_INVALID_ARGUMENT);
+	assert_int_equal(t->event_wait(UINT32_MAX, &e), NVML_ERROR_INVALID_ARGUMENT);
+	for (set = 0; set <= most; set++)
+		assert_int_equal(t->event_set_free(set), set == one ? NVML_ERROR_INVALID_ARGUMENT : NVML_SUCCESS);
+}
+
 /* Each function, with parameters of every length, too large and zero: it is called or the session ends, no more. */
 static void every_function(void **state)
 {
@@ -265,6 +363,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(lists, setup, teardown),
 		cmocka_unit_test_setup_teardown(structs, setup, teardown),
 		cmocka_unit_test_setup_teardown(arrays, setup, teardown),
+		cmocka_unit_test_setup_teardown(nulls_and_strangers, setup, teardown),
+		cmocka_unit_test_setup_teardown(whose_events, setup, teardown),
+		cmocka_unit_test_setup_teardown(sets_of_events, setup, teardown),
 		cmocka_unit_test_setup_teardown(every_function, setup, teardown),
 	};
 

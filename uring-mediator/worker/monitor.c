@@ -83,6 +83,7 @@ static int open_soft(struct vgpu_monitor *m, unsigned int soft_devices, char *wh
 	}
 	m->count = (uint32_t)n;
 	m->soft = true;
+	vgpu_nvml_soft_events(&m->backend);
 	return 0;
 }
 

@@ -44,6 +44,13 @@ void vgpu_nvml_view(struct vgpu_monitor *m);
 /* nvml_driver.c: table and devices of libnvidia-ml.so.1. Returns their number, or -ENODEV with a line in `why`. */
 int vgpu_nvml_driver(struct vgpu_nvml *table, nvmlDevice_t *devices, uint32_t most, char *why, size_t size);
 
+/* nvml_event.c: sets of the driver's, by number. */
+void vgpu_nvml_driver_events(struct vgpu_nvml *table, void *lib);
+/* The soft device has no events, but sets that nothing comes out of. */
+void vgpu_nvml_soft_events(struct vgpu_nvml *table);
+/* nvml_event.c: lay the VM's view over them. */
+void vgpu_nvml_view_events(struct vgpu_monitor *m);
+
 /* Ask the supervisor for the processes of this VM. False: it does not answer. */
 bool vgpu_monitor_census(struct vgpu_monitor *m, struct vgpu_ctl_census *census);
 

@@ -37,6 +37,7 @@ static void fill(struct vgpu_nvml *table, void *lib)
 	process_samples = (nvmlReturn_t (*)(nvmlDevice_t, nvmlProcessUtilizationSample_t *, unsigned int *,
 					    unsigned long long))(uintptr_t)dlsym(lib, "nvmlDeviceGetProcessUtilization");
 	table->process_utilization = process_samples ? process_utilization : NULL;
+	vgpu_nvml_driver_events(table, lib);
 }
 
 static int start(const struct vgpu_nvml *table, void *lib, nvmlDevice_t *devices, uint32_t most, char *why, size_t size)

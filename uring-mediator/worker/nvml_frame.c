@@ -10,6 +10,9 @@
 #include "monitor.h"
 #include "session.h"
 
+/* Where the driver finds what goes to nobody: longer than any struct of NVML. */
+static uint8_t scratch[65536] __attribute__((aligned(8)));
+
 static uint32_t align8(uint32_t n)
 {
 	return (n + 7) & ~7u;
@@ -43,7 +46,13 @@ nvmlDevice_t nvml_take_device(struct nvml_frame *f)
 	return index < f->monitor->count ? f->monitor->devices[index] : NULL;
 }
 
-void *nvml_room(struct nvml_frame *f, uint32_t size)
+/* Is the next pointer NULL with the caller? */
+static bool is_null(struct nvml_frame *f)
+{
+	return f->nulls >> f->pointers++ & 1;
+}
+
+static void *reserve(struct nvml_frame *f, uint32_t size)
 {
 	uint8_t *p = f->answer + f->answer_at;
 
@@ -55,27 +64,43 @@ void *nvml_room(struct nvml_frame *f, uint32_t size)
 	return p;
 }
 
+void *nvml_room(struct nvml_frame *f, uint32_t size)
+{
+	void *p = reserve(f, size);
+
+	if (!is_null(f))
+		return p;
+	f->missing = true;
+	return NULL;
+}
+
 unsigned int *nvml_take_count(struct nvml_frame *f, uint32_t item)
 {
 	uint64_t wanted = nvml_take(f);
 	unsigned int *count = nvml_room(f, 8);
 
-	if (!count || wanted > f->answer_size / item)
+	if (wanted > f->answer_size / item || (!count && wanted))
 		f->bad = true;
-	else
+	else if (count)
 		*count = (unsigned int)wanted;
 	return count;
 }
 
 void *nvml_room_list(struct nvml_frame *f, const unsigned int *count, uint32_t item)
 {
-	return !f->bad && *count ? nvml_room(f, *count * item) : NULL;
+	bool none = is_null(f);
+	void *items = scratch;
+
+	if (!f->bad && count && *count)
+		items = reserve(f, *count * item);
+	f->missing |= none && count && *count;
+	return none ? NULL : items;
 }
 
 static void *copied(struct nvml_frame *f, uint64_t size)
 {
 	const void *from = size <= f->asked_size ? next(f, (uint32_t)size) : NULL;
-	void *to = from ? nvml_room(f, (uint32_t)size) : NULL;
+	void *to = from ? reserve(f, (uint32_t)size) : NULL;
 
 	if (to)
 		memcpy(to, from, size);
@@ -84,11 +109,29 @@ static void *copied(struct nvml_frame *f, uint64_t size)
 	return to;
 }
 
-void *nvml_take_struct(struct nvml_frame *f, const uint32_t *versions, uint32_t count)
+/* Nothing of it but its version word: NULL if there is no struct at all. */
+static void *take_strange(struct nvml_frame *f, nvmlReturn_t otherwise)
+{
+	uint32_t word = (uint32_t)nvml_take(f);
+
+	if (is_null(f)) {
+		f->missing = true;
+		return NULL;
+	}
+	f->strange = otherwise;
+	memset(scratch, 0, sizeof(scratch));
+	memcpy(scratch, &word, sizeof(word));
+	return scratch;
+}
+
+void *nvml_take_struct(struct nvml_frame *f, const uint32_t *versions, uint32_t count, nvmlReturn_t otherwise)
 {
 	uint64_t size = nvml_take(f);
-	uint32_t *s = size < sizeof(*s) ? NULL : copied(f, size);
+	uint32_t *s;
 
+	if (!size)
+		return take_strange(f, otherwise);
+	s = is_null(f) || size < sizeof(*s) ? NULL : copied(f, size);
 	/* How long the struct is says its version word, to whoever fills it: it must be one that the driver knows. */
 	for (uint32_t i = 0; s && i < count; i++)
 		if (versions[i] == *s && (*s & 0xffffff) == size)
@@ -99,11 +142,26 @@ void *nvml_take_struct(struct nvml_frame *f, const uint32_t *versions, uint32_t 
 
 void *nvml_take_array(struct nvml_frame *f, int count, uint32_t item)
 {
-	if (count <= 0 || (uint32_t)count > f->answer_size / item) {
+	if (is_null(f) || count <= 0 || (uint32_t)count > f->answer_size / item) {
 		f->bad = true;
 		return NULL;
 	}
 	return copied(f, (uint64_t)count * item);
+}
+
+nvmlReturn_t nvml_frame_wrong(const struct nvml_frame *f)
+{
+	if (f->bad)
+		return NVML_ERROR_UNKNOWN;
+	if (!f->strict)
+		return NVML_SUCCESS;
+	return f->missing ? NVML_ERROR_INVALID_ARGUMENT : f->strange;
+}
+
+/* A struct that the driver knows and nobody here does has been filled for nobody. */
+static nvmlReturn_t told(const struct nvml_frame *f, nvmlReturn_t r)
+{
+	return !r && f->strange ? NVML_ERROR_ARGUMENT_VERSION_MISMATCH : r;
 }
 
 /* Ascending by id. */
@@ -145,17 +203,18 @@ CUresult vgpu_handle_nvml_call(struct vgpu_session *s, struct vgpu_request *rq)
 	uint32_t end = sizeof(*o);
 	struct nvml_frame f = {
 		.monitor = s->device->monitor, .asked = rq->payload, .asked_size = rq->payload_size & ~7u,
-		.device = a->device, .answer_size = (rq->ret_cap - end) & ~7u,
+		.device = a->device, .nulls = a->nulls, .answer_size = (rq->ret_cap - end) & ~7u,
 	};
 
 	if (!f.monitor)
 		return vgpu_session_broken(s, "a question about devices to a worker");
 	if (!row)
 		return vgpu_session_broken(s, "NVML function %u does not exist", a->function);
+	f.strict = f.monitor->soft || !row->symbol;
 	f.answer = vgpu_room(rq, &end, f.answer_size);
 	if (!f.answer)
 		return VGPU_BROKEN;
-	o->result = has(&f.monitor->table, row) ? row->run(&f.monitor->table, &f) : NVML_ERROR_NOT_SUPPORTED;
+	o->result = has(&f.monitor->table, row) ? told(&f, row->run(&f.monitor->table, &f)) : NVML_ERROR_NOT_SUPPORTED;
 	if (f.bad)
 		return vgpu_session_broken(s, "parameters of NVML function %u make no sense", a->function);
 	rq->ret_size = sizeof(*o) + f.answer_at;

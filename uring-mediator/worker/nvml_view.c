@@ -12,6 +12,9 @@
 #define LOOK_LEAST_NS 20000000ull	/* a shorter time says nothing of the load */
 #define LOOK_NS 200000000ull		/* after this, the next load is measured anew */
 #define SAMPLES_MOST 512u		/* of all processes of the host, from the driver */
+#define ACCOUNTED_MOST 4096u		/* more than a driver keeps */
+#define NOBODY UINT32_MAX		/* no process's number */
+#define FBC_STATS_BYTES 12u
 
 static struct vgpu_monitor *monitor;
 
@@ -80,12 +83,13 @@ static void put_process(void *items, uint32_t at, uint32_t size, const struct vg
 static nvmlReturn_t processes(nvmlDevice_t device, unsigned int *count, void *items, uint32_t size)
 {
 	struct vgpu_ctl_census census;
-	unsigned int room = *count;
+	unsigned int room;
 
-	if (!device)
+	if (!device || !count || (*count && !items))
 		return NVML_ERROR_INVALID_ARGUMENT;
 	if (!vgpu_monitor_census(monitor, &census))
 		return NVML_ERROR_UNKNOWN;
+	room = *count;
 	*count = census.count;
 	if (census.count > room)
 		return NVML_ERROR_INSUFFICIENT_SIZE;
@@ -104,12 +108,77 @@ static nvmlReturn_t view_processes(nvmlDevice_t device, unsigned int *count, voi
 	return processes(device, count, items, sizeof(nvmlProcessInfo_t));
 }
 
-/* Guests compute: none of their processes draws, or goes through MPS. */
-static nvmlReturn_t view_no_processes(nvmlDevice_t device, unsigned int *count, void *items)
+/* Guests compute: none of their processes draws, encodes, captures frames or goes through MPS. */
+static nvmlReturn_t view_none(nvmlDevice_t device, unsigned int *count, void *items)
 {
 	(void)items;
+	if (!device || !count)
+		return NVML_ERROR_INVALID_ARGUMENT;
 	*count = 0;
-	return device ? NVML_SUCCESS : NVML_ERROR_INVALID_ARGUMENT;
+	return NVML_SUCCESS;
+}
+
+static nvmlReturn_t view_encoder(nvmlDevice_t device, unsigned int *sessions, unsigned int *frames,
+				 unsigned int *latency)
+{
+	nvmlReturn_t r = monitor->backend.nvmlDeviceGetEncoderStats(device, sessions, frames, latency);
+
+	if (!r)
+		*sessions = *frames = *latency = 0;
+	return r;
+}
+
+static nvmlReturn_t view_capture(nvmlDevice_t device, void *stats)
+{
+	nvmlReturn_t r = monitor->backend.nvmlDeviceGetFBCStats(device, stats);
+
+	if (!r)
+		memset(stats, 0, FBC_STATS_BYTES);
+	return r;
+}
+
+/* ---- accounting: of processes of this VM, as long as they live ---- */
+
+static const struct vgpu_census_entry *with_worker(const struct vgpu_ctl_census *census, uint32_t pid)
+{
+	for (uint32_t i = 0; i < census->count; i++)
+		if (census->entries[i].worker_pid == pid)
+			return &census->entries[i];
+	return NULL;
+}
+
+static nvmlReturn_t view_accounted(nvmlDevice_t device, unsigned int *count, unsigned int *pids)
+{
+	unsigned int all[ACCOUNTED_MOST], n = ACCOUNTED_MOST, kept = 0;
+	nvmlReturn_t r = monitor->backend.nvmlDeviceGetAccountingPids(device, count ? &n : NULL, all);
+	struct vgpu_ctl_census census;
+
+	if (r)
+		return r;
+	if (!vgpu_monitor_census(monitor, &census))
+		return NVML_ERROR_UNKNOWN;
+	for (unsigned int i = 0; i < n; i++) {
+		const struct vgpu_census_entry *e = with_worker(&census, all[i]);
+
+		if (e && kept < *count && pids)
+			pids[kept] = e->guest_pid;
+		kept += e != NULL;
+	}
+	r = kept > *count ? NVML_ERROR_INSUFFICIENT_SIZE : NVML_SUCCESS;
+	*count = kept;
+	return r;
+}
+
+static nvmlReturn_t view_account(nvmlDevice_t device, unsigned int pid, void *stats)
+{
+	struct vgpu_ctl_census census;
+
+	if (!vgpu_monitor_census(monitor, &census))
+		return NVML_ERROR_UNKNOWN;
+	for (uint32_t i = 0; i < census.count; i++)
+		if (census.entries[i].guest_pid == pid)
+			return monitor->backend.nvmlDeviceGetAccountingStats(device, census.entries[i].worker_pid, stats);
+	return monitor->backend.nvmlDeviceGetAccountingStats(device, NOBODY, stats);
 }
 
 /* ---- load ---- */
@@ -239,8 +308,30 @@ static nvmlReturn_t view_process_utilization(nvmlDevice_t device, unsigned long 
 
 static nvmlReturn_t view_count(unsigned int *count)
 {
+	if (!count)
+		return NVML_ERROR_INVALID_ARGUMENT;
 	*count = monitor->count;
 	return NVML_SUCCESS;
+}
+
+static void view_sessions(struct vgpu_nvml *t)
+{
+	t->nvmlDeviceGetComputeRunningProcesses = view_processes_v1;
+	t->nvmlDeviceGetComputeRunningProcesses_v2 = view_processes;
+	t->nvmlDeviceGetComputeRunningProcesses_v3 = view_processes;
+	t->nvmlDeviceGetGraphicsRunningProcesses = view_none;
+	t->nvmlDeviceGetGraphicsRunningProcesses_v2 = view_none;
+	t->nvmlDeviceGetGraphicsRunningProcesses_v3 = view_none;
+	t->nvmlDeviceGetMPSComputeRunningProcesses = view_none;
+	t->nvmlDeviceGetMPSComputeRunningProcesses_v2 = view_none;
+	t->nvmlDeviceGetMPSComputeRunningProcesses_v3 = view_none;
+	t->process_utilization = t->process_utilization ? view_process_utilization : NULL;
+	t->nvmlDeviceGetEncoderStats = t->nvmlDeviceGetEncoderStats ? view_encoder : NULL;
+	t->nvmlDeviceGetEncoderSessions = t->nvmlDeviceGetEncoderSessions ? view_none : NULL;
+	t->nvmlDeviceGetFBCStats = t->nvmlDeviceGetFBCStats ? view_capture : NULL;
+	t->nvmlDeviceGetFBCSessions = t->nvmlDeviceGetFBCSessions ? view_none : NULL;
+	t->nvmlDeviceGetAccountingPids = t->nvmlDeviceGetAccountingPids ? view_accounted : NULL;
+	t->nvmlDeviceGetAccountingStats = t->nvmlDeviceGetAccountingStats ? view_account : NULL;
 }
 
 void vgpu_nvml_view(struct vgpu_monitor *m)
@@ -252,16 +343,8 @@ void vgpu_nvml_view(struct vgpu_monitor *m)
 	t->nvmlDeviceGetCount_v2 = view_count;
 	t->nvmlDeviceGetMemoryInfo = view_memory;
 	t->nvmlDeviceGetMemoryInfo_v2 = t->nvmlDeviceGetMemoryInfo_v2 ? view_memory_v2 : NULL;
-	t->nvmlDeviceGetComputeRunningProcesses = view_processes_v1;
-	t->nvmlDeviceGetComputeRunningProcesses_v2 = view_processes;
-	t->nvmlDeviceGetComputeRunningProcesses_v3 = view_processes;
-	t->nvmlDeviceGetGraphicsRunningProcesses = view_no_processes;
-	t->nvmlDeviceGetGraphicsRunningProcesses_v2 = view_no_processes;
-	t->nvmlDeviceGetGraphicsRunningProcesses_v3 = view_no_processes;
-	t->nvmlDeviceGetMPSComputeRunningProcesses = view_no_processes;
-	t->nvmlDeviceGetMPSComputeRunningProcesses_v2 = view_no_processes;
-	t->nvmlDeviceGetMPSComputeRunningProcesses_v3 = view_no_processes;
-	t->process_utilization = t->process_utilization ? view_process_utilization : NULL;
+	view_sessions(t);
+	vgpu_nvml_view_events(m);
 	if (!m->soft)
 		return;
 	t->nvmlDeviceGetUtilizationRates = soft_utilization;
