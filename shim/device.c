@@ -48,9 +48,7 @@ static const CUdevice_attribute not_here[] = {
 	CU_DEVICE_ATTRIBUTE_SPARSE_CUDA_ARRAY_SUPPORTED,
 	CU_DEVICE_ATTRIBUTE_DEFERRED_MAPPING_CUDA_ARRAY_SUPPORTED,
 	CU_DEVICE_ATTRIBUTE_HOST_NUMA_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED,
-	CU_DEVICE_ATTRIBUTE_HOST_NUMA_MEMORY_POOLS_SUPPORTED,
 	CU_DEVICE_ATTRIBUTE_HOST_NUMA_MULTINODE_IPC_SUPPORTED,
-	CU_DEVICE_ATTRIBUTE_HOST_MEMORY_POOLS_SUPPORTED,
 	CU_DEVICE_ATTRIBUTE_HOST_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED,
 	CU_DEVICE_ATTRIBUTE_HOST_ALLOC_DMA_BUF_SUPPORTED,
 };
@@ -92,6 +90,10 @@ static void fill(struct vgpu_device *d, int real, const struct vgpu_ret_device_s
 	d->attribute_count = s->attribute_count < VGPU_ATTRIBUTES ? s->attribute_count : VGPU_ATTRIBUTES;
 	for (i = 0; i < sizeof(not_here) / sizeof(not_here[0]); i++)
 		d->attributes[not_here[i]] = 0;
+	/* Those are the shim's own (host_pool.c), whatever the driver has. */
+	d->attributes[CU_DEVICE_ATTRIBUTE_HOST_MEMORY_POOLS_SUPPORTED] =
+		d->attributes[CU_DEVICE_ATTRIBUTE_HOST_NUMA_MEMORY_POOLS_SUPPORTED] =
+			d->attributes[CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED];
 	d->attributes[CU_DEVICE_ATTRIBUTE_MEMPOOL_SUPPORTED_HANDLE_TYPES] &= CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
 	d->priority_least = s->priority_least;
 	d->priority_greatest = s->priority_greatest;

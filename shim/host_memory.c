@@ -90,7 +90,8 @@ CUresult cuMemFreeHost(void *p)
 		return r;
 	if (!p)
 		return CUDA_SUCCESS;
-	if (!vgpu_memory_remove((uint64_t)(uintptr_t)p, 1u << VGPU_RANGE_PINNED, &info))
+	if ((vgpu_memory_find((uint64_t)(uintptr_t)p, &info) && info.flags & VGPU_MEMORY_OF_POOL) ||
+	    !vgpu_memory_remove((uint64_t)(uintptr_t)p, 1u << VGPU_RANGE_PINNED, &info))
 		return CUDA_ERROR_INVALID_VALUE;
 	/* As natively: what the device still does with it is waited for. */
 	r = vgpu_context_synchronize_all();
@@ -167,6 +168,6 @@ CUresult cuMemHostGetFlags(unsigned int *flags, void *p)
 	    (info.kind != VGPU_RANGE_PINNED && info.kind != VGPU_RANGE_REGISTERED))
 		return CUDA_ERROR_INVALID_VALUE;
 	/* Arena memory is mapped for the device whether that was asked for or not, as natively with unified addresses. */
-	*flags = info.kind == VGPU_RANGE_PINNED ? info.flags | CU_MEMHOSTALLOC_DEVICEMAP : info.flags;
+	*flags = info.kind == VGPU_RANGE_PINNED ? (info.flags & HOST_FLAGS) | CU_MEMHOSTALLOC_DEVICEMAP : info.flags;
 	return CUDA_SUCCESS;
 }

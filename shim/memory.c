@@ -18,6 +18,7 @@
 #include "channel.h"
 #include "context.h"
 #include "crew.h"
+#include "host_pool.h"
 #include "log.h"
 #include "managed.h"
 #include "session.h"
@@ -85,12 +86,13 @@ static void evict(uint64_t start, uint64_t size)
 CUresult vgpu_memory_add(enum vgpu_range_kind kind, uint64_t start, uint64_t size, uint32_t flags)
 {
 	const struct vgpu_context *ctx = vgpu_context_home();
+	bool pooled = flags & VGPU_MEMORY_OF_POOL;
 	/* Copies of managed memory are waited for anyway: that needs no look at the attribute. */
 	struct vgpu_range_info info = { .start = start, .size = size, .flags = flags, .kind = (uint8_t)kind,
 					.sync_memops = kind == VGPU_RANGE_MANAGED };
 	int r;
 
-	info.context = ctx ? ctx->wire : 0;
+	info.context = ctx && !pooled ? ctx->wire : 0;
 	info.device = (int16_t)(ctx ? ctx->device : 0);
 	lock_write();
 	info.id = table.next_id++;
@@ -365,6 +367,15 @@ static bool give_back(CUdeviceptr dptr, uint32_t kinds, struct vgpu_range_info *
 	return vgpu_memory_remove(dptr, kinds, info);
 }
 
+/* Memory that a pool of the host or of managed memory gave. */
+static bool is_pooled(CUdeviceptr dptr)
+{
+	struct vgpu_range_info info;
+
+	return vgpu_memory_find(dptr, &info) && info.start == dptr &&
+	       (info.kind == VGPU_RANGE_PINNED || info.kind == VGPU_RANGE_MANAGED) && info.flags & VGPU_MEMORY_OF_POOL;
+}
+
 /* Needs no current context: the address says whose memory it is. */
 CUresult cuMemFree_v2(CUdeviceptr dptr)
 {
@@ -378,6 +389,8 @@ CUresult cuMemFree_v2(CUdeviceptr dptr)
 	r = vgpu_capture_unsafe();
 	if (r)
 		return r;
+	if (is_pooled(dptr))
+		return vgpu_host_pool_free(dptr, NULL);
 	if (!give_back(dptr, 1u << VGPU_RANGE_DEVICE | 1u << VGPU_RANGE_MANAGED, &info))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (info.kind == VGPU_RANGE_DEVICE)
@@ -392,17 +405,16 @@ CUresult cuMemFree_v2(CUdeviceptr dptr)
  * In a captured stream it is a node, and the address a graph's; beside a capture it is as unsafe as any other
  * allocation. *flags: for vgpu_memory_add().
  */
-static CUresult check_capture(CUstream stream, uint32_t *flags)
+static CUresult check_capture(CUstream stream, struct vgpu_stream **s, uint32_t *flags)
 {
-	struct vgpu_stream *s;
 	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
 
 	*flags = 0;
 	if (!r)
-		r = vgpu_stream_get(stream, &s);
+		r = vgpu_stream_get(stream, s);
 	if (r)
 		return r;
-	if (s->capture == CU_STREAM_CAPTURE_STATUS_NONE)
+	if ((*s)->capture == CU_STREAM_CAPTURE_STATUS_NONE)
 		return vgpu_capture_unsafe();
 	*flags = VGPU_MEMORY_OF_GRAPH;
 	return CUDA_SUCCESS;
@@ -410,8 +422,9 @@ static CUresult check_capture(CUstream stream, uint32_t *flags)
 
 CUresult cuMemAllocAsync(CUdeviceptr *dptr, size_t bytesize, CUstream stream)
 {
+	struct vgpu_stream *s;
 	uint32_t flags;
-	CUresult r = check_capture(stream, &flags);
+	CUresult r = check_capture(stream, &s, &flags);
 
 	if (!r)
 		r = vgpu_remote_cuMemAllocAsync(dptr, bytesize, stream);
@@ -420,9 +433,13 @@ CUresult cuMemAllocAsync(CUdeviceptr *dptr, size_t bytesize, CUstream stream)
 
 CUresult cuMemAllocFromPoolAsync(CUdeviceptr *dptr, size_t bytesize, CUmemoryPool pool, CUstream stream)
 {
+	struct vgpu_host_pool *host = vgpu_host_pool_find(pool);
+	struct vgpu_stream *s;
 	uint32_t flags;
-	CUresult r = check_capture(stream, &flags);
+	CUresult r = check_capture(stream, &s, &flags);
 
+	if (!r && host)
+		return dptr ? vgpu_host_pool_alloc(host, bytesize, s, dptr) : CUDA_ERROR_INVALID_VALUE;
 	if (!r)
 		r = vgpu_remote_cuMemAllocFromPoolAsync(dptr, bytesize, pool, stream);
 	return r || !bytesize ? r : vgpu_memory_add(VGPU_RANGE_DEVICE, *dptr, bytesize, flags);
@@ -431,12 +448,17 @@ CUresult cuMemAllocFromPoolAsync(CUdeviceptr *dptr, size_t bytesize, CUmemoryPoo
 CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream stream)
 {
 	struct vgpu_range_info info;
+	struct vgpu_stream *s;
 	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
 
 	if (r)
 		return r;
 	if (!dptr)
 		return CUDA_SUCCESS;
+	if (is_pooled(dptr)) {
+		r = vgpu_stream_get(stream, &s);
+		return r ? r : vgpu_host_pool_free(dptr, s);
+	}
 	if (!give_back(dptr, 1u << VGPU_RANGE_DEVICE, &info))
 		return CUDA_ERROR_INVALID_VALUE;
 	r = vgpu_remote_cuMemFreeAsync(dptr, stream);

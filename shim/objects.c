@@ -11,6 +11,7 @@
 #include "graph.h"
 #include "green.h"
 #include "handle.h"
+#include "host_pool.h"
 #include "init.h"
 #include "link.h"
 #include "memory.h"
@@ -58,6 +59,7 @@ CUresult vgpu_tables_init(void)
 {
 	vgpu_handle_object_size(VGPU_HANDLE_STREAM, sizeof(struct vgpu_stream));
 	vgpu_handle_object_size(VGPU_HANDLE_EVENT, sizeof(struct vgpu_event));
+	vgpu_handle_object_size(VGPU_HANDLE_MEMPOOL, sizeof(struct vgpu_pool));
 	vgpu_handle_object_size(VGPU_HANDLE_MODULE, sizeof(struct vgpu_module));
 	vgpu_handle_object_size(VGPU_HANDLE_LIBRARY, sizeof(struct vgpu_module));
 	vgpu_handle_object_size(VGPU_HANDLE_FUNCTION, sizeof(struct vgpu_function));

@@ -12,6 +12,7 @@
 #include "call.h"
 #include "context.h"
 #include "handle.h"
+#include "host_pool.h"
 #include "memory.h"
 #include "session.h"
 #include "thread.h"
@@ -85,6 +86,8 @@ static CUresult known(void *data, CUpointer_attribute attribute, uint64_t p, con
 		put_int(data, CU_POINTER_ATTRIBUTE_ACCESS_FLAG_READWRITE);
 		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE:
+		put_pointer(data, (uint64_t)(uintptr_t)(reachable ? vgpu_host_pool_giver(i->start) : NULL));
+		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES:
 		put(data, zero, 8);
 		return CUDA_SUCCESS;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory pools: attributes, and the pools that devices have without being made. */
+/*
+ * Memory pools: attributes, and the pools that devices have without being made. What is asked of a pool of the host or of
+ * managed memory is answered by host_pool.c.
+ */
 #include <pthread.h>
 #include <string.h>
 
@@ -8,8 +11,10 @@
 #include <gen/wire.h>
 
 #include "call.h"
+#include "capture.h"
 #include "device.h"
 #include "handle.h"
+#include "host_pool.h"
 #include "thread.h"
 
 /* The default pool of each device, and the one that is current. */
@@ -38,33 +43,36 @@ static CUresult look(CUmemoryPool pool, CUmemPool_attribute attr, const void *va
 CUresult cuMemPoolSetAttribute(CUmemoryPool pool, CUmemPool_attribute attr, void *value)
 {
 	struct vgpu_args_mempool_set_attribute *a;
+	struct vgpu_host_pool *host;
 	struct vgpu_call c;
-	uint64_t wire;
+	uint64_t wire, v = 0;
 	CUresult r;
 
 	r = look(pool, attr, value, &wire);
-	if (!r)
-		r = vgpu_call_begin(&c, VGPU_OP_mempool_set_attribute, sizeof(*a), 0, VGPU_CALL_REPLY);
+	if (r)
+		return r;
+	memcpy(&v, value, is_int(attr) ? sizeof(int) : sizeof(v));
+	host = vgpu_host_pool_find(pool);
+	if (host)
+		return vgpu_host_pool_set(host, attr, v);
+	r = vgpu_call_begin(&c, VGPU_OP_mempool_set_attribute, sizeof(*a), 0, VGPU_CALL_REPLY);
 	if (r)
 		return r;
 	a = c.args;
 	a->pool = wire;
 	a->attribute = attr;
-	memcpy(&a->value, value, is_int(attr) ? sizeof(int) : sizeof(uint64_t));
+	a->value = v;
 	return vgpu_call_finish(&c);
 }
 
-CUresult cuMemPoolGetAttribute(CUmemoryPool pool, CUmemPool_attribute attr, void *value)
+static CUresult fetch_attribute(uint64_t wire, CUmemPool_attribute attr, uint64_t *v)
 {
 	const struct vgpu_ret_mempool_get_attribute *o;
 	struct vgpu_args_mempool_get_attribute *a;
 	struct vgpu_call c;
-	uint64_t wire;
 	CUresult r;
 
-	r = look(pool, attr, value, &wire);
-	if (!r)
-		r = vgpu_call_begin(&c, VGPU_OP_mempool_get_attribute, sizeof(*a), 0, VGPU_CALL_REPLY);
+	r = vgpu_call_begin(&c, VGPU_OP_mempool_get_attribute, sizeof(*a), 0, VGPU_CALL_REPLY);
 	if (r)
 		return r;
 	a = c.args;
@@ -73,10 +81,51 @@ CUresult cuMemPoolGetAttribute(CUmemoryPool pool, CUmemPool_attribute attr, void
 	r = vgpu_call_answer(&c, sizeof(*o));
 	if (!r) {
 		o = c.ret;
-		memcpy(value, &o->value, is_int(attr) ? sizeof(int) : sizeof(uint64_t));
+		*v = o->value;
 	}
 	vgpu_call_end(&c);
 	return r;
+}
+
+CUresult cuMemPoolGetAttribute(CUmemoryPool pool, CUmemPool_attribute attr, void *value)
+{
+	struct vgpu_host_pool *host;
+	uint64_t wire, v;
+	CUresult r;
+
+	r = look(pool, attr, value, &wire);
+	if (r)
+		return r;
+	host = vgpu_host_pool_find(pool);
+	r = host ? vgpu_host_pool_get(host, attr, &v) : fetch_attribute(wire, attr, &v);
+	if (!r)
+		memcpy(value, &v, is_int(attr) ? sizeof(int) : sizeof(v));
+	return r;
+}
+
+CUresult cuMemPoolTrimTo(CUmemoryPool pool, size_t min_bytes_to_keep)
+{
+	struct vgpu_host_pool *host = vgpu_host_pool_find(pool);
+
+	return host ? vgpu_host_pool_trim(host, min_bytes_to_keep) : vgpu_remote_cuMemPoolTrimTo(pool, min_bytes_to_keep);
+}
+
+CUresult cuMemPoolSetAccess(CUmemoryPool pool, const CUmemAccessDesc *map, size_t count)
+{
+	struct vgpu_host_pool *host = vgpu_host_pool_find(pool);
+
+	if (!host)
+		return vgpu_remote_cuMemPoolSetAccess(pool, map, count);
+	return map && count ? vgpu_host_pool_set_access(host, map, count) : CUDA_ERROR_INVALID_VALUE;
+}
+
+CUresult cuMemPoolGetAccess(CUmemAccess_flags *flags, CUmemoryPool mem_pool, CUmemLocation *location)
+{
+	struct vgpu_host_pool *host = vgpu_host_pool_find(mem_pool);
+
+	if (!host)
+		return vgpu_remote_cuMemPoolGetAccess(flags, mem_pool, location);
+	return flags && location ? vgpu_host_pool_get_access(host, location, flags) : CUDA_ERROR_INVALID_VALUE;
 }
 
 /* Bind an id to the default pool of a device. Under the lock. */
@@ -142,6 +191,8 @@ CUresult cuDeviceSetMemPool(CUdevice dev, CUmemoryPool pool)
 		return r;
 	if (!vgpu_device_valid(dev))
 		return CUDA_ERROR_INVALID_DEVICE;
+	if (vgpu_host_pool_find(pool))	/* no memory of the device's */
+		return CUDA_ERROR_INVALID_VALUE;
 	r = vgpu_remote_cuDeviceSetMemPool(vgpu_device_real(dev), pool);
 	if (r)
 		return r;
@@ -153,9 +204,10 @@ CUresult cuDeviceSetMemPool(CUdevice dev, CUmemoryPool pool)
 
 CUresult cuMemPoolDestroy(CUmemoryPool pool)
 {
-	CUresult r = vgpu_remote_cuMemPoolDestroy(pool);
+	struct vgpu_host_pool *host = vgpu_host_pool_find(pool);
+	CUresult r = host ? vgpu_host_pool_destroy(host) : vgpu_remote_cuMemPoolDestroy(pool);
 
-	if (r)
+	if (r || host)
 		return r;
 	/* Where it was the current one, the default one is again. */
 	vgpu_lock(&pools.lock);
@@ -168,8 +220,8 @@ CUresult cuMemPoolDestroy(CUmemoryPool pool)
 
 /* ---- by location: those of devices are the pools above ---- */
 
-/* The device of a location's pool: 0, INVALID_VALUE, or NOT_SUPPORTED for pools that the device cannot have here. */
-static CUresult device_of(const CUmemLocation *location, CUmemAllocationType type, CUdevice *dev)
+/* The location of a pool: 0, or what is wrong with it. *host: the pool is one of host_pool.c. */
+static CUresult check_place(const CUmemLocation *location, CUmemAllocationType type, bool *host)
 {
 	CUresult r = vgpu_ready();
 
@@ -177,52 +229,51 @@ static CUresult device_of(const CUmemLocation *location, CUmemAllocationType typ
 		return r;
 	if (!location)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (type == CU_MEM_ALLOCATION_TYPE_MANAGED)
-		return vgpu_unsupported("memory pools of managed memory");
-	if (type != CU_MEM_ALLOCATION_TYPE_PINNED)
-		return CUDA_ERROR_INVALID_VALUE;
-	*dev = location->id;
-	switch (location->type) {
-	case CU_MEM_LOCATION_TYPE_DEVICE:
-		return CUDA_SUCCESS;
-	case CU_MEM_LOCATION_TYPE_HOST:
-	case CU_MEM_LOCATION_TYPE_HOST_NUMA:
-		return vgpu_unsupported("memory pools of the host");
-	default:
-		return CUDA_ERROR_INVALID_VALUE;
-	}
+	*host = vgpu_host_pool_serves(location, type);
+	return *host || (type == CU_MEM_ALLOCATION_TYPE_PINNED && location->type == CU_MEM_LOCATION_TYPE_DEVICE) ?
+		CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
 CUresult cuMemPoolCreate(CUmemoryPool *pool, const CUmemPoolProps *pool_props)
 {
-	CUdevice dev;
+	bool host = false;
 	CUresult r = vgpu_call_ready(0);
 
 	if (!r && pool && pool_props)
-		r = device_of(&pool_props->location, pool_props->allocType, &dev);
-	return r ? r : vgpu_remote_cuMemPoolCreate(pool, pool_props);
+		r = check_place(&pool_props->location, pool_props->allocType, &host);
+	if (!r && host)
+		r = vgpu_capture_unsafe();
+	if (r)
+		return r;
+	return host ? vgpu_host_pool_create(pool, pool_props) : vgpu_remote_cuMemPoolCreate(pool, pool_props);
+}
+
+static CUresult of_place(CUmemoryPool *pool, const CUmemLocation *location, CUmemAllocationType type, bool current)
+{
+	bool host;
+	CUresult r = check_place(location, type, &host);
+
+	if (r)
+		return r;
+	return host ? vgpu_host_pool_of(location, type, current, pool) : of_device(pool, location->id, current);
 }
 
 CUresult cuMemGetDefaultMemPool(CUmemoryPool *pool_out, CUmemLocation *location, CUmemAllocationType type)
 {
-	CUdevice dev = 0;
-	CUresult r = device_of(location, type, &dev);
-
-	return r ? r : of_device(pool_out, dev, false);
+	return of_place(pool_out, location, type, false);
 }
 
 CUresult cuMemGetMemPool(CUmemoryPool *pool, CUmemLocation *location, CUmemAllocationType type)
 {
-	CUdevice dev = 0;
-	CUresult r = device_of(location, type, &dev);
-
-	return r ? r : of_device(pool, dev, true);
+	return of_place(pool, location, type, true);
 }
 
 CUresult cuMemSetMemPool(CUmemLocation *location, CUmemAllocationType type, CUmemoryPool pool)
 {
-	CUdevice dev = 0;
-	CUresult r = device_of(location, type, &dev);
+	bool host;
+	CUresult r = check_place(location, type, &host);
 
-	return r ? r : cuDeviceSetMemPool(dev, pool);
+	if (r)
+		return r;
+	return host ? vgpu_host_pool_make_current(location, type, pool) : cuDeviceSetMemPool(location->id, pool);
 }

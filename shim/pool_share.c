@@ -7,6 +7,7 @@
 
 #include "call.h"
 #include "handle.h"
+#include "host_pool.h"
 #include "memory.h"
 #include "passport.h"
 
@@ -30,7 +31,7 @@ CUresult cuMemPoolExportToShareableHandle(void *handle_out, CUmemoryPool pool, C
 	CUresult r = check(handle_out && pool, handle_type, flags);
 
 	if (!r)
-		r = vgpu_handle_wire(VGPU_HANDLE_MEMPOOL, pool, &wire);
+		r = vgpu_host_pool_find(pool) ? CUDA_ERROR_INVALID_VALUE : vgpu_handle_wire(VGPU_HANDLE_MEMPOOL, pool, &wire);
 	return r ? r : vgpu_passport_issue_file(handle_out, VGPU_PASSPORT_POOL, VGPU_OP_mempool_export, wire);
 }
 
