@@ -42,16 +42,33 @@ _Static_assert(sizeof(struct process) == 4128, "as nvidia-smi has it");
 _Static_assert(sizeof(union table) == TABLE_BYTES, "entries are words");
 
 /* Its callers try, and do without. */
-static nvmlReturn_t unknown(const char *what)
+static nvmlReturn_t unknown(void)
 {
-	vgpu_debug("%s of nvmlInternalGetExportTable is not known", what);
 	return nvml_initialised() ? NVML_ERROR_NOT_SUPPORTED : NVML_ERROR_UNINITIALIZED;
 }
 
-static nvmlReturn_t unknown_entry(void)
+static nvmlReturn_t unknown_entry(unsigned int at)
 {
-	return unknown("an entry of the table");
+	vgpu_debug("entry %u of the table of nvmlInternalGetExportTable is not known", at);
+	return unknown();
 }
+
+/* Entries are told apart by their addresses alone: each has a function of its own, entry_0x001 to entry_0x1ff. */
+#define SIXTEEN(each, at) \
+	each(at##0) each(at##1) each(at##2) each(at##3) each(at##4) each(at##5) each(at##6) each(at##7) \
+	each(at##8) each(at##9) each(at##a) each(at##b) each(at##c) each(at##d) each(at##e) each(at##f)
+#define HALF(each, at) \
+	SIXTEEN(each, at##0) SIXTEEN(each, at##1) SIXTEEN(each, at##2) SIXTEEN(each, at##3) \
+	SIXTEEN(each, at##4) SIXTEEN(each, at##5) SIXTEEN(each, at##6) SIXTEEN(each, at##7) \
+	SIXTEEN(each, at##8) SIXTEEN(each, at##9) SIXTEEN(each, at##a) SIXTEEN(each, at##b) \
+	SIXTEEN(each, at##c) SIXTEEN(each, at##d) SIXTEEN(each, at##e) SIXTEEN(each, at##f)
+#define ENTRY(at) static nvmlReturn_t entry_##at(void) { return unknown_entry(at); }
+#define ADDRESS(at) (entry)entry_##at,
+
+HALF(ENTRY, 0x0)
+HALF(ENTRY, 0x1)
+
+static const entry unknown_entries[TABLE_BYTES / sizeof(entry)] = { HALF(ADDRESS, 0x0) HALF(ADDRESS, 0x1) };
 
 static nvmlReturn_t device_by_index(unsigned int index, nvmlDevice_t *device)
 {
@@ -100,8 +117,7 @@ static union table tables[2];	/* nothing known, known */
 static void make_tables(void)
 {
 	for (size_t t = 0; t < 2; t++) {
-		for (size_t i = 1; i < sizeof(tables[t].at) / sizeof(entry); i++)
-			tables[t].at[i] = (entry)unknown_entry;
+		memcpy(tables[t].at, unknown_entries, sizeof(unknown_entries));
 		tables[t].size = TABLE_BYTES;
 	}
 	tables[1].at[AT_DEVICE] = (entry)device_by_index;
@@ -119,7 +135,8 @@ nvmlReturn_t nvmlInternalGetExportTable(const void **table, const void *id)
 		return NVML_ERROR_INVALID_ARGUMENT;
 	if (memcmp(id, known_id, sizeof(known_id))) {
 		*table = NULL;
-		return unknown("another table");
+		vgpu_debug("nvmlInternalGetExportTable knows no such table");
+		return unknown();
 	}
 	pthread_once(&once, make_tables);
 	*table = &tables[entries_known()];
