@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <grp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -29,7 +30,33 @@ static int fill_address(struct sockaddr_un *a, const char *path)
 	return 0;
 }
 
-/* Does somebody listen there? 1, 0, or -errno if it is no socket at all. */
+/* The kernel ends the ring of a process that was killed some ms after the process, and until then its socket accepts. */
+static bool listener_is_dead(int fd)
+{
+	struct ucred c = { 0 };
+	socklen_t size = sizeof(c);
+
+	/* A process that is not to be seen from here has the number 0. */
+	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c, &size) && c.pid > 0 && kill(c.pid, 0) && errno == ESRCH;
+}
+
+/* What connect() says of a socket's listener: 1 alive, 0 none, or -errno. */
+static int judge_connection(int fd, int error)
+{
+	switch (error) {
+	case 0:
+		return !listener_is_dead(fd);
+	case ECONNREFUSED:
+	case ENOENT:
+		return 0;
+	case EAGAIN:		/* its queue is full */
+	case EPROTOTYPE:	/* it has another type */
+		return 1;
+	}
+	return -error;
+}
+
+/* Does somebody listen there? 1, 0, or -errno if that is not known, or it is no socket at all. */
 static int somebody_listens(const struct sockaddr_un *a, int type)
 {
 	struct stat st;
@@ -42,10 +69,9 @@ static int somebody_listens(const struct sockaddr_un *a, int type)
 	fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	ret = connect(fd, (const struct sockaddr *)a, sizeof(*a)) ? errno : 0;
+	ret = judge_connection(fd, connect(fd, (const struct sockaddr *)a, sizeof(*a)) ? errno : 0);
 	close(fd);
-	/* EAGAIN: its queue is full; EPROTOTYPE: it has another type. Both are alive. */
-	return ret != ECONNREFUSED && ret != ENOENT;
+	return ret;
 }
 
 static void make_directory(const char *path)
@@ -98,15 +124,17 @@ static int bind_path(const char *path, int type, mode_t mode, const char *group)
 	mask = umask(0777);
 	ret = bind(fd, (struct sockaddr *)&a, sizeof(a)) ? -errno : 0;
 	umask(mask);
-	if (!ret)
-		ret = set_owner(path, mode, group);
+	if (ret)
+		goto close_fd;
+	ret = set_owner(path, mode, group);
 	if (!ret && listen(fd, BACKLOG))
 		ret = -errno;
-	if (ret) {
-		close(fd);
-		return ret;
-	}
-	return fd;
+	if (!ret)
+		return fd;
+	unlink(path);
+close_fd:
+	close(fd);
+	return ret;
 }
 
 static void listener_accepted(struct io_op *op, int res, unsigned int flags, bool more)

@@ -43,26 +43,42 @@ static void __attribute__((noreturn)) become_mediator(const struct mediator *m, 
 	_exit(99);
 }
 
-/* The control socket is made last. */
+/* The control socket is made last. One that was killed may still accept for a moment. */
 static bool listens(const struct mediator *m)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct ucred c = { 0 };
+	socklen_t size = sizeof(c);
 	bool yes;
 
 	memcpy(a.sun_path, m->control, strlen(m->control));
-	yes = fd >= 0 && !connect(fd, (struct sockaddr *)&a, sizeof(a));
+	yes = fd >= 0 && !connect(fd, (struct sockaddr *)&a, sizeof(a)) &&
+	      !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c, &size) && c.pid == m->pid;
 	close(fd);
 	return yes;
 }
 
-void mediator_start(struct mediator *m, const char *mode, ...)
+/* Returns when it listens; what is left in the folder by one before it is not in its way. */
+static void launch(struct mediator *m, const char *mode, va_list options)
 {
 	char *argv[OPTIONS_MAX] = {
 		(char *)"vgpu-mediator", (char *)"--socket", m->socket, (char *)"--worker",
 		(char *)TEST_WORKER, (char *)"--shm-size", (char *)"64M",
 	};
 	size_t n = 7;
+
+	while (n < OPTIONS_MAX - 1 && (argv[n] = va_arg(options, char *)))
+		n++;
+	m->pid = fork();
+	assert_true(m->pid >= 0);
+	if (!m->pid)
+		become_mediator(m, mode, argv);
+	soon(listens(m));
+}
+
+void mediator_start(struct mediator *m, const char *mode, ...)
+{
 	va_list ap;
 
 	snprintf(m->dir, sizeof(m->dir), "/tmp/vgpu-test-XXXXXX");
@@ -71,14 +87,25 @@ void mediator_start(struct mediator *m, const char *mode, ...)
 	snprintf(m->control, sizeof(m->control), "%s/control.sock", m->dir);
 	snprintf(m->log, sizeof(m->log), "%s/log", m->dir);
 	va_start(ap, mode);
-	while (n < OPTIONS_MAX - 1 && (argv[n] = va_arg(ap, char *)))
-		n++;
+	launch(m, mode, ap);
 	va_end(ap);
-	m->pid = fork();
-	assert_true(m->pid >= 0);
-	if (!m->pid)
-		become_mediator(m, mode, argv);
-	soon(listens(m));
+}
+
+void mediator_restart(struct mediator *m, const char *mode, ...)
+{
+	va_list ap;
+
+	va_start(ap, mode);
+	launch(m, mode, ap);
+	va_end(ap);
+}
+
+void mediator_kill(const struct mediator *m)
+{
+	int status;
+
+	assert_int_equal(kill(m->pid, SIGKILL), 0);
+	assert_int_equal(waitpid(m->pid, &status, 0), m->pid);
 }
 
 static bool ended(pid_t pid, int *status)

@@ -28,6 +28,9 @@ struct mediator {
 
 /* Start with FAKE_WORKER=mode and more options (NULL-terminated); returns when it listens. */
 void mediator_start(struct mediator *m, const char *mode, ...);
+/* SIGKILL: it leaves its sockets. mediator_restart() starts another in its place, with options as above. */
+void mediator_kill(const struct mediator *m);
+void mediator_restart(struct mediator *m, const char *mode, ...);
 /* SIGTERM; asserts that it ends with status 0 within 5 s and leaves no socket. */
 void mediator_stop(struct mediator *m);
 /* Lines of its log that contain the text. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Sessions of the unix transport: how they start, end, fail and are refused. */
-#include <signal.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -224,30 +225,50 @@ static void sessions_are_limited(void **state)
 	mediator_stop(&m);
 }
 
+/* A pidfd of the worker that serves the one session. */
+static int worker_of_session(const struct mediator *m)
+{
+	int control = control_connect(m), fd;
+	struct json_object *status = control_ask(control, "{\"cmd\":\"status\"}\n"), *pid;
+
+	assert_int_equal(json_pointer_get(status, "/vms/0/sessions/0/worker_pid", &pid), 0);
+	fd = pidfd_open(json_object_get_int(pid), 0);
+	assert_true(fd >= 0);
+	json_object_put(status);
+	close(control);
+	return fd;
+}
+
 static void workers_die_with_the_mediator(void **state)
 {
 	struct mediator m;
 	struct shim s;
-	int status;
 	struct vgpu_packet p;
+	struct pollfd worker = { .events = POLLIN };
 
 	(void)state;
 	mediator_start(&m, "ok", NULL);
 	shim_open(&s, &m);
 	soon(host_state(&s) == VGPU_HOST_READY);
-	kill(m.pid, SIGKILL);
-	assert_int_equal(waitpid(m.pid, &status, 0), m.pid);
+	worker.fd = worker_of_session(&m);
+	assert_int_equal(poll(&worker, 1, 0), 0);
+	mediator_kill(&m);
 	assert_int_equal(peer_receive(s.fd, &p), 0);
+	assert_int_equal(poll(&worker, 1, 5000), 1);
+	close(worker.fd);
 	shim_close(&s);
-	/* A new one takes the stale socket over. */
-	m.pid = fork();
-	if (!m.pid) {
-		setenv("FAKE_WORKER", "ok", 1);
-		execl(TEST_MEDIATOR, "vgpu-mediator", "--socket", m.socket, "--worker", TEST_WORKER,
-		      "--log-level", "error", NULL);
-		_exit(99);
-	}
-	nap_ms(300);
+}
+
+static void a_stale_socket_is_taken_over(void **state)
+{
+	struct mediator m;
+	struct shim s;
+
+	(void)state;
+	mediator_start(&m, "ok", NULL);
+	mediator_kill(&m);
+	assert_int_equal(access(m.socket, F_OK), 0);
+	mediator_restart(&m, "ok", NULL);
 	shim_open(&s, &m);
 	soon(host_state(&s) == VGPU_HOST_READY);
 	shim_close(&s);
@@ -344,6 +365,7 @@ int main(void)
 		cmocka_unit_test(a_pool_of_none_starts_on_demand),
 		cmocka_unit_test(sessions_are_limited),
 		cmocka_unit_test(workers_die_with_the_mediator),
+		cmocka_unit_test(a_stale_socket_is_taken_over),
 		cmocka_unit_test(a_second_mediator_is_told),
 		cmocka_unit_test(closing_is_bounded),
 		cmocka_unit_test(last_commands_are_executed),
