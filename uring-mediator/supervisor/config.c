@@ -396,12 +396,19 @@ static int file_value(void *user, const char *section, const char *name, const c
 static int read_file(struct config *c, struct error *e)
 {
 	struct file_reader r = { .config = c, .error = e };
-	int line = ini_parse(c->file, file_value, &r);
+	FILE *f = fopen(c->file, "re");
+	int line, error;
 
+	if (!f)
+		return fail(e, "%s: %s", c->file, strerror(errno));
+	line = ini_parse_file(f, file_value, &r);
+	/* A folder opens and has no lines. */
+	error = ferror(f) ? errno : 0;
+	fclose(f);
+	if (error)
+		return fail(e, "%s: %s", c->file, strerror(error));
 	if (!line)
 		return 0;
-	if (line < 0)
-		return fail(e, "%s: %s", c->file, strerror(errno));
 	return fail(e, "%s:%d: %s", c->file, line,
 		    r.problem[0] ? r.problem : "neither [section], key = value nor comment");
 }

@@ -150,6 +150,7 @@ static void the_command_line_is_checked(void **state)
 	expect_bad(NULL, "--max-sessions", "0", "must not be 0");
 	expect_bad(NULL, "--socket", long_path, "--socket");
 	expect_bad(NULL, "--config", "/nonexistent", "/nonexistent: No such file");
+	expect_bad(NULL, "--config", "/", "/: Is a directory");
 }
 
 static void sizes_are_read(void **state)
