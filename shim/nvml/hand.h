@@ -48,6 +48,11 @@ nvmlReturn_t nvmlSystemGetTopologyGpuSet(unsigned int processor, unsigned int *c
 nvmlReturn_t nvmlDeviceGetTopologyNearestGpus(nvmlDevice_t device, unsigned int level, unsigned int *count,
 					      nvmlDevice_t *devices);
 
+/* legacy.c: of an older, shorter structure */
+nvmlReturn_t nvmlDeviceGetPciInfo(nvmlDevice_t device, void *pci);
+nvmlReturn_t nvmlDeviceGetPciInfo_v2(nvmlDevice_t device, void *pci);
+nvmlReturn_t nvmlDeviceGetNvLinkRemotePciInfo(nvmlDevice_t device, unsigned int link, void *pci);
+
 /* absent.c */
 nvmlReturn_t nvmlUnitGetCount(unsigned int *count);
 nvmlReturn_t nvmlUnitGetHandleByIndex(unsigned int index, void *unit);

@@ -121,6 +121,28 @@ static void same_device_as_cuda(void **state)
 	assert_int_equal(version, cuda_version);
 }
 
+/* Programs built against older headers lend 52 bytes. */
+static void older_structures(void **state)
+{
+	enum { OLD = 52, NAMED = offsetof(nvmlPciInfo_t, pciSubSystemId), AROUND = 128 };
+	static const char *const names[] = {"nvmlDeviceGetPciInfo", "nvmlDeviceGetPciInfo_v2"};
+	unsigned char old[AROUND], untouched[AROUND];
+	nvmlPciInfo_t today;
+
+	(void)state;
+	memset(untouched, 0xa5, sizeof(untouched));
+	assert_int_equal(nvml(nvmlDeviceGetPciInfo_v3, nvmlDevice_t, nvmlPciInfo_t *)(first(), &today), NVML_SUCCESS);
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		memset(old, 0xa5, sizeof(old));
+		assert_int_equal(((nvmlReturn_t (*)(nvmlDevice_t, void *))symbol(names[i]))(first(), old), NVML_SUCCESS);
+		assert_string_equal(old, today.busIdLegacy);
+		assert_memory_equal(old + sizeof(today.busIdLegacy), &today.domain, NAMED - sizeof(today.busIdLegacy));
+		assert_memory_equal(old + OLD, untouched, AROUND - OLD);
+		assert_int_equal(((nvmlReturn_t (*)(nvmlDevice_t, void *))symbol(names[i]))(first(), NULL),
+				 NVML_ERROR_INVALID_ARGUMENT);
+	}
+}
+
 static void wrong_arguments(void **state)
 {
 	nvmlDevice_t device = first(), none;
@@ -347,6 +369,7 @@ int main(void)
 		cmocka_unit_test(life),
 		cmocka_unit_test(names_of_results),
 		cmocka_unit_test_setup_teardown(same_device_as_cuda, open_both, close_both),
+		cmocka_unit_test_setup_teardown(older_structures, open_both, close_both),
 		cmocka_unit_test_setup_teardown(wrong_arguments, open_both, close_both),
 		cmocka_unit_test_setup_teardown(memory, open_both, close_both),
 		cmocka_unit_test_setup_teardown(load, open_both, close_both),
