@@ -70,6 +70,33 @@ static void functions(void **state)
 	fails(INVALID_HANDLE, cuLaunchKernel(f, 1, 1, 1, 1, 1, 1, 0, NULL, NULL, NULL));
 }
 
+/* However many registers PTX declares, one block of the largest allowed size fits: programs divide by that number. */
+static void many_registers(void **state)
+{
+	static const char wide[] = ".version 7.0\n.target sm_70\n.address_size 64\n"
+				   ".visible .entry any()\n{\n.reg .b64 %rd<700>;\nret;\n}\n"
+				   ".visible .entry bounded()\n.maxntid 384, 1, 1\n{\n.reg .b64 %rd<700>;\nret;\n}\n"
+				   ".visible .entry warp()\n.maxntid 32, 1, 1\n{\n.reg .b64 %rd<700>;\nret;\n}\n";
+	static const struct {
+		const char *name;
+		int threads, registers;
+	} kernels[] = {{"any", 1024, 64}, {"bounded", 384, 168}, {"warp", 32, 255}};
+	CUfunction f;
+	CUmodule m;
+	int v;
+
+	(void)state;
+	ok(cuModuleLoadData(&m, wide));
+	for (size_t i = 0; i < sizeof(kernels) / sizeof(*kernels); i++) {
+		ok(cuModuleGetFunction(&f, m, kernels[i].name));
+		ok(cuFuncGetAttribute(&v, CU_FUNC_ATTRIBUTE_NUM_REGS, f));
+		assert_int_equal(v, kernels[i].registers);
+		ok(cuOccupancyMaxActiveBlocksPerMultiprocessor(&v, f, kernels[i].threads, 0));
+		assert_true(v >= 1);
+	}
+	ok(cuModuleUnload(m));
+}
+
 static void variables(void **state)
 {
 	CUdeviceptr p;
@@ -205,6 +232,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(functions),
+		cmocka_unit_test(many_registers),
 		cmocka_unit_test(variables),
 		cmocka_unit_test(libraries),
 		cmocka_unit_test(bad_images),

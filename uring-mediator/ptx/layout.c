@@ -124,6 +124,20 @@ static uint64_t reachable_shared(struct walk *w, const struct func *f)
 	return w->shared + (module_scope > w->m->shared_size ? w->m->shared_size : module_scope);
 }
 
+/*
+ * Registers that an assembler would give a thread of @f: what PTX declares is an upper bound, before any register is
+ * used twice. As an assembler does, it stays where a block of as many threads as the kernel allows fits (65536 in
+ * multiples of 8 for a thread): programs divide by the number of blocks that fit.
+ */
+static uint32_t registers_of(const struct func *f)
+{
+	uint32_t most = 65536 / ((f->entry.max_threads + 31) / 32 * 32) / 8 * 8;
+
+	if (most > 255)
+		most = 255;
+	return f->nregs32 > most ? most : f->nregs32 < 16 ? 16 : f->nregs32;
+}
+
 static int describe(struct parser *p)
 {
 	struct ptx_module *m = p->m;
@@ -146,7 +160,7 @@ static int describe(struct parser *p)
 		f->entry.static_shared = (uint32_t)reachable_shared(&w, f);
 		f->entry.local_size = f->frame_size;
 		f->entry.const_size = m->const_size;
-		f->entry.num_regs = f->nregs32 > 255 ? 255 : f->nregs32 < 16 ? 16 : f->nregs32;
+		f->entry.num_regs = registers_of(f);
 		f->entry.target = m->target;
 		f->entry.version = m->version;
 	}
