@@ -99,8 +99,8 @@ replays() {
 		jq -r '.benchmarks[] | [.name, .real_time / 1e6, .recorded_ns / 1e6, (.error_message // "")] | @tsv' |
 		awk -F '\t' -v native="${native:-0}" '{
 			if ($4 != "") { printf "%-28s %s\n", $1, $4; next }
-			ratio = native > 0 ? sprintf("%8.3f", $2 / native) : "       -"
-			printf "%-28s %12.3f %12.3f %12s %s\n", $1, $2, $3, native > 0 ? native : "-", ratio }'
+			ratio = (native > 0) ? sprintf("%8.3f", $2 / native) : "       -"
+			printf "%-28s %12.3f %12.3f %12s %s\n", $1, $2, $3, (native > 0 ? native : "-"), ratio }'
 }
 
 say "natively"
