@@ -51,6 +51,12 @@ record register VGPU_BATCH=0 VGPU_RECORD_DATA=all -- "$programs/vectoradd"
 expect "figures" '["replay/full/matmul/manual_time",true,true]' "$(jq -c '.benchmarks[0] |
 	[.name, .items_per_second > 0, .of_recorded > 0]' "$work/bench.json")"
 
+# A program beside its replay, as a table. There is no other driver here: ours stands for the machine's, too.
+"$VGPU_ROOT/bench/record-workloads.sh" --out "$work/table" --device soft sh -c "'$programs/vectoradd' && echo replayed 20.5 ms" \
+	>"$work/table.log" 2>&1 || fail "no table of replays: $(tail -n 5 "$work/table.log")"
+expect "program's line" 1 "$(grep -cE '^replayed +20.500 +20.500 +1.000$' "$work/table/replay.txt")"
+expect "replay's line" 1 "$(grep -cE '^replay/full/workload-[0-9]+/manual_time( +[0-9.]+){2} +20.5 +[0-9.]+$' "$work/table/replay.txt")"
+
 # %p, and two processes with one file.
 record 'many-%p' -- "$programs/vectoradd"
 [ -n "$(find "$work" -name 'many-[0-9]*.rec')" ] || fail "%p is not the number of the process"
