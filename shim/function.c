@@ -97,22 +97,35 @@ static void discard(struct vgpu_function *f)
 	free(params);
 }
 
-static CUresult make(enum vgpu_handle_kind kind, uint64_t owner, const char *name, struct vgpu_function **out)
+/* A new one, which is still to be kept. */
+static CUresult make(struct vgpu_module *m, enum vgpu_handle_kind kind, const char *name, struct vgpu_function **out)
 {
 	struct vgpu_function *f;
 	uint64_t wire;
 	CUresult r;
 
+	if (!vgpu_function_table_reserve(&m->functions))
+		return CUDA_ERROR_OUT_OF_MEMORY;
 	r = vgpu_handle_new(kind, &wire);
 	if (r)
 		return r;
 	f = vgpu_handle_object_wire(kind, wire);
 	f->wire = wire;
 	f->kind = kind;
-	f->owner = owner;
+	f->owner = m->wire;
 	f->name = strdup(name);
 	*out = f;
 	return f->name ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+/* What was made is among its module's, or gone if that failed. Returns `made`. */
+static CUresult keep(struct vgpu_module *m, struct vgpu_function *f, CUresult made)
+{
+	if (!made)
+		vgpu_function_table_add(&m->functions, f);
+	else if (f)
+		discard(f);
+	return made;
 }
 
 CUresult vgpu_function_find(struct vgpu_module *m, enum vgpu_handle_kind kind, const char *name,
@@ -125,23 +138,17 @@ CUresult vgpu_function_find(struct vgpu_module *m, enum vgpu_handle_kind kind, c
 	if (size > NAME_MAX_BYTES)
 		return CUDA_ERROR_NOT_FOUND;
 	vgpu_lock(&lock);
-	for (f = m->functions; f && strcmp(f->name, name); f = f->next)
-		;
+	f = vgpu_function_table_find(&m->functions, name, 0);
 	if (f) {
 		*out = f;
 		vgpu_unlock(&lock);
 		return CUDA_SUCCESS;
 	}
-	r = make(kind, m->wire, name, &f);
+	r = make(m, kind, name, &f);
 	if (!r)
 		r = ask(f, name, (uint32_t)size);
-	if (!r) {
-		f->next = m->functions;
-		m->functions = f;
-		*out = f;
-	} else if (f) {
-		discard(f);
-	}
+	r = keep(m, f, r);
+	*out = f;
 	vgpu_unlock(&lock);
 	return r;
 }
@@ -152,10 +159,8 @@ void vgpu_functions_drop(struct vgpu_module *m)
 
 	vgpu_texrefs_drop_module(m);
 	vgpu_lock(&lock);
-	while ((f = m->functions)) {
-		m->functions = f->next;
+	while ((f = vgpu_function_table_take(&m->functions)))
 		discard(f);
-	}
 	vgpu_unlock(&lock);
 }
 
@@ -190,20 +195,14 @@ CUresult vgpu_function_of_kernel(struct vgpu_function *kernel, struct vgpu_funct
 	if (r)
 		return r;
 	vgpu_lock(&lock);
-	for (f = m->functions; f && f->kernel != kernel->wire; f = f->next)
-		;
+	f = vgpu_function_table_find(&m->functions, kernel->name, kernel->wire);
 	if (!f) {
-		r = make(VGPU_HANDLE_FUNCTION, m->wire, kernel->name, &f);
+		r = make(m, VGPU_HANDLE_FUNCTION, kernel->name, &f);
 		if (!r) {
 			f->kernel = kernel->wire;
 			r = bind_kernel(f, kernel);
 		}
-		if (!r) {
-			f->next = m->functions;
-			m->functions = f;
-		} else if (f) {
-			discard(f);
-		}
+		r = keep(m, f, r);
 	}
 	vgpu_unlock(&lock);
 	*out = f;
@@ -216,7 +215,7 @@ CUresult vgpu_function_refresh(struct vgpu_function *f)
 	struct vgpu_call c;
 	CUresult r;
 
-	atomic_store_explicit(&f->at_once, 0, memory_order_relaxed);
+	atomic_store_explicit(&f->occupancy, 0, memory_order_relaxed);
 	r = vgpu_call_begin(&c, VGPU_OP_function_info, sizeof(*a), 0, VGPU_CALL_REPLY);
 	if (r)
 		return r;
@@ -296,6 +295,7 @@ CUresult cuKernelSetAttribute(CUfunction_attribute attrib, int val, CUkernel ker
 	if ((uint32_t)attrib < f->attribute_count && f->attributes[attrib] == val)
 		return CUDA_SUCCESS;
 	r = vgpu_remote_cuKernelSetAttribute(attrib, val, kernel, dev);
+	vgpu_occupancy_forget();	/* its functions are others */
 	return r ? r : vgpu_function_refresh(f);
 }
 

@@ -13,6 +13,7 @@
 #include <vgpu/handle.h>
 
 #include "call.h"
+#include "function_table.h"
 #include "handle.h"
 
 #define VGPU_FUNCTION_ATTRIBUTES	24u
@@ -34,9 +35,9 @@ struct vgpu_function {
 	uint32_t param_count, param_bytes;
 	uint32_t attribute_count;
 	_Atomic int attributes[VGPU_FUNCTION_ATTRIBUTES];
-	_Atomic uint64_t at_once;	/* launch.c: what it asked last about blocks on a multiprocessor; 0: nothing */
+	_Atomic uint64_t occupancy;	/* occupancy.c: the last question about blocks on a multiprocessor, and its answer; 0: none */
 	struct vgpu_launch_state *launch_state;	/* launch_state.c; NULL until one of its calls */
-	struct vgpu_function *next;	/* of the same owner */
+	struct vgpu_function *next;	/* function_table.c */
 };
 
 /* A module or library: what it holds of the above. */
@@ -44,7 +45,7 @@ struct vgpu_module {
 	uint64_t wire;
 	struct vgpu_context *context;	/* module: the context it was loaded in; library: NULL */
 	uint64_t library;		/* module of a library: that library's wire id */
-	struct vgpu_function *functions;	/* under the lock of function.c */
+	struct vgpu_function_table functions;
 	struct vgpu_module *modules;	/* library: its modules, one for each context that asked */
 	struct vgpu_module *next;
 };
@@ -67,6 +68,8 @@ CUresult vgpu_library_module(struct vgpu_module *library, struct vgpu_module **m
 void vgpu_library_forget_context(const struct vgpu_context *ctx);
 /* Forget all functions of a module or library, its handles included. */
 void vgpu_functions_drop(struct vgpu_module *m);
+/* occupancy.c: something was set that the occupancy of any function may depend on. */
+void vgpu_occupancy_forget(void);
 /* Fetch attributes again after one was changed. */
 CUresult vgpu_function_refresh(struct vgpu_function *f);
 

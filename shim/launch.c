@@ -143,29 +143,18 @@ static bool is_cooperative(const struct vgpu_launch *l)
 	return l->cooperative;
 }
 
-/*
- * All blocks of a cooperative launch must be on the device at once, and whether they can be is for the driver to say.
- * Its last answer is kept, with the question: device, threads of a block, bytes that it shares, blocks on a multiprocessor.
- */
-static CUresult check_at_once(const struct vgpu_launch *l, struct vgpu_function *f)
+/* All blocks of a cooperative launch must be on the device at once, and whether they can be is for the driver to say. */
+static CUresult check_at_once(const struct vgpu_launch *l)
 {
 	const int *a = vgpu_device(vgpu_thread.current->device)->attributes;
 	uint64_t threads = (uint64_t)l->block[0] * l->block[1] * l->block[2];
 	uint64_t blocks = (uint64_t)l->grid[0] * l->grid[1] * l->grid[2];
-	uint64_t device = (uint64_t)vgpu_thread.current->device;
-	uint64_t question = device << 59 | threads << 48 | (uint64_t)l->shared_bytes << 16;
-	uint64_t known = atomic_load_explicit(&f->at_once, memory_order_relaxed);
-	CUresult r;
 	int each;
+	CUresult r = cuOccupancyMaxActiveBlocksPerMultiprocessor(&each, l->function, (int)threads, l->shared_bytes);
 
-	if ((known & ~0xffffull) != question) {
-		r = cuOccupancyMaxActiveBlocksPerMultiprocessor(&each, l->function, (int)threads, l->shared_bytes);
-		if (r)
-			return r;
-		known = question | ((uint64_t)each & 0xffff);
-		atomic_store_explicit(&f->at_once, known, memory_order_relaxed);
-	}
-	return blocks > (known & 0xffff) * (uint64_t)a[CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT] ?
+	if (r)
+		return r;
+	return blocks > (uint64_t)each * (uint64_t)a[CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT] ?
 		       CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE : CUDA_SUCCESS;
 }
 
@@ -202,7 +191,7 @@ CUresult vgpu_launch(const struct vgpu_launch *l)
 	if (!r && l->attr_count)
 		r = prepare_attributes(l, attributes);
 	if (!r && is_cooperative(l))
-		r = check_at_once(l, f);
+		r = check_at_once(l);
 	if (r)
 		return r;
 	if (bytes > VGPU_LAUNCH_PARAM_BYTES)

@@ -1,17 +1,107 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which block size fills the device best. A callback for the shared memory
- * of a block size is the application's code, so it runs here: the sizes are
+ * How many blocks a multiprocessor takes, and which block size fills the device best. Frameworks ask the first before each
+ * launch of some kernels, so each function keeps the driver's last answer, until something is set on which it may depend.
+ * A callback for the shared memory of a block size is the application's code, so it runs here: the sizes are
  * tried one warp apart, each asked for its occupancy.
  */
 #include <gen/cuda_api.h>
+#include <gen/shim_hand.h>
 #include <gen/wire.h>
 
 #include "call.h"
+#include "channel.h"
 #include "context.h"
 #include "device.h"
 #include "function.h"
 #include "thread.h"
+
+#define DEVICES		32		/* fields of a question that is kept: device, threads, bytes; 16 bits for the answer */
+#define THREADS		2048
+#define ANSWERS		0x10000
+
+/* The question as a number, 0: one that is not kept. */
+static uint64_t question(int threads, size_t shared, unsigned int flags)
+{
+	int device = vgpu_thread.current->device;
+
+	if (flags || threads <= 0 || threads >= THREADS || shared > UINT32_MAX || device >= DEVICES)
+		return 0;
+	return (uint64_t)device << 59 | (uint64_t)threads << 48 | (uint64_t)shared << 16;
+}
+
+CUresult cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int *num_blocks, CUfunction func, int block_size,
+							      size_t dynamic_smem_size, unsigned int flags)
+{
+	struct vgpu_function *f = num_blocks && vgpu_call_clear() ? vgpu_function_get(func) : NULL;
+	uint64_t asked = f ? question(block_size, dynamic_smem_size, flags) : 0;
+	uint64_t known = asked ? atomic_load_explicit(&f->occupancy, memory_order_relaxed) : 0;
+	CUresult r;
+
+	if (asked && (known & ~(uint64_t)(ANSWERS - 1)) == asked) {
+		*num_blocks = (int)(known & (ANSWERS - 1));
+		return CUDA_SUCCESS;
+	}
+	r = flags ? vgpu_remote_cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(num_blocks, func, block_size,
+										     dynamic_smem_size, flags) :
+		    vgpu_remote_cuOccupancyMaxActiveBlocksPerMultiprocessor(num_blocks, func, block_size,
+									    dynamic_smem_size);
+	if (!r && asked && *num_blocks >= 0 && *num_blocks < ANSWERS)
+		atomic_store_explicit(&f->occupancy, asked | (uint64_t)*num_blocks, memory_order_relaxed);
+	return r;
+}
+
+CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *num_blocks, CUfunction func, int block_size,
+						     size_t dynamic_smem_size)
+{
+	return cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(num_blocks, func, block_size, dynamic_smem_size, 0);
+}
+
+/* ---- what the answer depends on ---- */
+
+static void forget(enum vgpu_handle_kind kind)
+{
+	struct vgpu_function *f;
+	uint64_t wire = 0;
+
+	while ((wire = vgpu_handle_next(kind, wire))) {
+		f = vgpu_handle_object_wire(kind, wire);
+		if (f)
+			atomic_store_explicit(&f->occupancy, 0, memory_order_relaxed);
+	}
+}
+
+void vgpu_occupancy_forget(void)
+{
+	forget(VGPU_HANDLE_FUNCTION);
+	forget(VGPU_HANDLE_KERNEL);
+}
+
+CUresult cuCtxSetCacheConfig(CUfunc_cache config)
+{
+	CUresult r = vgpu_remote_cuCtxSetCacheConfig(config);
+
+	vgpu_occupancy_forget();
+	return r;
+}
+
+CUresult cuKernelSetCacheConfig(CUkernel kernel, CUfunc_cache config, CUdevice dev)
+{
+	CUresult r = vgpu_remote_cuKernelSetCacheConfig(kernel, config, dev);
+
+	vgpu_occupancy_forget();
+	return r;
+}
+
+CUresult cuFuncSetCacheConfig(CUfunction func, CUfunc_cache config)
+{
+	CUresult r = vgpu_remote_cuFuncSetCacheConfig(func, config);
+
+	vgpu_occupancy_forget();
+	return r;
+}
+
+/* ---- block sizes ---- */
 
 static CUresult ask(int *min_grid, int *block, const struct vgpu_function *f, size_t shared, int limit, unsigned flags)
 {

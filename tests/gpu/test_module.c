@@ -136,7 +136,7 @@ static void functions(void **state)
 	CUmodule m;
 	CUfunction f;
 	size_t off, size;
-	int v;
+	int v, again;
 
 	(void)state;
 	ok(cuModuleLoadData(&m, scale_ptx));
@@ -160,6 +160,14 @@ static void functions(void **state)
 	ok(cuFuncSetCacheConfig(f, CU_FUNC_CACHE_PREFER_L1));
 	ok(cuOccupancyMaxActiveBlocksPerMultiprocessor(&v, f, 128, 0));
 	assert_in_range(v, 1, 64);
+	/* Whoever remembers an answer remembers the question, too. */
+	ok(cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(&again, f, 128, 0, 0));
+	assert_int_equal(again, v);
+	ok(cuOccupancyMaxActiveBlocksPerMultiprocessor(&again, f, 1024, 0));
+	assert_in_range(again, 1, 2);
+	ok(cuOccupancyMaxActiveBlocksPerMultiprocessor(&again, f, 128, 0));
+	assert_int_equal(again, v);
+	expect(CUDA_ERROR_INVALID_VALUE, cuOccupancyMaxActiveBlocksPerMultiprocessor(NULL, f, 128, 0));
 	ok(cuModuleUnload(m));
 }
 
