@@ -4,6 +4,12 @@
 # on each the work in the order of the stream, and kernels and copies with times that make sense.
 . "$(dirname "$0")/lib.sh"
 mediator_up
+# What vgpuctl cannot write it has not said.
+ctl status >/dev/full 2>"$work/full.log"
+expect "vgpuctl's exit status on a full disk" 1 $?
+ctl trace --seconds 0 --chrome /dev/full 2>"$work/full.log"
+expect "the status of a trace on a full disk" 1 $?
+grep -q 'not be written whole' "$work/full.log" || fail "a trace that was lost is said to be written"
 # Recording is on from the moment when somebody asks, and the worker must know it.
 ctl trace --seconds 4 --chrome "$work/trace.json" 2>"$work/trace.log" &
 tracer=$!

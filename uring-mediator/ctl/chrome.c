@@ -42,12 +42,13 @@ struct chrome *chrome_open(const char *path)
 
 int chrome_close(struct chrome *c)
 {
-	int ret;
+	bool whole;
 
 	fprintf(c->file, "%s\n]\n", c->begun ? "" : "[");
-	ret = fclose(c->file) ? -errno : 0;
+	whole = !ferror(c->file);
+	whole = !fclose(c->file) && whole;
 	free(c);
-	return ret;
+	return whole ? 0 : -EIO;
 }
 
 static void next(struct chrome *c)

@@ -143,6 +143,11 @@ static int run(const struct command *c, const struct ctl_options *o)
 		return CTL_NO_MEDIATOR;
 	ret = c->run(fd, o);
 	close(fd);
+	/* Half an answer is none, whatever it said. */
+	if (fflush(stdout) || ferror(stdout)) {
+		fprintf(stderr, "vgpuctl: the answer could not be written\n");
+		ret = CTL_BROKEN;
+	}
 	return ret;
 }
 

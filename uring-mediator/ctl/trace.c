@@ -194,9 +194,12 @@ int ctl_trace(int fd, const struct ctl_options *o)
 	sigaction(SIGTERM, &action, NULL);
 	ret = collect(t);
 	if (t->chrome) {
-		if (chrome_close(t->chrome) < 0)
+		if (chrome_close(t->chrome) < 0) {
+			fprintf(stderr, "vgpuctl: %s could not be written whole\n", o->chrome);
 			ret = -3;
-		fprintf(stderr, "vgpuctl: %s calls written to %s\n", show_count(t->records), o->chrome);
+		} else {
+			fprintf(stderr, "vgpuctl: %s calls written to %s\n", show_count(t->records), o->chrome);
+		}
 	}
 	if (ret == -2)
 		fprintf(stderr, "vgpuctl: session %u: there is no such session\n", o->session);
