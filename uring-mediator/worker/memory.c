@@ -162,40 +162,38 @@ static CUresult captured(struct vgpu_session *s, uint64_t stream, CUdeviceptr dp
 	return graph ? vgpu_graph_memory_alloc(s, graph, dptr, bytes) : CUDA_SUCCESS;
 }
 
+/* An allocation of a pool by @allocate, which writes its address to *@dptr, in the answer. */
+static CUresult alloc_async(struct vgpu_session *s, struct vgpu_request *rq, uint64_t stream, uint64_t bytes,
+			    CUresult (*allocate)(struct vgpu_session *s, struct vgpu_request *rq), const uint64_t *dptr)
+{
+	CUresult r = vgpu_memory_charge(s, bytes);
+
+	if (r)
+		return r;
+	r = allocate(s, rq);
+	if (!r)
+		r = keep(s, *dptr, bytes, VGPU_RANGE_POOL);
+	if (r) {
+		vgpu_memory_release(s, bytes);
+		return r;
+	}
+	return captured(s, stream, *dptr, bytes);
+}
+
 CUresult vgpu_handle_cuMemAllocAsync(struct vgpu_session *s, struct vgpu_request *rq)
 {
 	const struct vgpu_args_cuMemAllocAsync *a = rq->args;
 	struct vgpu_ret_cuMemAllocAsync *o = rq->ret;
-	CUresult r = vgpu_memory_charge(s, a->bytesize);
 
-	if (r)
-		return r;
-	r = vgpu_default_cuMemAllocAsync(s, rq);
-	if (!r)
-		r = keep(s, o->dptr, a->bytesize, VGPU_RANGE_POOL);
-	if (r) {
-		vgpu_memory_release(s, a->bytesize);
-		return r;
-	}
-	return captured(s, a->stream, o->dptr, a->bytesize);
+	return alloc_async(s, rq, a->stream, a->bytesize, vgpu_default_cuMemAllocAsync, &o->dptr);
 }
 
 CUresult vgpu_handle_cuMemAllocFromPoolAsync(struct vgpu_session *s, struct vgpu_request *rq)
 {
 	const struct vgpu_args_cuMemAllocFromPoolAsync *a = rq->args;
 	struct vgpu_ret_cuMemAllocFromPoolAsync *o = rq->ret;
-	CUresult r = vgpu_memory_charge(s, a->bytesize);
 
-	if (r)
-		return r;
-	r = vgpu_default_cuMemAllocFromPoolAsync(s, rq);
-	if (!r)
-		r = keep(s, o->dptr, a->bytesize, VGPU_RANGE_POOL);
-	if (r) {
-		vgpu_memory_release(s, a->bytesize);
-		return r;
-	}
-	return captured(s, a->stream, o->dptr, a->bytesize);
+	return alloc_async(s, rq, a->stream, a->bytesize, vgpu_default_cuMemAllocFromPoolAsync, &o->dptr);
 }
 
 CUresult vgpu_handle_cuMemFreeAsync(struct vgpu_session *s, struct vgpu_request *rq)
