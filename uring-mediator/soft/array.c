@@ -119,24 +119,29 @@ static CUresult soft_cuArray3DCreate_v2(CUarray *out, const CUDA_ARRAY3D_DESCRIP
 	return create(out, d);
 }
 
-/* The object of a handle, with a reference. */
-static CUresult lookup(uint64_t handle, enum soft_kind kind, void *out)
+/* What the calls below begin with; takes a reference. */
+static CUresult enter_array(CUarray handle, struct soft_array **a)
 {
 	struct soft_context *ctx;
-	struct soft_object *o;
 	CUresult rc = soft_enter(&ctx);
 
-	if (rc)
-		return rc;
-	o = soft_get(handle, kind);
-	*(struct soft_object **)out = o;
-	return o ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+	*a = soft_enter_object(&rc, (uint64_t)handle, SOFT_ARRAY, true);
+	return rc;
+}
+
+static CUresult enter_mipmap(CUmipmappedArray handle, struct soft_mipmap **m)
+{
+	struct soft_context *ctx;
+	CUresult rc = soft_enter(&ctx);
+
+	*m = soft_enter_object(&rc, (uint64_t)handle, SOFT_MIPMAP, true);
+	return rc;
 }
 
 static CUresult soft_cuArrayDestroy(CUarray array)
 {
 	struct soft_array *a;
-	CUresult rc = lookup((uint64_t)array, SOFT_ARRAY, &a);
+	CUresult rc = enter_array(array, &a);
 
 	if (rc)
 		return rc;
@@ -154,7 +159,7 @@ static CUresult soft_cuArrayDestroy(CUarray array)
 static CUresult soft_cuArray3DGetDescriptor_v2(CUDA_ARRAY3D_DESCRIPTOR *d, CUarray array)
 {
 	struct soft_array *a;
-	CUresult rc = lookup((uint64_t)array, SOFT_ARRAY, &a);
+	CUresult rc = enter_array(array, &a);
 
 	if (rc)
 		return rc;
@@ -262,7 +267,7 @@ static CUresult soft_cuMipmappedArrayCreate(CUmipmappedArray *out, const CUDA_AR
 static CUresult soft_cuMipmappedArrayDestroy(CUmipmappedArray mipmap)
 {
 	struct soft_mipmap *m;
-	CUresult rc = lookup((uint64_t)mipmap, SOFT_MIPMAP, &m);
+	CUresult rc = enter_mipmap(mipmap, &m);
 
 	if (rc)
 		return rc;
@@ -278,7 +283,7 @@ static CUresult soft_cuMipmappedArrayDestroy(CUmipmappedArray mipmap)
 static CUresult soft_cuMipmappedArrayGetLevel(CUarray *out, CUmipmappedArray mipmap, unsigned int level)
 {
 	struct soft_mipmap *m;
-	CUresult rc = lookup((uint64_t)mipmap, SOFT_MIPMAP, &m);
+	CUresult rc = enter_mipmap(mipmap, &m);
 
 	if (rc)
 		return rc;

@@ -120,11 +120,6 @@ struct soft_context *soft_primary_of(const struct soft_device *d)
 	return &contexts[d->ordinal];
 }
 
-CUcontext soft_primary_handle(const struct soft_device *d)
-{
-	return soft_context_handle(soft_primary_of(d));
-}
-
 struct soft_context *soft_context_at(uint32_t index)
 {
 	struct soft_context *ctx = index < SOFT_MAX_CONTEXTS ? &contexts[index] : NULL;
@@ -153,6 +148,19 @@ CUresult soft_enter(struct soft_context **ctx)
 		return CUDA_ERROR_CONTEXT_IS_DESTROYED;
 	*ctx = (*ctx)->base;
 	return CUDA_SUCCESS;
+}
+
+void *soft_enter_object(CUresult *rc, uint64_t handle, unsigned kinds, bool arguments_ok)
+{
+	void *o = NULL;
+
+	if (*rc)
+		return NULL;
+	if (arguments_ok)
+		o = soft_get(handle, kinds);
+	if (!o)
+		*rc = arguments_ok ? CUDA_ERROR_INVALID_HANDLE : CUDA_ERROR_INVALID_VALUE;
+	return o;
 }
 
 struct soft_context *soft_context_here(struct soft_context *ctx)

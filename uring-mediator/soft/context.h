@@ -47,6 +47,11 @@ CUresult soft_enter(struct soft_context **ctx);
 struct soft_context *soft_context_here(struct soft_context *ctx);
 /* The same without the need for a context. */
 CUresult soft_enter_any(void);
+/*
+ * How a call about one object goes on, after it began with *@rc: its other arguments, then the handle. The object, with a
+ * reference, if *@rc stays 0.
+ */
+void *soft_enter_object(CUresult *rc, uint64_t handle, unsigned kinds, bool arguments_ok);
 /* Only that the process may use CUDA at all; works in a poisoned one. */
 CUresult soft_enter_poisoned(void);
 /* A live context by its handle; NULL when there is none. */
@@ -57,8 +62,6 @@ CUcontext soft_context_handle(const struct soft_context *ctx);
 /* Primary contexts; release is INVALID_CONTEXT for one that nobody holds. */
 CUresult soft_primary_retain(struct soft_device *d, struct soft_context **ctx);
 CUresult soft_primary_release(struct soft_device *d);
-/* The handle of the primary context of @d, alive or not. */
-CUcontext soft_primary_handle(const struct soft_device *d);
 /* Makes one in a free slot, a green context if @base, the primary one, is not NULL. NULL when there are too many. */
 struct soft_context *soft_context_make(struct soft_device *d, unsigned flags, struct soft_context *base);
 /* The next living green context of @ctx in slots from *@at on, which is 0 at first; NULL when none is left. */

@@ -69,10 +69,8 @@ static CUresult enter_event(CUevent handle, struct soft_context **ctx, struct so
 {
 	CUresult rc = soft_enter(ctx);
 
-	if (rc)
-		return rc;
-	*e = soft_get((uint64_t)(uintptr_t)handle, SOFT_EVENT);
-	return *e ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+	*e = soft_enter_object(&rc, (uint64_t)(uintptr_t)handle, SOFT_EVENT, true);
+	return rc;
 }
 
 /* @shared is the event's from now on, also on failure. */

@@ -16,13 +16,9 @@ static CUresult enter_either(uint64_t handle, bool arguments_ok, struct either *
 {
 	CUresult rc = soft_enter_any();
 
+	e->obj = soft_enter_object(&rc, handle, SOFT_FUNCTION | SOFT_KERNEL, arguments_ok);
 	if (rc)
 		return rc;
-	if (!arguments_ok)
-		return CUDA_ERROR_INVALID_VALUE;
-	e->obj = soft_get(handle, SOFT_FUNCTION | SOFT_KERNEL);
-	if (!e->obj)
-		return CUDA_ERROR_INVALID_HANDLE;
 	if (e->obj->kind == SOFT_FUNCTION) {
 		e->entry = ((struct soft_function *)e->obj)->entry;
 		e->settings = &((struct soft_function *)e->obj)->settings;
@@ -95,7 +91,7 @@ CUresult soft_attribute_get(const struct ptx_entry *e, struct soft_settings *s, 
 	}
 }
 
-CUresult soft_attribute_set(const struct ptx_entry *e, struct soft_settings *s, CUfunction_attribute which, int value)
+static CUresult attribute_set(const struct ptx_entry *e, struct soft_settings *s, CUfunction_attribute which, int value)
 {
 	switch (which) {
 	case CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES:
@@ -132,7 +128,7 @@ static CUresult set_attribute(uint64_t handle, CUfunction_attribute which, int v
 
 	if (rc)
 		return rc;
-	rc = soft_attribute_set(e.entry, e.settings, which, value);
+	rc = attribute_set(e.entry, e.settings, which, value);
 	soft_put(e.obj);
 	return rc;
 }
@@ -215,16 +211,11 @@ static CUresult soft_cuKernelGetFunction(CUfunction *out, CUkernel k)
 {
 	struct soft_context *ctx;
 	struct soft_function *f;
-	struct soft_kernel *kernel;
 	CUresult rc = soft_enter(&ctx);
+	struct soft_kernel *kernel = soft_enter_object(&rc, (uint64_t)(uintptr_t)k, SOFT_KERNEL, out);
 
 	if (rc)
 		return rc;
-	if (!out)
-		return CUDA_ERROR_INVALID_VALUE;
-	kernel = soft_get((uint64_t)(uintptr_t)k, SOFT_KERNEL);
-	if (!kernel)
-		return CUDA_ERROR_INVALID_HANDLE;
 	rc = soft_kernel_function(kernel, ctx, &f);
 	if (!rc) {
 		*out = (CUfunction)(uintptr_t)f->obj.handle;
@@ -236,16 +227,11 @@ static CUresult soft_cuKernelGetFunction(CUfunction *out, CUkernel k)
 
 static CUresult soft_cuKernelGetLibrary(CUlibrary *out, CUkernel k)
 {
-	struct soft_kernel *kernel;
 	CUresult rc = soft_enter_any();
+	struct soft_kernel *kernel = soft_enter_object(&rc, (uint64_t)(uintptr_t)k, SOFT_KERNEL, out);
 
 	if (rc)
 		return rc;
-	if (!out)
-		return CUDA_ERROR_INVALID_VALUE;
-	kernel = soft_get((uint64_t)(uintptr_t)k, SOFT_KERNEL);
-	if (!kernel)
-		return CUDA_ERROR_INVALID_HANDLE;
 	*out = (CUlibrary)(uintptr_t)((struct soft_object *)kernel->library)->handle;
 	soft_put(&kernel->obj);
 	return CUDA_SUCCESS;

@@ -230,12 +230,8 @@ static CUresult enter_library(CUlibrary handle, bool arguments_ok, struct soft_l
 {
 	CUresult rc = soft_enter_any();
 
-	if (rc)
-		return rc;
-	if (!arguments_ok)
-		return CUDA_ERROR_INVALID_VALUE;
-	*l = soft_get((uint64_t)(uintptr_t)handle, SOFT_LIBRARY);
-	return *l ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+	*l = soft_enter_object(&rc, (uint64_t)(uintptr_t)handle, SOFT_LIBRARY, arguments_ok);
+	return rc;
 }
 
 static CUresult soft_cuLibraryGetKernel(CUkernel *out, CUlibrary handle, const char *name)

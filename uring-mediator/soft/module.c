@@ -250,12 +250,8 @@ static CUresult enter_module(CUmodule handle, bool arguments_ok, struct soft_mod
 	struct soft_context *ctx;
 	CUresult rc = soft_enter(&ctx);
 
-	if (rc)
-		return rc;
-	if (!arguments_ok)
-		return CUDA_ERROR_INVALID_VALUE;
-	*m = soft_get((uint64_t)(uintptr_t)handle, SOFT_MODULE);
-	return *m ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+	*m = soft_enter_object(&rc, (uint64_t)(uintptr_t)handle, SOFT_MODULE, arguments_ok);
+	return rc;
 }
 
 static CUresult soft_cuModuleGetFunction(CUfunction *out, CUmodule handle, const char *name)

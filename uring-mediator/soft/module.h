@@ -67,6 +67,5 @@ CUresult soft_kernel_function(struct soft_kernel *k, struct soft_context *ctx, s
 CUresult soft_attribute_get(const struct ptx_entry *e, struct soft_settings *s, CUfunction_attribute which, int *value);
 /* Blocks of @threads threads that a multiprocessor holds at once, with @dynamic bytes of shared memory each. */
 int soft_blocks_per_sm(const struct ptx_entry *e, unsigned threads, uint64_t dynamic);
-CUresult soft_attribute_set(const struct ptx_entry *e, struct soft_settings *s, CUfunction_attribute which, int value);
 
 #endif

@@ -74,16 +74,11 @@ static CUresult soft_cuTexRefDestroy(CUtexref handle)
 static CUresult soft_cuModuleGetTexRef(CUtexref *out, CUmodule module, const char *name)
 {
 	struct soft_context *ctx;
-	struct soft_module *m;
 	CUresult rc = soft_enter(&ctx);
+	struct soft_module *m = soft_enter_object(&rc, (uint64_t)(uintptr_t)module, SOFT_MODULE, out && name);
 
 	if (rc)
 		return rc;
-	if (!out || !name)
-		return CUDA_ERROR_INVALID_VALUE;
-	m = soft_get((uint64_t)(uintptr_t)module, SOFT_MODULE);
-	if (!m)
-		return CUDA_ERROR_INVALID_HANDLE;
 	soft_put(&m->obj);
 	return CUDA_ERROR_NOT_FOUND;
 }
@@ -94,12 +89,8 @@ static CUresult enter(CUtexref handle, bool arguments_ok, struct soft_texref **t
 	struct soft_context *ctx;
 	CUresult rc = soft_enter(&ctx);
 
-	if (rc)
-		return rc;
-	if (!arguments_ok)
-		return CUDA_ERROR_INVALID_VALUE;
-	*t = soft_get((uint64_t)(uintptr_t)handle, SOFT_TEXREF);
-	return *t ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+	*t = soft_enter_object(&rc, (uint64_t)(uintptr_t)handle, SOFT_TEXREF, arguments_ok);
+	return rc;
 }
 
 static CUresult done(struct soft_texref *t)
