@@ -264,7 +264,8 @@ void vgpu_log(int level, const struct vgpu_log_ids *ids, const char *fmt, ...)
 	errno = saved;
 }
 
-bool vgpu_log_allow(struct vgpu_log_limit *limit, uint64_t now_ms, uint64_t *suppressed)
+/* May a line be written now? *suppressed: how many were not since the last that was. */
+static bool allow(struct vgpu_log_limit *limit, uint64_t now_ms, uint64_t *suppressed)
 {
 	if (now_ms - limit->started_ms >= limit->window_ms) {
 		limit->started_ms = now_ms;
@@ -287,7 +288,7 @@ void vgpu_log_limited(struct vgpu_log_limit *limit, uint64_t now_ms, int level,
 	uint64_t suppressed;
 	va_list ap;
 
-	if (!vgpu_log_allow(limit, now_ms, &suppressed))
+	if (!allow(limit, now_ms, &suppressed))
 		return;
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);

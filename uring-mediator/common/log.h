@@ -65,9 +65,6 @@ struct vgpu_log_limit {
 	uint64_t suppressed;	/* since the last line that was let through */
 };
 
-/* May a line be written now? *suppressed: how many were not since the last that was. */
-bool vgpu_log_allow(struct vgpu_log_limit *limit, uint64_t now_ms, uint64_t *suppressed);
-
 /* vgpu_log(), if the limit allows it at `now_ms`; names the number of lines left out before. */
 void vgpu_log_limited(struct vgpu_log_limit *limit, uint64_t now_ms, int level,
 		      const struct vgpu_log_ids *ids, const char *fmt, ...)

@@ -110,7 +110,6 @@ struct run {
 
 int exec_fault(struct thread *t, const struct insn *in, enum ptx_fault_kind kind, uint64_t address, const char *text);
 /* Host address of [address, address + size), or NULL after a fault. */
-void *exec_global(struct thread *t, const struct insn *in, uint64_t address, uint64_t size, bool write);
 void *exec_generic(struct thread *t, const struct insn *in, uint64_t address, uint64_t size, bool write);
 void *exec_operand(struct thread *t, const struct insn *in, bool write);
 int exec_add_imm(struct thread *t, const struct insn *in);

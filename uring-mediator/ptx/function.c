@@ -128,7 +128,7 @@ static int parse_performance(struct parser *p, struct func *f)
 }
 
 /* ".reg .b32 %r<5>, %x;" after ".reg" */
-int parse_registers(struct parser *p)
+static int parse_registers(struct parser *p)
 {
 	enum type type;
 	int err = parse_type_word(p, &type);

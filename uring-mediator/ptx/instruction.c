@@ -97,6 +97,8 @@ static int parse_word(struct parser *p, struct operand *o)
 	return 0;
 }
 
+static int parse_operand(struct parser *p, struct operand *o);
+
 /* Behind "[handle,": one coordinate, or several in braces. */
 static int parse_coordinates(struct parser *p, struct operand *o)
 {
@@ -157,7 +159,7 @@ static int parse_pair(struct parser *p, struct operand *o)
 	return o->pair ? parse_operand(p, o->pair) : parse_nomem(p);
 }
 
-int parse_operand(struct parser *p, struct operand *o)
+static int parse_operand(struct parser *p, struct operand *o)
 {
 	int err;
 

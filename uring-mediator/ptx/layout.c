@@ -178,11 +178,6 @@ int layout_module(struct parser *p)
 	return err ? err : describe(p);
 }
 
-unsigned ptx_module_version(const struct ptx_module *m)
-{
-	return m->version;
-}
-
 unsigned ptx_module_target(const struct ptx_module *m)
 {
 	return m->target;

@@ -17,7 +17,7 @@ static void *cached(struct run *run, uint64_t address, uint64_t size, bool write
 	return NULL;
 }
 
-void *exec_global(struct thread *t, const struct insn *in, uint64_t address, uint64_t size, bool write)
+static void *exec_global(struct thread *t, const struct insn *in, uint64_t address, uint64_t size, bool write)
 {
 	struct run *run = t->block->run;
 	const struct ptx_memory *mem = &run->launch->mem;

@@ -19,7 +19,8 @@ enum space take_space(struct decode *d)
 	return SP_GENERIC;
 }
 
-uint64_t space_window(enum space space)
+/* The first generic address of a space's window; 0 of global memory. */
+static uint64_t space_window(enum space space)
 {
 	switch (space) {
 	case SP_SHARED:

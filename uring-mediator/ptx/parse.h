@@ -141,17 +141,14 @@ int fixup_add(struct parser *p, const struct operand *label, int line, int64_t *
 int parse_variable(struct parser *p, enum space space, bool is_extern);
 int parse_formals(struct parser *p, bool entry, struct var **list, uint32_t *count, bool declare);
 int parse_type_word(struct parser *p, enum type *type);
-int frame_place(struct parser *p, struct var *v);
 int parse_initial(struct parser *p, struct global *g, enum type type, const uint64_t *dims, unsigned ndims);
 
 /* function.c */
 int parse_function(struct parser *p, bool entry, bool is_extern);
-int parse_registers(struct parser *p);
 int parse_label_data(struct parser *p, const struct token *name);
 
 /* instruction.c */
 int parse_instruction(struct parser *p);
-int parse_operand(struct parser *p, struct operand *o);
 
 /* decode.c: what the families use to turn operands into slots */
 int decode_fail(struct decode *d, int err, const char *what);

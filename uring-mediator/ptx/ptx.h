@@ -51,8 +51,7 @@ int ptx_link(const struct ptx_text *texts, size_t count, struct ptx_module **out
 int ptx_check(const struct ptx_text *text, struct ptx_diag *diag);
 void ptx_free(struct ptx_module *m);
 
-/* PTX ISA version times ten (".version 9.0" is 90) and the architecture number (".target sm_75" is 75). */
-unsigned ptx_module_version(const struct ptx_module *m);
+/* The architecture number: ".target sm_75" is 75. */
 unsigned ptx_module_target(const struct ptx_module *m);
 
 struct ptx_param {
@@ -71,7 +70,7 @@ struct ptx_entry {
 	uint32_t max_threads;   /* from .maxntid or .reqntid, else 1024 */
 	uint32_t reqntid[3];    /* all 0 when there is no .reqntid */
 	uint32_t num_regs;      /* estimate of 32-bit registers, at most 255 */
-	unsigned target, version; /* as ptx_module_target(), ptx_module_version() */
+	unsigned target, version; /* as ptx_module_target(); PTX ISA version times ten: ".version 9.0" is 90 */
 };
 
 size_t ptx_entry_count(const struct ptx_module *m);

@@ -6,7 +6,5 @@
 
 /* Consumes a state space among the modifiers; SP_GENERIC when none is named. */
 enum space take_space(struct decode *d);
-/* The first generic address of a space's window; 0 of global memory. */
-uint64_t space_window(enum space space);
 
 #endif

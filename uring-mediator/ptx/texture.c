@@ -89,7 +89,8 @@ static uint32_t channel_at(const struct ptx_texture *x, const unsigned char *p, 
 	return x->channel == PTX_CHANNEL_SIGNED ? (uint32_t)sign_extend(v, size) : (uint32_t)v;
 }
 
-void texture_unpack(const struct ptx_texture *x, const unsigned char *p, uint32_t out[4])
+/* The element at @p as four words; integers stay integers. */
+static void texture_unpack(const struct ptx_texture *x, const unsigned char *p, uint32_t out[4])
 {
 	for (unsigned c = 0; c < 4; c++)
 		out[c] = c < x->channels ? channel_at(x, p, c) : 0;

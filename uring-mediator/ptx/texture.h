@@ -38,9 +38,7 @@ void texture_on_cube(struct sample_point *p);
 void texture_sample(const struct ptx_texture *x, const struct sample_point *p, uint32_t out[4]);
 /* One channel of the four elements between which a filter would blend, in the order of the manual's tld4. */
 void texture_gather(const struct ptx_texture *x, const struct sample_point *p, unsigned channel, uint32_t out[4]);
-/* The element at @p as four words; integers stay integers. */
-void texture_unpack(const struct ptx_texture *x, const unsigned char *p, uint32_t out[4]);
-/* The reverse, of words as sust.p takes them. */
+/* An element at @p of words as sust.p takes them. */
 void texture_pack(const struct ptx_texture *x, unsigned char *p, const uint32_t in[4]);
 
 static inline unsigned texture_element(const struct ptx_texture *x)

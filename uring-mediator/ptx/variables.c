@@ -117,7 +117,7 @@ static int fill_var(struct parser *p, const struct declarator *d, struct var *v)
 }
 
 /* Gives a variable its place in the function's frame. */
-int frame_place(struct parser *p, struct var *v)
+static int frame_place(struct parser *p, struct var *v)
 {
 	uint64_t offset = ((uint64_t)p->frame_top + v->align - 1) & ~((uint64_t)v->align - 1);
 

@@ -18,7 +18,7 @@
 #define HELLO_MS	10000
 #define CONNS_SPARE	256u	/* connections that may exist beside those with sessions */
 
-void conn_close(struct conn *conn)
+static void conn_close(struct conn *conn)
 {
 	conn->closing = true;
 	shutdown(conn->fd, SHUT_RDWR);

@@ -11,7 +11,7 @@
 
 #define RECORDS_MAX	64u
 
-void hops_add(struct hops *to, const struct hops *from)
+static void hops_add(struct hops *to, const struct hops *from)
 {
 	to->guest_commands += from->guest_commands;
 	to->guest_doorbells += from->guest_doorbells;

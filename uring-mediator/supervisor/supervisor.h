@@ -88,12 +88,11 @@ struct conn {
 
 /* Take over an accepted socket. */
 void conn_new(struct supervisor *sup, int fd);
-/* End the connection: the peer sees it at once, *conn goes when the kernel has let go of it. */
-void conn_close(struct conn *conn);
 /* Send; a peer that does not read is closed. */
 void conn_send(struct conn *conn, const struct vgpu_msg *msg, const int *fds, unsigned int fd_count);
+/* Tell why, and end the connection: the peer sees it at once, *conn goes when the kernel has let go of it. */
 void conn_refuse(struct conn *conn, enum vgpu_host_error error, const char *text);
-/* One line about broken rules, then conn_close(). */
+/* One line about broken rules, then the end, as above. */
 void conn_violation(struct conn *conn, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- vm.c ---- */
@@ -357,7 +356,6 @@ struct record *record_get(struct supervisor *sup, uint32_t vm_id, bool unix_tran
 void record_session(struct record *r, const struct session *s);
 /* STATS that came after the end of sessions: complete their numbers. */
 void record_stats(struct record *r, const struct vgpu_msg_stats *stats);
-void hops_add(struct hops *to, const struct hops *from);
 
 /* ---- trace.c ---- */
 

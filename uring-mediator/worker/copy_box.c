@@ -161,7 +161,12 @@ static uint64_t pitch_of(const struct vgpu_rec_copy_side *m)
 	return m->kind != SIDE_ARRAY ? m->pitch : 0;
 }
 
-CUresult vgpu_copy_resolve(struct vgpu_session *s, const struct vgpu_rec_copy_box *b, CUDA_MEMCPY3D_PEER *out)
+/*
+ * The driver's description of a box whose extents are not 0.  Sides are device memory of this session, the arena, or
+ * arrays; contexts are filled in where the box names them.  The driver checks the extents of arrays.  INVALID_VALUE,
+ * INVALID_HANDLE, INVALID_CONTEXT, or VGPU_BROKEN.
+ */
+static CUresult resolve_box(struct vgpu_session *s, const struct vgpu_rec_copy_box *b, CUDA_MEMCPY3D_PEER *out)
 {
 	CUcontext from, to;
 	struct side src, dst;
@@ -183,7 +188,8 @@ CUresult vgpu_copy_resolve(struct vgpu_session *s, const struct vgpu_rec_copy_bo
 	return CUDA_SUCCESS;
 }
 
-CUDA_MEMCPY3D vgpu_copy_plain(const CUDA_MEMCPY3D_PEER *p)
+/* The same as the plain structure has it: for copies inside one context. */
+static CUDA_MEMCPY3D plain(const CUDA_MEMCPY3D_PEER *p)
 {
 	return (CUDA_MEMCPY3D){
 		.srcXInBytes = p->srcXInBytes, .srcY = p->srcY, .srcZ = p->srcZ, .srcMemoryType = p->srcMemoryType,
@@ -202,7 +208,7 @@ static CUresult copy(const struct vgpu_driver *drv, const CUDA_MEMCPY3D_PEER *p,
 
 	if (p->srcContext || p->dstContext)
 		return drv->cuMemcpy3DPeerAsync ? drv->cuMemcpy3DPeerAsync(p, stream) : CUDA_ERROR_NOT_SUPPORTED;
-	c = vgpu_copy_plain(p);
+	c = plain(p);
 	return drv->cuMemcpy3DAsync_v2 ? drv->cuMemcpy3DAsync_v2(&c, stream) : CUDA_ERROR_NOT_SUPPORTED;
 }
 
@@ -215,7 +221,7 @@ CUresult vgpu_handle_memcpy_box(struct vgpu_session *s, struct vgpu_request *rq)
 
 	if (r || !a->box.width || !a->box.height || !a->box.depth)
 		return r;
-	r = vgpu_copy_resolve(s, &a->box, &c);
+	r = resolve_box(s, &a->box, &c);
 	if (!r)
 		r = copy(s->drv, &c, stream);
 	if (!r)

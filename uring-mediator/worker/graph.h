@@ -42,7 +42,6 @@ struct vgpu_links {
 	size_t count;
 };
 
-CUresult vgpu_links_alloc(struct vgpu_links *l, size_t count);
 /* The rest of a payload, from `at` on, as links; every node is looked up, `to` only if it is wanted. */
 CUresult vgpu_links_take(struct vgpu_session *s, const struct vgpu_request *rq, uint32_t at, bool to,
 			 struct vgpu_links *l);

@@ -18,7 +18,7 @@ enum { NODES, ROOTS, EDGES, DEPENDENCIES, DEPENDENTS, CAPTURE };	/* `what` of gr
 
 _Static_assert(sizeof(CUgraphEdgeData) == sizeof(uint64_t), "an edge's data is one word");
 
-CUresult vgpu_links_alloc(struct vgpu_links *l, size_t count)
+static CUresult links_alloc(struct vgpu_links *l, size_t count)
 {
 	*l = (struct vgpu_links){ .count = count };
 	l->from = calloc(count ? count : 1, 2 * sizeof(CUgraphNode) + sizeof(CUgraphEdgeData));
@@ -47,7 +47,7 @@ CUresult vgpu_links_take(struct vgpu_session *s, const struct vgpu_request *rq, 
 	in = at <= rq->payload_size ? vgpu_take(rq, &at, count * LINK_SIZE) : NULL;
 	if (!in || at != rq->payload_size)
 		return vgpu_session_broken(s, "a list of nodes does not fill its payload");
-	r = vgpu_links_alloc(l, count);
+	r = links_alloc(l, count);
 	for (uint32_t i = 0; i < count && !r; i++) {
 		r = vgpu_session_lookup(s, VGPU_HANDLE_GRAPHNODE, in[i].from, &obj);
 		if (!r)
@@ -100,7 +100,7 @@ static CUresult fetch(const struct vgpu_driver *d, uint32_t what, void *obj, boo
 	if (r)
 		return r;
 	count = l->count;
-	r = vgpu_links_alloc(l, count);
+	r = links_alloc(l, count);
 	if (!r && count)
 		r = ask(d, what, obj, edges, l);
 	if (r)
@@ -126,7 +126,7 @@ static CUresult fetch_capture(const struct vgpu_driver *d, CUstream stream, stru
 	if (!r && status != CU_STREAM_CAPTURE_STATUS_ACTIVE)
 		r = CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
 	if (!r)
-		r = vgpu_links_alloc(l, count);
+		r = links_alloc(l, count);
 	for (size_t i = 0; i < count && !r; i++) {
 		l->from[i] = nodes[i];
 		if (data)

@@ -34,7 +34,7 @@ static struct vgpu_handle_entry *make_page(struct vgpu_handles *h, enum vgpu_han
 	return h->pages[kind][page];
 }
 
-int vgpu_handles_prepare(struct vgpu_handles *h, enum vgpu_handle_kind kind, uint64_t id)
+static int prepare(struct vgpu_handles *h, enum vgpu_handle_kind kind, uint64_t id)
 {
 	uint32_t index = vgpu_handle_index(id);
 
@@ -50,7 +50,7 @@ int vgpu_handles_prepare(struct vgpu_handles *h, enum vgpu_handle_kind kind, uin
 int vgpu_handles_bind(struct vgpu_handles *h, enum vgpu_handle_kind kind, uint64_t id, void *obj)
 {
 	uint32_t index = vgpu_handle_index(id);
-	int ret = vgpu_handles_prepare(h, kind, id);
+	int ret = prepare(h, kind, id);
 	struct vgpu_handle_entry *e;
 
 	if (ret < 0)

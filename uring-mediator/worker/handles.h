@@ -27,9 +27,6 @@ struct vgpu_handles {
 };
 
 /* 0; -EINVAL: id is not of this kind or out of range; -EEXIST: index taken; -ENOMEM. May allocate a page. */
-int vgpu_handles_prepare(struct vgpu_handles *h, enum vgpu_handle_kind kind, uint64_t id);
-
-/* As prepare, then binds. */
 int vgpu_handles_bind(struct vgpu_handles *h, enum vgpu_handle_kind kind, uint64_t id, void *obj);
 
 /* The entry of exactly this id, or NULL. Valid until the next bind. */

@@ -182,7 +182,8 @@ uint32_t vgpu_session_home(const struct vgpu_session *s)
 	return e && e->owner ? vgpu_handle_index(e->owner) : s->context;
 }
 
-bool vgpu_result_is_sticky(CUresult result)
+/* Is this an error after which a context answers nothing else? */
+static bool is_sticky(CUresult result)
 {
 	switch (result) {
 	case CUDA_ERROR_ILLEGAL_ADDRESS:
@@ -209,7 +210,7 @@ bool vgpu_result_is_sticky(CUresult result)
 
 void vgpu_session_note(struct vgpu_session *s, CUresult result)
 {
-	if (s->sticky || !vgpu_result_is_sticky(result))
+	if (s->sticky || !is_sticky(result))
 		return;
 	s->sticky = result;
 	if (s->channel)

@@ -99,9 +99,6 @@ void vgpu_session_drop_context(struct vgpu_session *s, uint32_t context);
 /* Note an error that nobody can undo: every later wait of the guest returns it. Does nothing for other results. */
 void vgpu_session_note(struct vgpu_session *s, CUresult result);
 
-/* Is this an error after which a context answers nothing else? */
-bool vgpu_result_is_sticky(CUresult result);
-
 /* Say why a command is malformed; returns VGPU_BROKEN. */
 CUresult vgpu_session_broken(struct vgpu_session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
