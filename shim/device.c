@@ -27,13 +27,12 @@ _Static_assert(sizeof(((struct vgpu_ret_device_snapshot *)0)->name) == sizeof(de
 
 /*
  * What the path to the device takes away, whatever the device can do: host memory is not reachable
- * from it unless it is arena memory, and what is shared with other processes is shared by file descriptor.
+ * from it unless it is arena memory, or registered, and what is shared with other processes is shared by file descriptor.
  */
 static const CUdevice_attribute not_here[] = {
 	CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS,
 	CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS_USES_HOST_PAGE_TABLES,
 	CU_DEVICE_ATTRIBUTE_DIRECT_MANAGED_MEM_ACCESS_FROM_HOST,
-	CU_DEVICE_ATTRIBUTE_CAN_USE_HOST_POINTER_FOR_REGISTERED_MEM,
 	CU_DEVICE_ATTRIBUTE_READ_ONLY_HOST_REGISTER_SUPPORTED,
 	CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_FABRIC_SUPPORTED,
 	CU_DEVICE_ATTRIBUTE_MULTICAST_SUPPORTED,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Host memory that the device sees: pinned and managed memory is arena
- * memory, at one address in application, worker and device. Memory that the
- * application registers stays where it is: known, copied through staging, and
+ * memory, at one address in application, worker and device. So is memory that
+ * the application registers, at the address that it has (moved.c); where that
+ * cannot be, it stays where it is: known, copied through staging, and
  * honestly not reachable from kernels.
  */
 #include <errno.h>
@@ -16,6 +17,7 @@
 #include "context.h"
 #include "log.h"
 #include "memory.h"
+#include "moved.h"
 #include "session.h"
 #include "staging.h"
 #include "thread.h"
@@ -110,7 +112,8 @@ static bool is_there(uint64_t start, uint64_t size)
 CUresult cuMemHostRegister_v2(void *p, size_t bytesize, unsigned int flags)
 {
 	uint64_t start = (uint64_t)(uintptr_t)p;
-	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT | VGPU_CALL_UNSAFE);
+	struct vgpu_range_info info;
+	CUresult moved, r = vgpu_call_ready(VGPU_CALL_CONTEXT | VGPU_CALL_UNSAFE);
 
 	if (r)
 		return r;
@@ -118,16 +121,23 @@ CUresult cuMemHostRegister_v2(void *p, size_t bytesize, unsigned int flags)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (flags & CU_MEMHOSTREGISTER_IOMEMORY)
 		return vgpu_unsupported("cuMemHostRegister(CU_MEMHOSTREGISTER_IOMEMORY)");
+	if (vgpu_memory_find(start, &info) && info.kind == VGPU_RANGE_MOVED)
+		return CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
 	if (vgpu_memory_place(start) != VGPU_PLACE_HOST || !is_there(start, bytesize))
 		return CUDA_ERROR_INVALID_VALUE;
-	r = vgpu_memory_add(VGPU_RANGE_REGISTERED, start, bytesize, flags);
+	moved = vgpu_moved_add(start, bytesize);
+	if (moved && moved != CUDA_ERROR_NOT_SUPPORTED)
+		return moved;
+	r = vgpu_memory_add(moved ? VGPU_RANGE_REGISTERED : VGPU_RANGE_MOVED, start, bytesize, flags);
+	if (r && !moved)
+		vgpu_moved_remove(start, bytesize);
 	return r == CUDA_ERROR_INVALID_VALUE ? CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED : r;
 }
 
 CUresult cuMemHostUnregister(void *p)
 {
 	struct vgpu_range_info info;
-	CUresult r = vgpu_call_ready(0);
+	CUresult moved, r = vgpu_call_ready(0);
 
 	if (r)
 		return r;
@@ -135,6 +145,11 @@ CUresult cuMemHostUnregister(void *p)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (vgpu_memory_remove((uint64_t)(uintptr_t)p, 1u << VGPU_RANGE_REGISTERED, &info))
 		return CUDA_SUCCESS;
+	if (vgpu_memory_remove((uint64_t)(uintptr_t)p, 1u << VGPU_RANGE_MOVED, &info)) {
+		r = vgpu_context_synchronize_all();
+		moved = vgpu_moved_remove(info.start, info.size);
+		return r ? r : moved;
+	}
 	/* Inside registered memory but not where it begins, or memory of CUDA's own. */
 	return vgpu_memory_find((uint64_t)(uintptr_t)p, &info) ? CUDA_ERROR_INVALID_VALUE :
 								 CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
@@ -150,8 +165,8 @@ CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr *dptr, void *p, unsigned int f
 	if (!dptr || flags || !vgpu_memory_find((uint64_t)(uintptr_t)p, &info))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (info.kind == VGPU_RANGE_REGISTERED)
-		return vgpu_unsupported("cuMemHostGetDevicePointer of registered memory");
-	if (info.kind != VGPU_RANGE_PINNED && info.kind != VGPU_RANGE_MANAGED)
+		return vgpu_unsupported("cuMemHostGetDevicePointer of registered memory that could not be moved");
+	if (info.kind != VGPU_RANGE_PINNED && info.kind != VGPU_RANGE_MANAGED && info.kind != VGPU_RANGE_MOVED)
 		return CUDA_ERROR_INVALID_VALUE;
 	*dptr = (CUdeviceptr)(uintptr_t)p;
 	return CUDA_SUCCESS;
@@ -165,7 +180,7 @@ CUresult cuMemHostGetFlags(unsigned int *flags, void *p)
 	if (r)
 		return r;
 	if (!flags || !vgpu_memory_find((uint64_t)(uintptr_t)p, &info) ||
-	    (info.kind != VGPU_RANGE_PINNED && info.kind != VGPU_RANGE_REGISTERED))
+	    (info.kind != VGPU_RANGE_PINNED && info.kind != VGPU_RANGE_REGISTERED && info.kind != VGPU_RANGE_MOVED))
 		return CUDA_ERROR_INVALID_VALUE;
 	/* Arena memory is mapped for the device whether that was asked for or not, as natively with unified addresses. */
 	*flags = info.kind == VGPU_RANGE_PINNED ? (info.flags & HOST_FLAGS) | CU_MEMHOSTALLOC_DEVICEMAP : info.flags;

@@ -20,6 +20,7 @@
 #include "init.h"
 #include "log.h"
 #include "memory.h"
+#include "moved.h"
 #include "output.h"
 #include "record.h"
 #include "session.h"
@@ -38,6 +39,7 @@ static void fork_child(void)
 	vgpu_thread.busy = 0;
 	if (state == VGPU_SESSION_COLD)
 		return;
+	vgpu_moved_in_child();
 	atomic_store(&vgpu_session.state, VGPU_SESSION_FORKED);
 	vgpu_record_forked();
 	vgpu_session.transport.ops->forked(&vgpu_session.transport);
@@ -65,7 +67,7 @@ static CUresult start(void)
 
 	vgpu_config_read();
 	if (!prepared) {
-		if (pthread_atfork(NULL, NULL, fork_child))
+		if (pthread_atfork(vgpu_moved_before_fork, vgpu_moved_after_fork, fork_child))
 			return CUDA_ERROR_OUT_OF_MEMORY;
 		prepared = true;
 	}

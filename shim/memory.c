@@ -41,6 +41,7 @@ static struct {
 	pthread_rwlock_t lock;
 	struct vgpu_range_map map;
 	uint64_t next_id;
+	_Atomic bool moved;	/* some registered memory lies, or lay, in the arena */
 	_Atomic bool strays;	/* some device memory lies outside the worker's offer */
 	_Atomic bool sync_memops;	/* some memory has, or had, that attribute */
 	_Atomic uint32_t removals;	/* what threads remember of ranges holds as long as it does not change */
@@ -49,6 +50,7 @@ static struct {
 /* The driver chose the address. */
 #define DEVICE_KINDS	(1u << VGPU_RANGE_DEVICE | 1u << VGPU_RANGE_GLOBAL | 1u << VGPU_RANGE_RESERVED | \
 			 1u << VGPU_RANGE_IMPORTED)
+#define REGISTERED_KINDS (1u << VGPU_RANGE_REGISTERED | 1u << VGPU_RANGE_MOVED)
 
 /* ---- table ---- */
 
@@ -101,6 +103,8 @@ CUresult vgpu_memory_add(enum vgpu_range_kind kind, uint64_t start, uint64_t siz
 	r = vgpu_range_insert(&table.map, &info);
 	if (!r && 1u << kind & DEVICE_KINDS && vgpu_stray_note(start, size))
 		atomic_store_explicit(&table.strays, true, memory_order_release);
+	if (!r && kind == VGPU_RANGE_MOVED)
+		atomic_store_explicit(&table.moved, true, memory_order_release);
 	unlock();
 	if (!r)
 		return CUDA_SUCCESS;
@@ -166,7 +170,7 @@ void vgpu_memory_drop(const struct vgpu_context *ctx)
 	while (vgpu_range_next(&table.map, from, &info)) {
 		from = info.start + info.size;
 		/* Registered memory is the application's own: it stays until it is unregistered. */
-		if (info.context != ctx->wire || info.kind == VGPU_RANGE_REGISTERED)
+		if (info.context != ctx->wire || 1u << info.kind & REGISTERED_KINDS)
 			continue;
 		vgpu_range_remove(&table.map, info.start, NULL);
 		atomic_fetch_add_explicit(&table.removals, 1, memory_order_release);
@@ -186,9 +190,14 @@ enum vgpu_place vgpu_memory_place(uint64_t address)
 		return VGPU_PLACE_ARENA;
 	if (vgpu_session_is_device(address))
 		return VGPU_PLACE_DEVICE;
-	if (!atomic_load_explicit(&table.strays, memory_order_acquire))
+	if (!atomic_load_explicit(&table.strays, memory_order_acquire) &&
+	    !atomic_load_explicit(&table.moved, memory_order_acquire))
 		return VGPU_PLACE_HOST;
-	return vgpu_memory_find(address, &info) && 1u << info.kind & DEVICE_KINDS ? VGPU_PLACE_DEVICE : VGPU_PLACE_HOST;
+	if (!vgpu_memory_find(address, &info))
+		return VGPU_PLACE_HOST;
+	if (info.kind == VGPU_RANGE_MOVED)
+		return VGPU_PLACE_ARENA;
+	return 1u << info.kind & DEVICE_KINDS ? VGPU_PLACE_DEVICE : VGPU_PLACE_HOST;
 }
 
 /* The two ranges that this thread's last copies used: found again without the table's lock. */

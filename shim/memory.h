@@ -21,7 +21,7 @@ struct vgpu_stream;
 /* What the worker can do with an address. */
 enum vgpu_place {
 	VGPU_PLACE_HOST,	/* the application's own memory: the worker cannot reach it */
-	VGPU_PLACE_ARENA,	/* one address everywhere */
+	VGPU_PLACE_ARENA,	/* one address everywhere: the arena, and the application's own memory that was moved there */
 	VGPU_PLACE_DEVICE,
 };
 

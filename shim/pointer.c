@@ -19,7 +19,7 @@
 
 static bool on_host(const struct vgpu_range_info *i)
 {
-	return i->kind == VGPU_RANGE_PINNED || i->kind == VGPU_RANGE_REGISTERED;
+	return i->kind == VGPU_RANGE_PINNED || i->kind == VGPU_RANGE_REGISTERED || i->kind == VGPU_RANGE_MOVED;
 }
 
 static void put(void *data, const void *value, size_t size)
@@ -43,7 +43,7 @@ static CUresult known(void *data, CUpointer_attribute attribute, uint64_t p, con
 {
 	CUcontext ctx = i->context ? vgpu_handle_app(VGPU_HANDLE_CONTEXT, i->context) : NULL;
 	bool registered = i->kind == VGPU_RANGE_REGISTERED;
-	bool reachable = i->kind == VGPU_RANGE_PINNED || i->kind == VGPU_RANGE_MANAGED;
+	bool reachable = i->kind == VGPU_RANGE_PINNED || i->kind == VGPU_RANGE_MANAGED || i->kind == VGPU_RANGE_MOVED;
 	unsigned char zero[16] = { 0 };
 
 	switch (attribute) {

@@ -19,6 +19,7 @@ enum vgpu_range_kind {
 	VGPU_RANGE_PINNED = 3,		/* arena memory: one address everywhere */
 	VGPU_RANGE_MANAGED = 4,		/* arena memory handed out as managed */
 	VGPU_RANGE_REGISTERED = 5,	/* the application's own memory, registered */
+	VGPU_RANGE_MOVED = 8,		/* the same, its pages in the arena: the device reaches them */
 	VGPU_RANGE_RESERVED = 6,	/* device addresses of cuMemAddressReserve, mapped or not */
 	VGPU_RANGE_IMPORTED = 7,	/* device memory of another process of this VM */
 };

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "fake_parts.h"
 
@@ -82,7 +83,9 @@ bool fake_inside(const void *p, uint64_t size, const void *start, uint64_t lengt
 
 bool fake_in_arena(const void *p, uint64_t size)
 {
-	return fake_inside(p, size, fake_present->base + fake_present->geo.arena_at, fake_present->geo.total_size - fake_present->geo.arena_at);
+	return fake_inside(p, size, fake_present->base + fake_present->geo.arena_at,
+			   fake_present->geo.total_size - fake_present->geo.arena_at) ||
+	       vgpu_host_range_at(fake_present, (uint64_t)(uintptr_t)p, size);
 }
 
 void fake_check_source(const void *p, uint64_t size)
@@ -174,6 +177,8 @@ struct vgpu_session *fake_session(void)
 	fake_insist(stats && fake_present && !vgpu_shm_geometry(&fake_present->geo, SHM_SIZE, 2), "no memory");
 	fake_present->base = mmap(NULL, SHM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	fake_insist(fake_present->base != MAP_FAILED, "no memory");
+	fake_present->memory_fd = memfd_create("windows", MFD_CLOEXEC);
+	fake_insist(fake_present->memory_fd >= 0 && !ftruncate(fake_present->memory_fd, SHM_SIZE), "no memory");
 	fake_present->channel = vgpu_shm_channel(fake_present->base, &fake_present->geo, 1);
 	return fake_present;
 }

@@ -211,13 +211,24 @@ static CUresult f_rows32(CUdeviceptr dst, size_t pitch, unsigned int v, size_t w
 static CUresult f_register(void *p, size_t bytes, unsigned int flags)
 {
 	(void)flags;
-	fake_insist(fake_in_arena(p, bytes) || p == (void *)fake_present->channel->fences, "memory to register outside the arena");
+	fake_insist(fake_in_arena(p, bytes) || p == (void *)fake_present->channel->fences ||
+		    vgpu_ranges_cover(&fake_present->windows, (uint64_t)(uintptr_t)p, bytes),
+		    "memory to register outside the arena and the windows");
 	return fake.result;
+}
+
+static CUresult f_device_pointer(CUdeviceptr *device, void *p, unsigned int flags)
+{
+	fake_insist(!flags && vgpu_ranges_cover(&fake_present->windows, (uint64_t)(uintptr_t)p, 1), "memory that is not registered");
+	*device = (CUdeviceptr)(uintptr_t)p;
+	return CUDA_SUCCESS;
 }
 
 static CUresult f_unregister(void *p)
 {
-	fake_insist(fake_in_arena(p, 1) || p == (void *)fake_present->channel->fences, "memory to unregister outside the arena");
+	fake_insist(fake_in_arena(p, 1) || p == (void *)fake_present->channel->fences ||
+		    vgpu_ranges_cover(&fake_present->windows, (uint64_t)(uintptr_t)p, 1),
+		    "memory to unregister outside the arena and the windows");
 	return CUDA_SUCCESS;
 }
 
@@ -246,4 +257,5 @@ void fake_fill_memory(struct vgpu_driver *t)
 	t->cuMemsetD2D32Async = f_rows32;
 	t->cuMemHostRegister_v2 = f_register;
 	t->cuMemHostUnregister = f_unregister;
+	t->cuMemHostGetDevicePointer_v2 = f_device_pointer;
 }

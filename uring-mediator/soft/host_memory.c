@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,7 +22,8 @@ struct registration {
 };
 
 static struct soft_heap pinned;
-static int pinned_rc;
+static int pinned_rc = -EAGAIN;
+static _Atomic bool pinned_made;
 static pthread_once_t pinned_once = PTHREAD_ONCE_INIT;
 static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
 static struct registration *registered;
@@ -31,12 +33,19 @@ static uint64_t next_id = 1ull << 48; /* apart from the heaps' */
 static void make_pinned(void)
 {
 	pinned_rc = soft_heap_init(&pinned, 0, PINNED_LIMIT, 4096);
+	atomic_store(&pinned_made, !pinned_rc);
 }
 
+/* Made when it is first wanted: a worker never does, and the addresses may be its guest's. */
 static bool pinned_ready(void)
 {
 	pthread_once(&pinned_once, make_pinned);
 	return !pinned_rc;
+}
+
+static bool owns(uint64_t addr)
+{
+	return atomic_load(&pinned_made) && soft_heap_owns(&pinned, addr);
 }
 
 /* Lock held. The first registration that ends behind @addr. */
@@ -75,7 +84,7 @@ bool soft_host_find(uint64_t addr, struct soft_region *out)
 {
 	struct soft_block b;
 
-	if (pinned_ready() && soft_heap_owns(&pinned, addr)) {
+	if (owns(addr)) {
 		if (!soft_heap_find(&pinned, addr, &b))
 			return false;
 		*out = (struct soft_region){ .start = b.start, .size = b.size, .id = b.id, .kind = SOFT_MEM_HOST,
@@ -90,7 +99,7 @@ void soft_host_release(struct soft_context *ctx)
 {
 	uint32_t i, n = 0;
 
-	if (pinned_ready())
+	if (atomic_load(&pinned_made))
 		soft_heap_free_tagged(&pinned, SOFT_TAG_CONTEXT, ctx->index);
 	pthread_rwlock_wrlock(&lock);
 	for (i = 0; i < count; i++)
@@ -174,7 +183,7 @@ static CUresult soft_cuMemHostRegister_v2(void *p, size_t size, unsigned int fla
 	if (!p || !size || start + size < start || soft_memory_is_device(start) ||
 	    flags & ~(CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP))
 		return CUDA_ERROR_INVALID_VALUE;
-	if (pinned_ready() && soft_heap_owns(&pinned, start))
+	if (owns(start))
 		return soft_host_find(start, &r) ? CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED :
 						   CUDA_ERROR_INVALID_VALUE;
 	pthread_rwlock_wrlock(&lock);

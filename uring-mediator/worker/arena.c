@@ -26,9 +26,11 @@ struct vgpu_pinned {
 
 void *vgpu_arena_at(const struct vgpu_session *s, uint64_t offset, uint64_t size)
 {
-	if (!s->base || offset < s->geo.arena_at || offset > s->geo.total_size || size > s->geo.total_size - offset)
+	if (!s->base)
 		return NULL;
-	return s->base + offset;
+	if (offset >= s->geo.arena_at && offset <= s->geo.total_size && size <= s->geo.total_size - offset)
+		return s->base + offset;
+	return vgpu_host_range_at(s, (uint64_t)(uintptr_t)s->base + offset, size);
 }
 
 void *vgpu_arena_pointer(const struct vgpu_session *s, uint64_t addr, uint64_t size)
@@ -87,10 +89,9 @@ static bool overlaps(const struct vgpu_session *s, uint64_t offset, uint64_t byt
 /* What arena_register and arena_ahead name: whole pages of the arena. NULL: anything else, and the session ends. */
 static void *stretch_at(struct vgpu_session *s, uint64_t offset, uint64_t bytes)
 {
-	void *at = vgpu_arena_at(s, offset, bytes);
-
-	if (at && bytes && !(offset % 4096) && !(bytes % 4096))
-		return at;
+	if (s->base && offset >= s->geo.arena_at && offset <= s->geo.total_size && bytes &&
+	    bytes <= s->geo.total_size - offset && !(offset % 4096) && !(bytes % 4096))
+		return s->base + offset;
 	vgpu_session_broken(s, "arena_register of %llu bytes at %llu", (unsigned long long)bytes,
 			    (unsigned long long)offset);
 	return NULL;
@@ -198,6 +199,8 @@ CUresult vgpu_arena_restore(struct vgpu_session *s)
 
 	for (const struct vgpu_pinned *p = s->pinned; p && !r; p = p->next)
 		r = pin(s, s->base + p->offset, p->bytes);
+	if (!r)
+		r = vgpu_host_ranges_restore(s);
 	return r ? r : vgpu_timeout_restore(s);
 }
 

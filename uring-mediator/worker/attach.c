@@ -109,6 +109,7 @@ static int map_at(struct vgpu_session *s, int memfd, uint64_t base)
 		return -EEXIST;
 	}
 	s->base = p;
+	s->memory_fd = fcntl(memfd, F_DUPFD_CLOEXEC, 0);	/* without it, no memory of the guest's own can be registered */
 	/* Fewer pages to register, where the host gives huge ones to shared memory; where it does not, nothing is lost. */
 	madvise((uint8_t *)p + s->geo.arena_at, s->geo.total_size - s->geo.arena_at, MADV_HUGEPAGE);
 	return 0;

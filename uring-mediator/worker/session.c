@@ -24,6 +24,7 @@ struct vgpu_session *vgpu_session_new(struct vgpu_device *device, struct vgpu_wo
 	s->device = device;
 	s->drv = device->drv;
 	s->stats = stats;
+	s->memory_fd = -1;
 	return s;
 }
 
@@ -142,6 +143,7 @@ void vgpu_session_free(struct vgpu_session *s)
 	vgpu_share_release(s);
 	vgpu_physical_release(s);
 	vgpu_resources_release(s);
+	vgpu_host_ranges_release(s);
 	vgpu_arena_release(s);
 	vgpu_ranges_free(&s->ranges);
 	vgpu_nodes_release(s);

@@ -46,6 +46,9 @@ struct vgpu_session {
 	struct vgpu_handles handles;
 	struct vgpu_ranges ranges;
 	struct vgpu_pinned *pinned;	/* arena.c: stretches of the arena registered with the driver */
+	int memory_fd;			/* the memfd, -1: not attached */
+	struct vgpu_ranges windows;	/* host_range.c: pages of the arena at addresses of the guest's own */
+	struct vgpu_ranges registrations;	/* memory in them that is registered with the driver */
 	struct vgpu_arena_wish ahead;	/* arena.c: the stretch that will be wanted next */
 	uint64_t ahead_most;		/* bytes that may be registered before they are wanted */
 	bool pin_refused;		/* said in the log */
@@ -131,7 +134,7 @@ CUresult vgpu_texture_destroy(const struct vgpu_driver *drv, const struct vgpu_h
  */
 void *vgpu_arena_pointer(const struct vgpu_session *s, uint64_t addr, uint64_t size);
 
-/* The same for an offset from the start of the shared memory. */
+/* The same for an offset from the start of the shared memory, which reaches what the guest has registered, too. */
 void *vgpu_arena_at(const struct vgpu_session *s, uint64_t offset, uint64_t size);
 
 /* Register the fences and what was registered of the arena (again, after a context reset). */
@@ -145,6 +148,15 @@ bool vgpu_arena_step_ahead(struct vgpu_session *s);
 
 /* Undo all registrations. */
 void vgpu_arena_release(struct vgpu_session *s);
+
+/* ---- host_range.c ---- */
+
+/* [addr, addr + size) inside one registration of the guest's own memory, or NULL: as vgpu_arena_pointer(). */
+void *vgpu_host_range_at(const struct vgpu_session *s, uint64_t addr, uint64_t size);
+/* Register all of it again, after a context reset. */
+CUresult vgpu_host_ranges_restore(struct vgpu_session *s);
+/* Undo registrations and mappings. */
+void vgpu_host_ranges_release(struct vgpu_session *s);
 
 /*
  * Enter memory that the driver has just handed out. Whatever is noted at these addresses is gone: memory of a graph

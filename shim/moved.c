@@ -1,0 +1,562 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Moving pages of the application into the arena, and back: the content is copied, then the mapping replaced at one stroke,
+ * a portion at a time under a guard, so that other threads read and store as if nothing happened. One mutex
+ * over the list of pieces and all moving; it is held while the worker is asked.
+ *
+ * What stays where it is: memory that is shared already, whose other sharers would be lost; the stack; code; more
+ * than a part of the arena, so that copies and pinned memory find some, too.
+ */
+#include "moved.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <gen/wire.h>
+
+#include "call.h"
+#include "guard.h"
+#include "log.h"
+#include "maps.h"
+#include "memory.h"
+#include "record.h"
+#include "session.h"
+#include "thread.h"
+
+#define PAGE		4096ull
+#define PORTION		(1ull << 20)	/* bytes under a guard at once */
+#define AREAS		16		/* mappings that one range may touch */
+#define ARENA_PART	2u		/* of the arena, this part at most */
+#define CHILD_MS	10000	/* for a child that is stopped before it has its copies */
+#define FRAMES		(64ull << 10)	/* bytes of stack that a call may use below this file's callers */
+
+struct piece {
+	uint64_t start, bytes;
+	uint8_t *block;		/* of the arena */
+	uint32_t users;		/* registered ranges that touch it */
+	bool moved;		/* the application's pages are the block's */
+};
+
+/* A range that is being registered. */
+struct range {
+	uint64_t start, bytes;	/* as the application says */
+	uint64_t from, to;	/* its pages */
+	int count;
+	struct vgpu_area areas[AREAS];	/* what is there */
+};
+
+static struct {
+	pthread_mutex_t lock;
+	struct piece *at;	/* by address */
+	uint32_t count, room;
+	uint64_t bytes;		/* in all of them */
+	int child[2];		/* of a fork that is under way: the child ends its end when it has copies; -1: nothing to copy */
+} pieces = { .lock = PTHREAD_MUTEX_INITIALIZER, .child = { -1, -1 } };
+
+/* ---- the list ---- */
+
+/* The first piece that ends behind `address`: its index, or pieces.count. */
+static uint32_t lower_bound(uint64_t address)
+{
+	uint32_t low = 0, high = pieces.count, mid;
+
+	while (low < high) {
+		mid = (low + high) / 2;
+		if (pieces.at[mid].start + pieces.at[mid].bytes <= address)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static struct piece *insert(uint32_t i, const struct piece *p)
+{
+	uint32_t room = pieces.room ? 2 * pieces.room : 16;
+	struct piece *at;
+
+	if (pieces.count == pieces.room) {
+		at = realloc(pieces.at, room * sizeof(*at));
+		if (!at)
+			return NULL;
+		pieces.at = at;
+		pieces.room = room;
+	}
+	memmove(&pieces.at[i + 1], &pieces.at[i], (pieces.count - i) * sizeof(*p));
+	pieces.at[i] = *p;
+	pieces.count++;
+	pieces.bytes += p->bytes;
+	return &pieces.at[i];
+}
+
+static void erase(uint32_t i)
+{
+	pieces.count--;
+	pieces.bytes -= pieces.at[i].bytes;
+	memmove(&pieces.at[i], &pieces.at[i + 1], (pieces.count - i) * sizeof(*pieces.at));
+}
+
+/* ---- the worker's side ---- */
+
+static CUresult tell_register(uint64_t start, uint64_t bytes)
+{
+	struct vgpu_args_host_register *a;
+	struct vgpu_call c;
+	CUresult r = vgpu_call_begin(&c, VGPU_OP_host_register, sizeof(*a), 0, VGPU_CALL_REPLY | VGPU_CALL_CONTEXT);
+
+	if (r)
+		return r;
+	a = c.args;
+	a->address = start;
+	a->bytes = bytes;
+	return vgpu_call_finish(&c);
+}
+
+static CUresult tell_unregister(uint64_t start)
+{
+	struct vgpu_args_host_unregister *a;
+	struct vgpu_call c;
+	CUresult r = vgpu_call_begin(&c, VGPU_OP_host_unregister, sizeof(*a), 0, VGPU_CALL_REPLY);
+
+	if (r)
+		return r;
+	a = c.args;
+	a->address = start;
+	return vgpu_call_finish(&c);
+}
+
+static uint64_t offset_of(const struct piece *p)
+{
+	return (uint64_t)(p->block - vgpu_session.base);
+}
+
+static CUresult tell_map(const struct piece *p)
+{
+	struct vgpu_args_host_map *a;
+	struct vgpu_call c;
+	CUresult r = vgpu_call_begin(&c, VGPU_OP_host_map, sizeof(*a), 0, VGPU_CALL_REPLY);
+
+	if (r)
+		return r;
+	a = c.args;
+	a->address = p->start;
+	a->offset = offset_of(p);
+	a->bytes = p->bytes;
+	return vgpu_call_finish(&c);
+}
+
+static void tell_unmap(const struct piece *p)
+{
+	struct vgpu_args_host_unmap *a;
+	struct vgpu_call c;
+
+	if (vgpu_call_begin(&c, VGPU_OP_host_unmap, sizeof(*a), 0, 0))
+		return;	/* the session is over, and the worker with it */
+	a = c.args;
+	a->address = p->start;
+	vgpu_call_submit(&c);
+}
+
+/* ---- moving ---- */
+
+/* 64 bytes at once, of whatever type. */
+typedef uint64_t line __attribute__((vector_size(64), may_alias));
+
+/*
+ * Whole pages, whoever has what in them: memcpy() may be a sanitizer's, which knows better than to read between
+ * two blocks. `bytes` in pages.
+ */
+__attribute__((no_sanitize("address", "thread"))) static void copy_pages(void *to, const void *from, uint64_t bytes)
+{
+	const line *in = from;
+	line *out = to;
+	uint64_t i;
+
+	for (i = 0; i < bytes / sizeof(line); i++) {
+		out[i] = in[i];
+		__asm__ volatile("" ::: "memory");	/* else the compiler sees what it is, and calls memcpy() */
+	}
+}
+
+/* Copy a portion and put the new pages in the place of the old. `replace` says how. */
+static int replace_guarded(void *at, void *copy, uint64_t bytes, int prot,
+			   int (*replace)(void *at, void *copy, uint64_t bytes, int prot))
+{
+	uint64_t start = (uint64_t)(uintptr_t)at;
+	struct vgpu_guard g;
+	int r;
+
+	r = vgpu_guard_begin(&g, start, start + bytes);
+	if (r)
+		return r;
+	if (prot & PROT_WRITE && mprotect(at, bytes, PROT_READ)) {
+		r = -errno;
+	} else {
+		copy_pages(copy, at, bytes);
+		r = replace(at, copy, bytes, prot);
+		if (r && prot & PROT_WRITE)
+			mprotect(at, bytes, prot);
+	}
+	vgpu_guard_end(&g);
+	return r;
+}
+
+static int replace_by_block(void *at, void *copy, uint64_t bytes, int prot)
+{
+	void *p = mmap(at, bytes, prot, MAP_SHARED | MAP_FIXED, vgpu_session.transport.memory_fd,
+		       (uint8_t *)copy - vgpu_session.base);
+
+	return p == MAP_FAILED ? -errno : 0;
+}
+
+static int replace_by_own(void *at, void *copy, uint64_t bytes, int prot)
+{
+	if (prot != (PROT_READ | PROT_WRITE) && mprotect(copy, bytes, prot))
+		return -errno;
+	return mremap(copy, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, at) == MAP_FAILED ? -errno : 0;
+}
+
+/* An area's pages become those of `copy`: *done bytes of them, all unless it fails. */
+static int replace_all(const struct vgpu_area *a, uint8_t *copy, uint64_t *done,
+		       int (*replace)(void *at, void *copy, uint64_t bytes, int prot))
+{
+	uint64_t bytes, size = a->end - a->start;
+	int r;
+
+	for (*done = 0; *done < size; *done += bytes) {
+		bytes = size - *done < PORTION ? size - *done : PORTION;
+		r = replace_guarded((void *)(uintptr_t)(a->start + *done), copy + *done, bytes, a->prot, replace);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+/* Pages of a piece that are still the block's, with the content that they have, for the application alone. */
+static int take_back_area(const struct vgpu_area *a)
+{
+	uint64_t size = a->end - a->start, done;
+	uint8_t *own = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	int r;
+
+	if (own == MAP_FAILED)
+		return -errno;
+	r = replace_all(a, own, &done, replace_by_own);
+	if (r)
+		munmap(own + done, size - done);	/* what was before it lies elsewhere now */
+	return r;
+}
+
+/* The application may have unmapped some of it, or put something else there: that is not touched. */
+static int take_back(const struct piece *p)
+{
+	uint64_t from = p->start, to = p->start + p->bytes;
+	struct vgpu_area areas[AREAS];
+	int i, n, r = 0;
+
+	do {
+		n = vgpu_maps_read(from, to, areas, AREAS);
+		for (i = 0; i < n && !r; i++)
+			if (areas[i].shared && areas[i].offset == offset_of(p) + (areas[i].start - p->start))
+				r = take_back_area(&areas[i]);
+		if (n > 0)
+			from = areas[n - 1].end;
+	} while (n == AREAS && !r);
+	return n < 0 ? n : r;
+}
+
+static int move_in(const struct piece *p, const struct range *range)
+{
+	struct vgpu_area a;
+	uint64_t done;
+	int i, r = 0;
+
+	for (i = 0; i < range->count && !r; i++) {
+		a = range->areas[i];
+		a.start = a.start < p->start ? p->start : a.start;
+		a.end = a.end > p->start + p->bytes ? p->start + p->bytes : a.end;
+		if (a.start < a.end)
+			r = replace_all(&a, p->block + (a.start - p->start), &done, replace_by_block);
+	}
+	return r;
+}
+
+/* ---- what may move ---- */
+
+/* A page that is shared must be a piece's, just there, and one that is not must be in none. */
+static bool is_as_listed(const struct vgpu_area *a)
+{
+	uint64_t at = a->start, end;
+	const struct piece *p;
+	uint32_t i;
+
+	for (; at < a->end; at = end) {
+		i = lower_bound(at);
+		p = i < pieces.count && pieces.at[i].start < a->end ? &pieces.at[i] : NULL;
+		if (!a->shared)
+			return !p;
+		if (!p || p->start > at || a->offset + (at - a->start) != offset_of(p) + (at - p->start))
+			return false;
+		end = p->start + p->bytes;
+	}
+	return true;
+}
+
+/* Why these pages stay where they are, or NULL. */
+static const char *obstacle(const struct range *range)
+{
+	uint64_t here = (uint64_t)(uintptr_t)__builtin_frame_address(0);
+	const struct vgpu_area *a;
+	int i;
+
+	if (range->count == AREAS)
+		return "it lies in too many mappings";
+	for (i = 0; i < range->count; i++) {
+		a = &range->areas[i];
+		if (a->stack || (a->start < here + FRAMES && a->end > here - FRAMES))
+			return "it lies on a stack";
+		if (a->prot & PROT_EXEC)
+			return "it can be executed";
+		if (!is_as_listed(a))
+			return "it is shared with other mappings";
+	}
+	return NULL;
+}
+
+/* What the range covers. INVALID_VALUE: not all of it is memory that can be read. */
+static CUresult survey(struct range *range)
+{
+	uint64_t at = range->from;
+	int i;
+
+	range->count = vgpu_maps_read(range->from, range->to, range->areas, AREAS);
+	if (range->count < 0)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	for (i = 0; i < range->count; i++) {
+		if (range->areas[i].start != at || !(range->areas[i].prot & PROT_READ))
+			return CUDA_ERROR_INVALID_VALUE;
+		at = range->areas[i].end;
+	}
+	return at == range->to || range->count == AREAS ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+/* ---- pieces ---- */
+
+static CUresult piece_new(uint32_t i, uint64_t start, uint64_t bytes)
+{
+	struct piece p = { .start = start, .bytes = bytes };
+	uint64_t most = (uint64_t)vgpu_arena.extent_count * vgpu_arena.extent_size / ARENA_PART;
+	CUresult r;
+
+	if (pieces.bytes + bytes <= most)
+		p.block = vgpu_arena_alloc(&vgpu_arena, bytes);
+	if (!p.block)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	r = tell_map(&p);
+	if (r) {
+		vgpu_arena_free(&vgpu_arena, p.block);
+	} else if (!insert(i, &p)) {
+		tell_unmap(&p);
+		vgpu_arena_free(&vgpu_arena, p.block);
+		r = CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	return r;
+}
+
+/* If its pages cannot be taken back they stay the block's: better that than the loss of them. */
+static void piece_delete(uint32_t i)
+{
+	struct piece *p = &pieces.at[i];
+	int r = p->moved ? take_back(p) : 0;
+
+	tell_unmap(p);
+	if (r)
+		vgpu_warn("registered memory at %#llx stays in the arena: %s", (unsigned long long)p->start, strerror(-r));
+	else
+		vgpu_arena_free(&vgpu_arena, p->block);
+	erase(i);
+}
+
+static void drop_unused(const struct range *range)
+{
+	uint32_t i = lower_bound(range->from);
+
+	while (i < pieces.count && pieces.at[i].start < range->to) {
+		if (pieces.at[i].users)
+			i++;
+		else
+			piece_delete(i);
+	}
+}
+
+/* A piece for each stretch of the range that has none. */
+static CUresult fill_gaps(const struct range *range)
+{
+	uint64_t at = range->from, end;
+	CUresult r = CUDA_SUCCESS;
+	uint32_t i;
+
+	for (; at < range->to && !r; at = end) {
+		i = lower_bound(at);
+		end = i < pieces.count && pieces.at[i].start < range->to ? pieces.at[i].start : range->to;
+		if (end > at)
+			r = piece_new(i, at, end - at);
+		else
+			end = pieces.at[i].start + pieces.at[i].bytes;
+	}
+	return r;
+}
+
+static int move_all(const struct range *range)
+{
+	uint32_t i;
+	int r = 0;
+
+	for (i = lower_bound(range->from); i < pieces.count && pieces.at[i].start < range->to && !r; i++) {
+		if (pieces.at[i].moved)
+			continue;
+		pieces.at[i].moved = true;	/* in part, if it fails */
+		r = move_in(&pieces.at[i], range);
+	}
+	return r;
+}
+
+static void use(const struct range *range, int more)
+{
+	uint32_t i;
+
+	for (i = lower_bound(range->from); i < pieces.count && pieces.at[i].start < range->to; i++)
+		pieces.at[i].users += (uint32_t)more;
+}
+
+static struct range pages_of(uint64_t start, uint64_t bytes)
+{
+	return (struct range){ .start = start, .bytes = bytes, .from = start & ~(PAGE - 1),
+			       .to = (start + bytes + PAGE - 1) & ~(PAGE - 1) };
+}
+
+/* With the worker's consent first: nothing has to be undone in the application's memory without it. */
+static CUresult settle(const struct range *range)
+{
+	CUresult r = fill_gaps(range);
+	int error;
+
+	if (!r)
+		r = tell_register(range->start, range->bytes);
+	if (r)
+		return r;
+	error = move_all(range);
+	if (!error)
+		return CUDA_SUCCESS;
+	vgpu_info("registered memory at %#llx cannot be replaced: %s", (unsigned long long)range->start, strerror(-error));
+	tell_unregister(range->start);
+	return CUDA_ERROR_NOT_SUPPORTED;
+}
+
+static CUresult stays(const struct range *range, const char *why)
+{
+	vgpu_info("%llu bytes of registered memory at %#llx have no address on the device: %s",
+		  (unsigned long long)range->bytes, (unsigned long long)range->start, why);
+	return CUDA_ERROR_NOT_SUPPORTED;
+}
+
+static CUresult add(struct range *range)
+{
+	CUresult r = survey(range);
+	const char *why;
+
+	if (r)
+		return r;
+	why = vgpu_recording() ? "a recording cannot hold it" : obstacle(range);
+	if (why)
+		return stays(range, why);
+	r = settle(range);
+	if (!r) {
+		use(range, 1);
+		return CUDA_SUCCESS;
+	}
+	drop_unused(range);
+	if (r == CUDA_ERROR_OUT_OF_MEMORY)
+		return stays(range, "it is too large for the shared memory");
+	return r == CUDA_ERROR_NOT_SUPPORTED ? stays(range, "its place is taken in the worker") : r;
+}
+
+CUresult vgpu_moved_add(uint64_t start, uint64_t bytes)
+{
+	struct range range = pages_of(start, bytes);
+	CUresult r;
+
+	vgpu_lock(&pieces.lock);
+	r = add(&range);
+	vgpu_unlock(&pieces.lock);
+	return r;
+}
+
+CUresult vgpu_moved_remove(uint64_t start, uint64_t bytes)
+{
+	struct range range = pages_of(start, bytes);
+	CUresult r;
+
+	vgpu_lock(&pieces.lock);
+	r = tell_unregister(start);
+	use(&range, -1);
+	drop_unused(&range);
+	vgpu_unlock(&pieces.lock);
+	return r;
+}
+
+/* ---- fork ---- */
+
+/* A handler of a signal that forks while this thread has the lock: nothing it could wait for. */
+void vgpu_moved_before_fork(void)
+{
+	if (vgpu_thread.busy)
+		return;
+	pthread_mutex_lock(&pieces.lock);
+	if (!pieces.count || pipe2(pieces.child, O_CLOEXEC))
+		pieces.child[0] = pieces.child[1] = -1;
+}
+
+/*
+ * Natively the kernel makes the child's copies before fork() returns: what this thread stores next, or has the device
+ * store, the child must not see. The end of the pipe comes, too, when there is no child or it has died.
+ */
+void vgpu_moved_after_fork(void)
+{
+	struct pollfd done = { .fd = pieces.child[0], .events = POLLIN };
+	int saved = errno;
+
+	if (vgpu_thread.busy)
+		return;
+	if (done.fd >= 0) {
+		close(pieces.child[1]);
+		while (poll(&done, 1, CHILD_MS) < 0 && errno == EINTR)
+			;
+		close(done.fd);
+		pieces.child[0] = pieces.child[1] = -1;
+	}
+	pthread_mutex_unlock(&pieces.lock);
+	errno = saved;
+}
+
+void vgpu_moved_in_child(void)
+{
+	uint32_t i;
+
+	pthread_mutex_init(&pieces.lock, NULL);
+	for (i = 0; i < pieces.count; i++)
+		if (pieces.at[i].moved && take_back(&pieces.at[i]))
+			vgpu_warn("a child shares registered memory at %#llx with its parent",
+				  (unsigned long long)pieces.at[i].start);
+	pieces.count = 0;
+	if (pieces.child[0] >= 0) {
+		close(pieces.child[0]);
+		close(pieces.child[1]);
+	}
+}
