@@ -3,8 +3,10 @@
  * How processes begin and end with CUDA: life MODE PART..., where a PART is a shared object made of life_part.cu, the
  * n-th with the value 10 * n. Exit status 0 if all went well.
  *   load     each part is loaded, used and unloaded, three times, all of them at once and one after the other
- *   threads  eight threads make the process's first call at the same time
+ *   threads  eight threads make the process's first call at the same time, each in a part, if there are any
+ *   driver   the driver's library is loaded, used and unloaded, three times
  *   exec     a process that uses CUDA forks a child, which begins anew as this program
+ *   fork     a child that does not is told that it has no CUDA, and its parent goes on
  *   exit     CUDA works in an atexit handler that was registered after its first use, and one from before still ends well
  */
 #include <cstdio>
@@ -68,33 +70,69 @@ static void load(char **parts, int count)
 	}
 }
 
+struct user {
+	pthread_t thread;
+	part_fn part;		/* NULL: this program */
+	int value;
+	bool fine;
+};
+
 static pthread_barrier_t start;
 
 static void *first_use(void *arg)
 {
-	int n = (int)(long)arg;
+	struct user *u = (struct user *)arg;
 
 	pthread_barrier_wait(&start);
-	return (void *)(long)(set_and_get(n) == n);
+	u->fine = u->part ? u->part() == u->value + 1 : set_and_get(u->value) == u->value;
+	return NULL;
 }
 
-static void threads(void)
+static void threads(char **parts, int count)
 {
-	pthread_t thread[THREADS];
-	void *fine;
+	struct user user[THREADS] = {};
 
 	pthread_barrier_init(&start, NULL, THREADS);
-	for (long i = 0; i < THREADS; i++)
-		EXPECT(!pthread_create(&thread[i], NULL, first_use, (void *)(i + 1)));
 	for (int i = 0; i < THREADS; i++) {
-		EXPECT(!pthread_join(thread[i], &fine));
-		EXPECT(fine);
+		user[i].value = 10 * (i + 1);
+		if (i < count)
+			user[i].part = (part_fn)dlsym(dlopen(parts[i], RTLD_NOW | RTLD_LOCAL), "part_run");
+		EXPECT(i >= count || user[i].part);
 	}
+	for (int i = 0; i < THREADS; i++)
+		EXPECT(!pthread_create(&user[i].thread, NULL, first_use, &user[i]));
+	for (int i = 0; i < THREADS; i++) {
+		EXPECT(!pthread_join(user[i].thread, NULL));
+		EXPECT(user[i].fine);
+	}
+}
+
+static void driver(void)
+{
+	typedef int (*init_fn)(unsigned int flags);
+	typedef int (*count_fn)(int *count);
+
+	for (int round = 0; round < 3; round++) {
+		void *library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+		init_fn init = library ? (init_fn)dlsym(library, "cuInit") : NULL;
+		count_fn count = library ? (count_fn)dlsym(library, "cuDeviceGetCount") : NULL;
+		int n = 0;
+
+		EXPECT(init && count && !init(0) && !count(&n) && n > 0);
+		EXPECT(library && !dlclose(library));
+	}
+}
+
+/* The exit status of a child. */
+static int status_of(pid_t child)
+{
+	int status = -1;
+
+	return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 static void exec_child(char *self)
 {
-	int status = -1;
 	pid_t child;
 
 	EXPECT(set_and_get(3) == 3);
@@ -103,7 +141,20 @@ static void exec_child(char *self)
 		execl(self, self, "threads", (char *)NULL);
 		_exit(127);
 	}
-	EXPECT(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+	EXPECT(status_of(child) == 0);
+	EXPECT(set_and_get(4) == 4);
+}
+
+static void fork_child(void)
+{
+	pid_t child;
+	int *p;
+
+	EXPECT(set_and_get(3) == 3);
+	child = fork();
+	if (!child)
+		exit(cudaMalloc(&p, sizeof(*p)) == cudaErrorInitializationError ? 0 : 1);	/* its handlers run, too */
+	EXPECT(status_of(child) == 0);
 	EXPECT(set_and_get(4) == 4);
 }
 
@@ -130,9 +181,13 @@ int main(int argc, char **argv)
 	if (!strcmp(mode, "load")) {
 		load(argv + 2, argc - 2);
 	} else if (!strcmp(mode, "threads")) {
-		threads();
+		threads(argv + 2, argc - 2);
+	} else if (!strcmp(mode, "driver")) {
+		driver();
 	} else if (!strcmp(mode, "exec")) {
 		exec_child(argv[0]);
+	} else if (!strcmp(mode, "fork")) {
+		fork_child();
 	} else if (!strcmp(mode, "exit")) {
 		atexit(last);
 		EXPECT(set_and_get(7) == 7);
