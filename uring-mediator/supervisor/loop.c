@@ -25,7 +25,7 @@
 _Static_assert(sizeof(struct io_uring_recvmsg_out) + CONTROL_BYTES + VGPU_MSG_MAX_BYTES <=
 	       BUFFER_BYTES, "the longest packet fits a buffer");
 
-static uint64_t clock_ms(void)
+uint64_t clock_ms(void)
 {
 	struct timespec ts;
 

@@ -90,4 +90,6 @@ void timer_set(struct loop *loop, struct timer *timer, uint64_t delay_ms);
 void timer_init(struct timer *timer, void (*fire)(struct timer *timer));
 void timer_clear(struct timer *timer);
 
+uint64_t clock_ms(void);
+
 #endif
