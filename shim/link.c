@@ -103,11 +103,28 @@ static CUresult parse_input(struct input *in, const char *name, unsigned int cou
 	return CUDA_SUCCESS;
 }
 
+/* Submit, wait, end: the answer's structure, and the logs that come with it whatever the result; `jit` lies in the former. */
+static CUresult answer(struct vgpu_link *l, struct vgpu_call *c, void *ret, uint32_t size, const struct vgpu_rec_jit_result *jit)
+{
+	bool more = false;
+	CUresult r;
+
+	vgpu_call_submit(c);
+	r = vgpu_call_wait(c);
+	if (c->ret && c->ret_size >= size) {
+		memcpy(ret, c->ret, size);
+		more = vgpu_jit_take(&l->jit, jit, (const char *)c->ret + size, c->ret_size - size);
+	}
+	vgpu_call_end(c);
+	if (more)
+		vgpu_jit_fetch(&l->jit, l->wire);
+	return r;
+}
+
 static CUresult send_add(struct vgpu_link *l, const struct input *in)
 {
-	const struct vgpu_ret_link_add *o;
+	struct vgpu_ret_link_add o;
 	struct vgpu_args_link_add *a;
-	bool more = false;
 	struct vgpu_call c;
 	CUresult r;
 
@@ -122,15 +139,7 @@ static CUresult send_add(struct vgpu_link *l, const struct input *in)
 	vgpu_jit_put(&in->jit, &a->jit, c.payload);
 	if (in->name)
 		memcpy((char *)c.payload + in->jit.bytes, in->name, in->name_bytes);
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	o = c.ret;
-	if (o && c.ret_size >= sizeof(*o))
-		more = vgpu_jit_take(&l->jit, &o->jit, o + 1, c.ret_size - (uint32_t)sizeof(*o));
-	vgpu_call_end(&c);
-	if (more)
-		vgpu_jit_fetch(&l->jit, l->wire);
-	return r;
+	return answer(l, &c, &o, sizeof(o), &o.jit);
 }
 
 static CUresult add(struct vgpu_link *l, struct input *in, const void *data, size_t size)
@@ -187,9 +196,8 @@ CUresult cuLinkAddFile_v2(CUlinkState state, CUjitInputType type, const char *pa
 
 static CUresult send_complete(struct vgpu_link *l, uint64_t *bytes)
 {
-	const struct vgpu_ret_link_complete *o;
+	struct vgpu_ret_link_complete o = { 0 };
 	struct vgpu_args_link_complete *a;
-	bool more = false;
 	struct vgpu_call c;
 	CUresult r;
 
@@ -198,16 +206,8 @@ static CUresult send_complete(struct vgpu_link *l, uint64_t *bytes)
 		return r;
 	a = c.args;
 	a->link = l->wire;
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	o = c.ret;
-	if (o && c.ret_size >= sizeof(*o)) {
-		*bytes = o->bytes;
-		more = vgpu_jit_take(&l->jit, &o->jit, o + 1, c.ret_size - (uint32_t)sizeof(*o));
-	}
-	vgpu_call_end(&c);
-	if (more)
-		vgpu_jit_fetch(&l->jit, l->wire);
+	r = answer(l, &c, &o, sizeof(o), &o.jit);
+	*bytes = o.bytes;
 	return r;
 }
 
