@@ -13,8 +13,6 @@
 #include "context_internal.h"
 #include "device.h"
 #include "handle.h"
-#include "memory.h"
-#include "staging.h"
 #include "thread.h"
 
 static struct {
@@ -76,10 +74,8 @@ static CUresult activate(struct vgpu_context *ctx)
 	a->device = vgpu_device_real(ctx->device);
 	a->context = ctx->wire;
 	r = vgpu_call_finish(&c);
-	if (!r) {
+	if (!r)
 		ctx->alive = true;
-		vgpu_arena_prepare(&vgpu_arena, vgpu_staging_missing());
-	}
 	return r;
 }
 

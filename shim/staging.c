@@ -38,18 +38,40 @@ uint64_t vgpu_staging_bytes(void)
 	return large() ? 2 * VGPU_STAGING_BYTES : VGPU_STAGING_BYTES;
 }
 
-uint64_t vgpu_staging_missing(void)
+/* Locked. */
+static uint64_t missing(void)
 {
 	uint64_t slots = 0;
 	uint32_t i;
 
-	if (!large())
-		return 0;
-	vgpu_lock(&staging.lock);
 	for (i = 0; i < VGPU_STAGING_SLOTS; i++)
 		slots += !staging.slot[i].memory;
+	return large() ? slots * vgpu_staging_bytes() : 0;
+}
+
+uint64_t vgpu_staging_missing(void)
+{
+	uint64_t bytes;
+
+	vgpu_lock(&staging.lock);
+	bytes = missing();
 	vgpu_unlock(&staging.lock);
-	return slots * vgpu_staging_bytes();
+	return bytes;
+}
+
+/*
+ * Memory for slot i. Who needs a second one copies much, and will want the others soon: the worker registers room for them
+ * while this thread copies. Locked.
+ */
+static void *make(uint32_t i)
+{
+	void *memory = vgpu_arena_alloc(&vgpu_arena, vgpu_staging_bytes());
+	uint64_t more = memory && i ? missing() : 0;
+
+	/* The one being made counts as missing still. */
+	if (more > vgpu_staging_bytes())
+		vgpu_arena_prepare(&vgpu_arena, more - vgpu_staging_bytes());
+	return memory;
 }
 
 /*
@@ -66,7 +88,7 @@ static struct vgpu_staging *pick(bool done)
 		if (s->held || (done && !vgpu_fence_done(s->fence)))
 			continue;
 		if (!s->memory)
-			s->memory = vgpu_arena_alloc(&vgpu_arena, vgpu_staging_bytes());
+			s->memory = make(i);
 		if (s->memory && (!best || s->used < best->used))
 			best = s;
 	}
