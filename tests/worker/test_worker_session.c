@@ -220,6 +220,20 @@ static void test_limit(void **state)
 	assert_int_equal(guest_finish(&g), 0);
 }
 
+/* What the driver refuses was never in use, though it was booked while the driver was asked. */
+static void test_peak(void **state)
+{
+	struct guest g;
+
+	(void)state;
+	open_session(&g, 0);
+	alloc(&g, 1 << 19, 0);
+	alloc(&g, 1ull << 50, CUDA_ERROR_OUT_OF_MEMORY);
+	assert_int_equal(atomic_load(&g.stats->memory_used), 1 << 19);
+	assert_int_equal(atomic_load(&g.stats->memory_peak), 1 << 19);
+	assert_int_equal(guest_finish(&g), 0);
+}
+
 static void test_sleep_and_doorbell(void **state)
 {
 	struct vgpu_args_ping p = { .cookie = 1 };
@@ -277,7 +291,8 @@ int main(void)
 		cmocka_unit_test(test_ready),		  cmocka_unit_test(test_ping_and_snapshot),
 		cmocka_unit_test(test_copies_and_fences), cmocka_unit_test(test_deferred_error),
 		cmocka_unit_test(test_addresses),	  cmocka_unit_test(test_primary_reset),
-		cmocka_unit_test(test_limit),		  cmocka_unit_test(test_sleep_and_doorbell),
+		cmocka_unit_test(test_limit),		  cmocka_unit_test(test_peak),
+		cmocka_unit_test(test_sleep_and_doorbell),
 		cmocka_unit_test(test_protocol_violation), cmocka_unit_test(test_bye),
 	};
 

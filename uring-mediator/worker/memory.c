@@ -14,11 +14,13 @@
 
 static void publish(struct vgpu_session *s)
 {
-	struct vgpu_worker_stats *st = s->stats;
+	atomic_store_explicit(&s->stats->memory_used, s->memory_used, memory_order_relaxed);
+}
 
-	atomic_store_explicit(&st->memory_used, s->memory_used, memory_order_relaxed);
-	if (s->memory_used > atomic_load_explicit(&st->memory_peak, memory_order_relaxed))
-		atomic_store_explicit(&st->memory_peak, s->memory_used, memory_order_relaxed);
+void vgpu_memory_note_peak(struct vgpu_session *s)
+{
+	s->memory_peak = s->memory_used;
+	atomic_store_explicit(&s->stats->memory_peak, s->memory_peak, memory_order_relaxed);
 }
 
 CUresult vgpu_memory_charge(struct vgpu_session *s, uint64_t bytes)

@@ -140,6 +140,8 @@ static void count(struct vgpu_session *s, const struct vgpu_cmd *cmd, CUresult r
 	atomic_store_explicit(&st->last_op, cmd->op, memory_order_relaxed);
 	if (r)
 		add(&st->errors, 1);
+	if (s->memory_used > s->memory_peak)
+		vgpu_memory_note_peak(s);
 }
 
 /* Execute s->command; the answer goes to `outcome`, or to its slot if that is NULL. */

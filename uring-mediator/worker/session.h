@@ -77,6 +77,7 @@ struct vgpu_session {
 	uint32_t context;		/* low half of the wire id of the context that is current, 0: none of the guest's */
 	uint64_t memory_limit;		/* bytes of device memory, 0: none */
 	uint64_t memory_used;
+	uint64_t memory_peak;		/* between commands: what one books and the driver refuses does not count */
 	CUresult sticky;		/* CUDA_SUCCESS or the error that ended the context */
 	bool bye;			/* the guest said goodbye: end after this command */
 	char broken[128];		/* why a command was malformed, if the handler said so */
@@ -110,6 +111,8 @@ CUresult vgpu_session_broken(struct vgpu_session *s, const char *fmt, ...) __att
 /* Book device memory before asking the driver. OUT_OF_MEMORY beyond the session's limit. */
 CUresult vgpu_memory_charge(struct vgpu_session *s, uint64_t bytes);
 void vgpu_memory_release(struct vgpu_session *s, uint64_t bytes);
+/* After a command that left more booked than any before. */
+void vgpu_memory_note_peak(struct vgpu_session *s);
 /* The driver has freed what began there. */
 void vgpu_memory_forget(struct vgpu_session *s, CUdeviceptr dptr);
 
