@@ -18,15 +18,26 @@ static struct worker *monitor_spawn(struct supervisor *sup, char *text, size_t s
 	return w;
 }
 
+static void none_ready(const struct vgpu_log_ids *ids, const char *text)
+{
+	vgpu_log(VGPU_LOG_WARNING, ids, "[INIT] no monitor is kept ready for NVML: %s", text);
+}
+
 void monitor_fill(struct supervisor *sup)
 {
 	struct pool *pool = &sup->pool;
 	char text[TEXT_BYTES];
 
-	if (!sup->config.pool)
+	if (!sup->config.pool) {
 		monitor_drop(sup);
-	else if (!pool->monitor && pool->device_known && !pool->monitor_failed)
-		pool->monitor = monitor_spawn(sup, text, sizeof(text));
+		return;
+	}
+	if (pool->monitor || !pool->device_known || pool->monitor_failed)
+		return;
+	pool->monitor = monitor_spawn(sup, text, sizeof(text));
+	pool->monitor_failed = !pool->monitor;
+	if (!pool->monitor)
+		none_ready(NULL, text);
 }
 
 void monitor_drop(struct supervisor *sup)
@@ -91,7 +102,7 @@ void monitor_failed(struct worker *w, enum vgpu_host_error error, const char *te
 	if (w->session)
 		session_end(w->session, error, "%s", text);
 	else
-		vgpu_log(VGPU_LOG_WARNING, &ids, "[INIT] no monitor is kept ready for NVML: %s", text);
+		none_ready(&ids, text);
 }
 
 /* May the session of a monitor know of this one? */
