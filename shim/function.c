@@ -319,9 +319,12 @@ CUresult cuFuncGetParamInfo(CUfunction func, size_t param_index, size_t *param_o
 	return param_info(func, param_index, param_offset, param_size);
 }
 
+/* As natively, kernels tell this only where there is a context. */
 CUresult cuKernelGetParamInfo(CUkernel kernel, size_t param_index, size_t *param_offset, size_t *param_size)
 {
-	return param_info(kernel, param_index, param_offset, param_size);
+	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+
+	return r ? r : param_info(kernel, param_index, param_offset, param_size);
 }
 
 CUresult cuFuncGetName(const char **name, CUfunction func)

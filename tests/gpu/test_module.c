@@ -289,6 +289,30 @@ static void libraries(void **state)
 	ok(cuLibraryUnload(lib));
 }
 
+/* What a kernel's parameters are is asked in a context. */
+static void kernel_parameters(void **state)
+{
+	size_t offset, size;
+	CUcontext ctx;
+	CUlibrary lib;
+	CUkernel k;
+	CUresult r;
+
+	(void)state;
+	ok(cuLibraryLoadData(&lib, scale_ptx, NULL, NULL, 0, NULL, NULL, 0));
+	ok(cuLibraryGetKernel(&k, lib, "scale"));
+	ok(cuKernelGetParamInfo(k, 1, &offset, &size));
+	assert_int_equal(offset, 8);
+	assert_int_equal(size, 4);
+	expect(CUDA_ERROR_INVALID_VALUE, cuKernelGetParamInfo(k, 3, &offset, &size));
+	ok(cuCtxPopCurrent(&ctx));
+	r = cuKernelGetParamInfo(k, 1, &offset, &size);
+	ok(cuCtxPushCurrent(ctx));
+	assert_int_not_equal(r, CUDA_SUCCESS);
+	assert_int_not_equal(r, CUDA_ERROR_INVALID_VALUE);	/* that says: no more parameters */
+	ok(cuLibraryUnload(lib));
+}
+
 /* All functions, in any order, each found by its own name again. */
 static void enumerated(void **state)
 {
@@ -334,6 +358,7 @@ int main(void)
 		cmocka_unit_test(wrong_launch),
 		cmocka_unit_test(wrong_images),
 		cmocka_unit_test(libraries),
+		cmocka_unit_test(kernel_parameters),
 		cmocka_unit_test(enumerated),
 	};
 
