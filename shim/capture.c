@@ -259,7 +259,7 @@ void vgpu_capture_leave(struct vgpu_stream *s)
 	if (c && c->origin == s) {
 		dissolve(c);
 	} else if (c) {
-		set_status(c, CU_STREAM_CAPTURE_STATUS_INVALIDATED);
+		/* As natively, the capture goes on; whether what it did was joined shows at its end. */
 		for (p = &c->members; *p != s; p = &(*p)->capture_next)
 			;
 		*p = s->capture_next;

@@ -230,6 +230,39 @@ static void forbidden(void **state)
 	expect(CUDA_ERROR_ILLEGAL_STATE, cuStreamEndCapture(fx.s, &g));
 }
 
+/* Streams that were forked and joined again may go while the capture goes on. */
+static void gone_while_capturing(void **state)
+{
+	CUstream streams[2];
+	CUgraphExec exec;
+	CUevent e;
+	CUgraph g;
+
+	(void)state;
+	memset(fx.host, 0, BYTES);
+	ok(cuStreamBeginCapture(fx.s, CU_STREAM_CAPTURE_MODE_RELAXED));
+	ok(cuEventRecord(fx.e, fx.s));
+	for (int i = 0; i < 2; i++) {
+		ok(cuStreamCreate(&streams[i], CU_STREAM_NON_BLOCKING));
+		ok(cuStreamWaitEvent(streams[i], fx.e, 0));
+		ok(cuMemsetD8Async(i ? fx.b : fx.a, (unsigned char)(7 + i), BYTES, streams[i]));
+	}
+	for (int i = 0; i < 2; i++) {
+		ok(cuEventCreate(&e, CU_EVENT_DISABLE_TIMING));
+		ok(cuEventRecord(e, streams[i]));
+		ok(cuStreamWaitEvent(fx.s, e, 0));
+		ok(cuEventDestroy(e));
+		ok(cuStreamDestroy(streams[i]));
+		assert_int_equal(status_of(fx.s), CU_STREAM_CAPTURE_STATUS_ACTIVE);
+	}
+	ok(cuMemcpyDtoHAsync(fx.host, fx.b, BYTES, fx.s));
+	exec = finish(&g);
+	ok(cuGraphLaunch(exec, fx.s));
+	ok(cuStreamSynchronize(fx.s));
+	all_are(fx.host, 8);
+	end(exec, g);
+}
+
 /* The default stream would wait for a captured blocking stream. */
 static void legacy(void **state)
 {
@@ -425,6 +458,7 @@ int main(void)
 		cmocka_unit_test(pageable),
 		cmocka_unit_test(fork_and_join),
 		cmocka_unit_test(unjoined),
+		cmocka_unit_test(gone_while_capturing),
 		cmocka_unit_test(merged),
 		cmocka_unit_test(forbidden),
 		cmocka_unit_test(legacy),

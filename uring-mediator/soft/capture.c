@@ -22,7 +22,7 @@ struct front {
 
 struct member {
 	struct member *next;
-	struct soft_stream *stream; /* not a reference: it leaves before it dies */
+	struct soft_stream *stream; /* not a reference; NULL when it is gone, and what it did is to be joined all the same */
 	struct front front;
 };
 
@@ -117,7 +117,8 @@ static void dissolve(struct soft_capture *c)
 
 	while ((m = c->members)) {
 		c->members = m->next;
-		atomic_store(&m->stream->capture, NULL);
+		if (m->stream)
+			atomic_store(&m->stream->capture, NULL);
 		front_free(&m->front);
 		free(m);
 	}
@@ -203,23 +204,17 @@ void soft_capture_forget_event(uint64_t event)
 void soft_capture_forget_stream(struct soft_stream *s)
 {
 	struct soft_capture *c;
-	struct member **p, *m;
+	struct member *m;
 
 	if (!soft_captured(s))
 		return;
 	soft_graph_lock();
 	c = atomic_load(&s->capture);
 	m = member_of(s);
-	if (c && c->origin == s) {
+	if (c && c->origin == s)
 		dissolve(c);
-	} else if (m) {
-		for (p = &c->members; *p != m; p = &(*p)->next)
-			;
-		*p = m->next;
-		front_free(&m->front);
-		free(m);
-		c->invalid = true;
-	}
+	else if (m)
+		m->stream = NULL;
 	soft_graph_unlock();
 }
 
