@@ -36,6 +36,7 @@ struct vgpu_function {
 	uint32_t attribute_count;
 	_Atomic int attributes[VGPU_FUNCTION_ATTRIBUTES];
 	_Atomic uint64_t occupancy;	/* occupancy.c: the last question about blocks on a multiprocessor, and its answer; 0: none */
+	_Atomic uint64_t proved;	/* launch.c: the shape in clusters that the driver has taken last; 0: none */
 	struct vgpu_launch_state *launch_state;	/* launch_state.c; NULL until one of its calls */
 	struct vgpu_function *next;	/* function_table.c */
 };

@@ -158,6 +158,44 @@ static CUresult check_at_once(const struct vgpu_launch *l)
 		       CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE : CUDA_SUCCESS;
 }
 
+/*
+ * A launch in clusters as one number that is not 0, or 0: there are none. Whether a cluster is too large, has too much
+ * shared memory or does not divide the grid is for the driver to say.
+ */
+static uint64_t cluster_shape(const struct vgpu_launch *l)
+{
+	uint64_t shape = 0xcbf29ce484222325ull;	/* FNV-1a of words */
+	const unsigned int *dim = NULL;
+	uint32_t i;
+
+	for (i = 0; i < l->attr_count; i++)
+		if (l->attrs[i].id == CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION)
+			dim = &l->attrs[i].value.clusterDim.x;
+	if (!dim)
+		return 0;
+	for (i = 0; i < 3; i++) {
+		shape = (shape ^ dim[i]) * 0x100000001b3ull;
+		shape = (shape ^ l->block[i]) * 0x100000001b3ull;
+		shape = (shape ^ (dim[i] && !(l->grid[i] % dim[i]))) * 0x100000001b3ull;
+	}
+	return ((shape ^ l->shared_bytes) * 0x100000001b3ull) | 1;
+}
+
+/* The first of its shape is waited for, so that what is wrong with it is said at once, as natively. */
+static CUresult submit(struct vgpu_call *c, struct vgpu_function *f, uint64_t shape)
+{
+	CUresult r = CUDA_SUCCESS;
+
+	if (!shape) {
+		vgpu_call_submit(c);
+		return CUDA_SUCCESS;
+	}
+	r = vgpu_call_finish(c);
+	if (!r)
+		atomic_store_explicit(&f->proved, shape, memory_order_relaxed);
+	return r;
+}
+
 CUresult vgpu_launch(const struct vgpu_launch *l)
 {
 	CUlaunchAttribute attributes[VGPU_LAUNCH_ATTRIBUTES];
@@ -167,6 +205,7 @@ CUresult vgpu_launch(const struct vgpu_launch *l)
 	struct vgpu_call c;
 	const void *block = NULL;
 	size_t bytes, padded;
+	uint64_t shape = 0;	/* what the driver has to say first */
 	CUresult r;
 
 	r = vgpu_call_clear() ? CUDA_SUCCESS : vgpu_call_ready(VGPU_CALL_CONTEXT);
@@ -188,8 +227,12 @@ CUresult vgpu_launch(const struct vgpu_launch *l)
 	} else if (f->param_count && !l->params) {
 		r = CUDA_ERROR_INVALID_VALUE;
 	}
-	if (!r && l->attr_count)
+	if (!r && l->attr_count) {
 		r = prepare_attributes(l, attributes);
+		shape = r ? 0 : cluster_shape(l);
+		if (shape == atomic_load_explicit(&f->proved, memory_order_relaxed))
+			shape = 0;
+	}
 	if (!r && is_cooperative(l))
 		r = check_at_once(l);
 	if (r)
@@ -199,7 +242,7 @@ CUresult vgpu_launch(const struct vgpu_launch *l)
 	padded = vgpu_align8(bytes);
 	r = vgpu_call_begin(&c, VGPU_OP_launch, sizeof(*a),
 			    (uint32_t)(padded + l->attr_count * sizeof(*attributes)),
-			    VGPU_CALL_CONTEXT | VGPU_CALL_CHECKED | VGPU_CALL_FILLED);
+			    VGPU_CALL_CONTEXT | VGPU_CALL_CHECKED | VGPU_CALL_FILLED | (shape ? VGPU_CALL_REPLY : 0));
 	if (r)
 		return r;
 	a = c.args;
@@ -218,8 +261,7 @@ CUresult vgpu_launch(const struct vgpu_launch *l)
 	if (l->attr_count)
 		memcpy((uint8_t *)c.payload + padded, attributes, l->attr_count * sizeof(*attributes));
 	vgpu_touch(s);
-	vgpu_call_submit(&c);
-	return CUDA_SUCCESS;
+	return submit(&c, f, shape);
 }
 
 CUresult cuLaunchKernel(CUfunction f, unsigned int grid_dim_x, unsigned int grid_dim_y, unsigned int grid_dim_z,

@@ -103,12 +103,41 @@ static void kernels_allocate(void **state)
 	ok(cuModuleUnload(m));
 }
 
+/* What is wrong with a launch in clusters is said by the launch, and harms nothing after it. */
+static void clusters(void **state)
+{
+	CUlaunchAttribute cluster = { .id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION, .value.clusterDim = { 2, 1, 1 } };
+	CUlaunchConfig c = { 3, 1, 1, THREADS, 1, 1, 0, NULL, &cluster, 1 };
+	CUmodule m = gpu_module("cooperative.ptx");
+	CUfunction f = kernel(m, "rounds");
+	uint32_t n = SLOTS, count = 0;
+	CUdeviceptr slots;
+	void *params[] = { &slots, &n, &count };
+	int supported;
+
+	(void)state;
+	ok(cuDeviceGetAttribute(&supported, CU_DEVICE_ATTRIBUTE_CLUSTER_LAUNCH, gpu_device()));
+	ok(cuMemAlloc(&slots, 2 * SLOTS * sizeof(uint32_t)));
+	for (int again = 0; again < 2; again++) {
+		c.gridDimX = 3;		/* no whole number of clusters */
+		assert_int_not_equal(cuLaunchKernelEx(&c, f, params, NULL), CUDA_SUCCESS);
+		ok(cuCtxSynchronize());
+		c.gridDimX = 4;
+		for (int i = 0; i < 3 && supported; i++)
+			ok(cuLaunchKernelEx(&c, f, params, NULL));
+		ok(cuCtxSynchronize());
+	}
+	ok(cuMemFree(slots));
+	ok(cuModuleUnload(m));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(blocks_meet),
 		cmocka_unit_test(too_many_to_meet),
 		cmocka_unit_test(kernels_allocate),
+		cmocka_unit_test(clusters),
 	};
 
 	gpu_need_device();
