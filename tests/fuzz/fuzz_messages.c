@@ -120,7 +120,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		start();
 	/* No worker is ever started. */
 	sup.pool.backing_off = true;
-	sup.pool.last_start_ms = clock_ms();
+	sup.pool.last_start_ms = sup.loop.now_ms;
 	assert(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair));
 	conn_new(&sup, pair[0]);
 	while (size >= 2 && sup.conn_count) {
