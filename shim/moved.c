@@ -56,6 +56,8 @@ static struct {
 	struct piece *at;	/* by address */
 	uint32_t count, room;
 	uint64_t bytes;		/* in all of them */
+	bool file_known;
+	uint64_t file;		/* what the kernel calls the start of the shared memory in its file */
 	int child[2];		/* of a fork that is under way: the child ends its end when it has copies; -1: nothing to copy */
 } pieces = { .lock = PTHREAD_MUTEX_INITIALIZER, .child = { -1, -1 } };
 
@@ -253,18 +255,40 @@ static int take_back_area(const struct vgpu_area *a)
 	return r;
 }
 
-/* The application may have unmapped some of it, or put something else there: that is not touched. */
+/* Offset 0 would be natural; sysfs adds the address of the device's memory. */
+static uint64_t file_start(void)
+{
+	uint64_t base = (uint64_t)(uintptr_t)vgpu_session.base;
+	struct vgpu_area a;
+
+	if (!pieces.file_known && vgpu_maps_read(base, base + PAGE, &a, 1) == 1) {
+		pieces.file = a.offset;
+		pieces.file_known = true;
+	}
+	return pieces.file;
+}
+
+/* Is this area, at its place, the piece's block? */
+static bool is_block(const struct vgpu_area *a, const struct piece *p, uint64_t file)
+{
+	return a->shared && a->offset == file + offset_of(p) + (a->start - p->start);
+}
+
+/*
+ * The application may have unmapped some of it, or put something else there: that is not touched. -EBUSY: shared memory
+ * is there that might be the block all the same.
+ */
 static int take_back(const struct piece *p)
 {
-	uint64_t from = p->start, to = p->start + p->bytes;
+	uint64_t from = p->start, to = p->start + p->bytes, file = file_start();
 	struct vgpu_area areas[AREAS];
 	int i, n, r = 0;
 
 	do {
 		n = vgpu_maps_read(from, to, areas, AREAS);
 		for (i = 0; i < n && !r; i++)
-			if (areas[i].shared && areas[i].offset == offset_of(p) + (areas[i].start - p->start))
-				r = take_back_area(&areas[i]);
+			if (areas[i].shared)
+				r = is_block(&areas[i], p, file) ? take_back_area(&areas[i]) : -EBUSY;
 		if (n > 0)
 			from = areas[n - 1].end;
 	} while (n == AREAS && !r);
@@ -290,18 +314,18 @@ static int move_in(const struct piece *p, const struct range *range)
 /* ---- what may move ---- */
 
 /* A page that is shared must be a piece's, just there, and one that is not must be in none. */
-static bool is_as_listed(const struct vgpu_area *a)
+static bool is_as_listed(struct vgpu_area a, uint64_t file)
 {
-	uint64_t at = a->start, end;
 	const struct piece *p;
+	uint64_t end;
 	uint32_t i;
 
-	for (; at < a->end; at = end) {
-		i = lower_bound(at);
-		p = i < pieces.count && pieces.at[i].start < a->end ? &pieces.at[i] : NULL;
-		if (!a->shared)
+	for (; a.start < a.end; a.offset += end - a.start, a.start = end) {
+		i = lower_bound(a.start);
+		p = i < pieces.count && pieces.at[i].start < a.end ? &pieces.at[i] : NULL;
+		if (!a.shared)
 			return !p;
-		if (!p || p->start > at || a->offset + (at - a->start) != offset_of(p) + (at - p->start))
+		if (!p || p->start > a.start || !is_block(&a, p, file))
 			return false;
 		end = p->start + p->bytes;
 	}
@@ -311,7 +335,7 @@ static bool is_as_listed(const struct vgpu_area *a)
 /* Why these pages stay where they are, or NULL. */
 static const char *obstacle(const struct range *range)
 {
-	uint64_t here = (uint64_t)(uintptr_t)__builtin_frame_address(0);
+	uint64_t here = (uint64_t)(uintptr_t)__builtin_frame_address(0), file = file_start();
 	const struct vgpu_area *a;
 	int i;
 
@@ -323,7 +347,7 @@ static const char *obstacle(const struct range *range)
 			return "it lies on a stack";
 		if (a->prot & PROT_EXEC)
 			return "it can be executed";
-		if (!is_as_listed(a))
+		if (!is_as_listed(*a, file))
 			return "it is shared with other mappings";
 	}
 	return NULL;
