@@ -59,6 +59,7 @@ class Function:
     name: str
     how: str                # hand, get, ask, missing or one of REFUSALS
     id: int = 0
+    cold: bool = False      # answered without an initialised library
     params: list = field(default_factory=list)
     reason: str = ""
 
@@ -101,10 +102,11 @@ def parse_param(text):
 
 
 def parse_call(line):
-    m = re.fullmatch(r"(get|ask) (\d+) (\w+)\((.*)\)", line)
+    m = re.fullmatch(r"(get|ask|cold) (\d+) (\w+)\((.*)\)", line)
     if not m:
         raise Mistake(f"not understood: '{line}'")
-    return Function(m[3], m[1], int(m[2]), [parse_param(p) for p in split_params(m[4])])
+    params = [parse_param(p) for p in split_params(m[4])]
+    return Function(m[3], "ask" if m[1] == "ask" else "get", int(m[2]), m[1] == "cold", params)
 
 
 def split_params(text):
@@ -183,7 +185,8 @@ def versions(p):
 def guest_call(f):
     out = [f"nvmlReturn_t {f.symbol()}({f.c_params()})\n{{\n"]
     out += [f"\t{versions(p)}\n" for p in f.params if p.kind == "struct"]
-    out.append(f"\tstruct nvml_call c;\n\n\tnvml_begin(&c, {f.id}, \"{f.name}\");\n")
+    begin = "nvml_begin_cold" if f.cold else "nvml_begin"
+    out.append(f"\tstruct nvml_call c;\n\n\t{begin}(&c, {f.id}, \"{f.name}\");\n")
     out += [f"\t{guest_step(p)}\n" for p in f.params]
     return "".join(out) + "\treturn nvml_end(&c);\n}\n"
 
@@ -230,13 +233,15 @@ def host_step(p):
            "u32": f"unsigned int {n} = (unsigned int)nvml_take(frame);",
            "u64": f"unsigned long long {n} = nvml_take(frame);",
            "buffer": f"char *{n} = nvml_room(frame, {p.type});",
-           "text": f"char *{n} = nvml_room(frame, NVML_TEXT);",
-           "room": f"void *{n} = nvml_room(frame, {p.type});"}
+           "text": f"char *{n} = nvml_room(frame, NVML_TEXT);"}
     if p.kind == "struct":
         return [versions(p), f"void *{n} = nvml_take_struct(frame, {n}_versions, "
                 f"sizeof({n}_versions) / sizeof({n}_versions[0]), {p.otherwise});"], [n]
     if p.kind in one:
-        return [one[p.kind]], [n] + {"text": ["NVML_TEXT"], "room": [p.type]}.get(p.kind, [])
+        return [one[p.kind]], [n] + (["NVML_TEXT"] if p.kind == "text" else [])
+    if p.kind == "room":
+        return [f"unsigned int {n}_size = nvml_take_size(frame, {p.type});",
+                f"void *{n} = nvml_room(frame, {p.type});"], [n, n + "_size"]
     if p.kind == "out":
         return [f"{C_TYPES.get(p.type, 'void')} *{n} = nvml_room(frame, {p.size()});"], [n]
     if p.kind in ("list", "items"):

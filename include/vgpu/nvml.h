@@ -40,11 +40,13 @@ typedef enum {
 	NVML_ERROR_NOT_READY = 27,
 	NVML_ERROR_GPU_NOT_FOUND = 28,
 	NVML_ERROR_INVALID_STATE = 29,
+	NVML_ERROR_RESET_TYPE_NOT_SUPPORTED = 30,
 	NVML_ERROR_UNKNOWN = 999,
 } nvmlReturn_t;
 
 typedef struct nvmlDevice_st *nvmlDevice_t;
 typedef struct nvmlEventSet_st *nvmlEventSet_t;
+typedef struct nvmlGpmSample_st *nvmlGpmSample_t;	/* in NVML a struct of this one pointer */
 
 /* The version word that opens a struct of `bytes` bytes. */
 #define NVML_STRUCT_WORD(bytes, version) ((uint32_t)(bytes) | (uint32_t)(version) << 24)
@@ -59,6 +61,8 @@ typedef struct nvmlEventSet_st *nvmlEventSet_t;
 #define NVML_TOPOLOGY_SYSTEM 50u
 #define NVML_UUID_TYPE_ASCII 1u
 #define NVML_VALUE_TYPE_UNSIGNED_INT 1u
+#define NVML_GPM_METRIC_MAX 333u	/* ids below it are metrics (CUDA 13) */
+#define NVML_GPM_VERSION 1u		/* of both structs of GPM: not a version word */
 #define NVML_EVENT_XID 0x8u		/* nvmlEventTypeXidCriticalError */
 
 typedef struct {
@@ -121,6 +125,23 @@ typedef struct {
 } nvmlEventData_t;
 
 typedef struct {
+	unsigned int version, isSupportedDevice;
+} nvmlGpmSupport_t;
+
+typedef struct {
+	unsigned int metricId;
+	nvmlReturn_t nvmlReturn;
+	double value;
+	const char *shortName, *longName, *unit;
+} nvmlGpmMetric_t;
+
+typedef struct {
+	unsigned int version, numMetrics;
+	nvmlGpmSample_t sample1, sample2;
+	nvmlGpmMetric_t metrics[NVML_GPM_METRIC_MAX];	/* as many as numMetrics says are there */
+} nvmlGpmMetricsGet_t;
+
+typedef struct {
 	unsigned int version, type;		/* NVML_UUID_TYPE_* */
 	unsigned char bytes[41];		/* text with its NUL, or 16 bytes */
 } nvmlUUID_t;
@@ -132,6 +153,7 @@ _Static_assert(sizeof(nvmlProcessInfo_t) == 24, "as NVML has it");
 _Static_assert(sizeof(nvmlProcessUtilizationSample_t) == 32, "as NVML has it");
 _Static_assert(sizeof(nvmlPciInfo_t) == 68, "as NVML has it");
 _Static_assert(sizeof(nvmlEventData_t) == 32, "as NVML has it");
+_Static_assert(sizeof(nvmlGpmMetric_t) == 40, "as NVML has it");
 _Static_assert(sizeof(nvmlFieldValue_t) == 40, "as NVML has it");
 
 /* ---- between the guest's library and the monitor ---- */
@@ -139,5 +161,17 @@ _Static_assert(sizeof(nvmlFieldValue_t) == 40, "as NVML has it");
 #define NVML_TEXT	512u	/* bytes of a text in an answer */
 #define NVML_ASKED_MAX	3840u	/* bytes of all parameters of a question */
 #define NVML_ANSWER_MAX	4064u	/* bytes of all results */
+
+#define NVML_SAMPLES	256u	/* of GPM, of one process */
+
+/* A metric of GPM: its names as text, empty where it has none. */
+struct nvml_metric {
+	uint32_t id;
+	uint32_t result;	/* nvmlReturn_t */
+	double value;
+	char short_name[48], long_name[112], unit[16];
+};
+
+_Static_assert(sizeof(struct nvml_metric) == 192, "wire layout, and functions.nvml");
 
 #endif

@@ -17,10 +17,17 @@ static uint32_t align8(uint32_t n)
 
 void nvml_begin(struct nvml_call *c, uint32_t function, const char *name)
 {
+	nvml_begin_cold(c, function, name);
+	if (!nvml_initialised())
+		c->wrong = NVML_ERROR_UNINITIALIZED;
+}
+
+void nvml_begin_cold(struct nvml_call *c, uint32_t function, const char *name)
+{
 	c->name = name;
 	c->function = function;
 	c->device = NO_DEVICE;
-	c->wrong = nvml_initialised() ? NVML_SUCCESS : NVML_ERROR_UNINITIALIZED;
+	c->wrong = NVML_SUCCESS;
 	c->nulls = 0;
 	c->pointers = 0;
 	c->asked_size = 0;
@@ -72,7 +79,7 @@ static struct nvml_result *add_result(struct nvml_call *c, enum nvml_result_kind
 {
 	struct nvml_result *r = &c->results[c->result_count++];
 
-	*r = (struct nvml_result){ .kind = kind, .to = to, .size = size };
+	*r = (struct nvml_result){ .kind = kind, .to = to, .size = size, .wanted = size };
 	note_pointer(c, to);
 	return r;
 }
@@ -92,11 +99,10 @@ void nvml_text(struct nvml_call *c, char *to, uint32_t size)
 	add_result(c, NVML_RESULT_TEXT, to, size);
 }
 
-void nvml_room(struct nvml_call *c, void *to, uint32_t size, uint32_t least)
+void nvml_room(struct nvml_call *c, void *to, uint32_t size, uint32_t whole)
 {
-	add_result(c, NVML_RESULT_BYTES, to, least);
-	if (size < least)
-		wrong(c, NVML_ERROR_INSUFFICIENT_SIZE);
+	nvml_put(c, size);
+	add_result(c, NVML_RESULT_BYTES, to, whole)->wanted = size < whole ? size : whole;
 }
 
 void nvml_list(struct nvml_call *c, unsigned int *count, void *items, uint32_t size)
@@ -207,7 +213,7 @@ static nvmlReturn_t take(struct answer *a, const struct nvml_result *r, nvmlRetu
 	if (!p)
 		return NVML_ERROR_UNKNOWN;
 	if (!result && r->to)
-		memcpy(r->to, p, r->size);
+		memcpy(r->to, p, r->wanted);
 	return result;
 }
 

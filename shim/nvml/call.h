@@ -24,8 +24,8 @@ struct nvml_result {
 	enum nvml_result_kind kind;
 	void *to;
 	unsigned int *count;	/* LIST */
-	uint32_t size;		/* bytes of `to`; LIST: of one item */
-	uint32_t wanted;	/* LIST: items that the caller has room for, at most what an answer holds */
+	uint32_t size;		/* bytes in the answer; LIST: of one item */
+	uint32_t wanted;	/* LIST: items that the caller has room for, at most what an answer holds; BYTES: bytes of them */
 };
 
 struct nvml_call {
@@ -40,14 +40,16 @@ struct nvml_call {
 };
 
 void nvml_begin(struct nvml_call *c, uint32_t function, const char *name);
+/* Of a function that needs no initialised library. */
+void nvml_begin_cold(struct nvml_call *c, uint32_t function, const char *name);
 void nvml_put(struct nvml_call *c, uint64_t value);
 /* The first device is the call's own, the second a parameter. */
 void nvml_put_device(struct nvml_call *c, nvmlDevice_t device);
 void nvml_out(struct nvml_call *c, void *to, uint32_t size);
 void nvml_buffer(struct nvml_call *c, char *to, uint32_t size);
 void nvml_text(struct nvml_call *c, char *to, uint32_t size);
-/* `size`: what the caller has room for; INSUFFICIENT_SIZE if that is less than the answer's `least`. */
-void nvml_room(struct nvml_call *c, void *to, uint32_t size, uint32_t least);
+/* `size`: what the caller has room for, of the `whole` that the answer has. */
+void nvml_room(struct nvml_call *c, void *to, uint32_t size, uint32_t whole);
 void nvml_list(struct nvml_call *c, unsigned int *count, void *items, uint32_t size);
 void nvml_array(struct nvml_call *c, int count, void *items, uint32_t size);
 /* `versions`: the version words that are understood; each has the size in its low 24 bits. Of another struct only the word goes. */

@@ -181,20 +181,6 @@ nvmlReturn_t nvmlDeviceOnSameBoard(nvmlDevice_t device, nvmlDevice_t peer, int *
 	return r;
 }
 
-nvmlReturn_t nvmlDeviceGetProcessUtilization(nvmlDevice_t device, nvmlProcessUtilizationSample_t *samples,
-					     unsigned int *count, unsigned long long since)
-{
-	nvmlReturn_t r;
-
-	if (!count)
-		return nvml_initialised() ? NVML_ERROR_INVALID_ARGUMENT : NVML_ERROR_UNINITIALIZED;
-	/* Without a place for samples the question is how many there are. */
-	if (!samples)
-		*count = 0;
-	r = vgpu_nvml_process_utilization(device, since, count, samples);
-	return !r && !*count ? NVML_ERROR_NOT_FOUND : r;
-}
-
 /* Counters are of all who share the device: none is a guest's to clear, which each value says for itself. */
 nvmlReturn_t nvmlDeviceClearFieldValues(nvmlDevice_t device, int count, nvmlFieldValue_t *values)
 {

@@ -66,9 +66,12 @@ static int close_both(void **state)
 
 static void life(void **state)
 {
+	char version[80];
 	unsigned int n;
 
 	(void)state;
+	gpu_need_device();
+	assert_int_equal(nvml(nvmlSystemGetNVMLVersion, char *, unsigned int)(version, sizeof(version)), NVML_SUCCESS);
 	assert_int_equal(shut_down(), NVML_ERROR_UNINITIALIZED);
 	assert_int_equal(nvml(nvmlDeviceGetCount_v2, unsigned int *)(&n), NVML_ERROR_UNINITIALIZED);
 	assert_int_equal(init(), NVML_SUCCESS);
@@ -89,7 +92,11 @@ static void names_of_results(void **state)
 	assert_string_equal(text(NVML_SUCCESS), "Success");
 	assert_string_equal(text(NVML_ERROR_UNINITIALIZED), "Uninitialized");
 	assert_string_equal(text(NVML_ERROR_NOT_SUPPORTED), "Not Supported");
+	assert_string_equal(text(NVML_ERROR_LIB_RM_VERSION_MISMATCH), "Driver/library version mismatch");
+	assert_string_equal(text(NVML_ERROR_NOT_READY), "System is not in ready state");
+	assert_string_equal(text(NVML_ERROR_RESET_TYPE_NOT_SUPPORTED), "Reset type is not supported for given device");
 	assert_string_equal(text(NVML_ERROR_UNKNOWN), "Unknown Error");
+	assert_string_equal(text((nvmlReturn_t)31), "Unknown Error");
 }
 
 static void same_device_as_cuda(void **state)
@@ -291,6 +298,79 @@ static void events(void **state)
 	assert_int_equal(nvml(nvmlEventSetFree, nvmlEventSet_t)(NULL), NVML_ERROR_INVALID_ARGUMENT);
 }
 
+/* Lists of processes in structs that point to arrays of the caller's. */
+static void process_structs(void **state)
+{
+	nvmlReturn_t (*details)(nvmlDevice_t, void *) = nvml(nvmlDeviceGetRunningProcessDetailList, nvmlDevice_t, void *);
+	nvmlReturn_t (*loads)(nvmlDevice_t, void *) = nvml(nvmlDeviceGetProcessesUtilizationInfo, nvmlDevice_t, void *);
+	static unsigned char room[256][40];
+	struct {
+		unsigned int version, mode, count;
+		void *items;
+	} list = { NVML_STRUCT_WORD(24, 1), 0, 256, room };
+	struct {
+		unsigned int version, count;
+		unsigned long long since;
+		void *items;
+	} load = { NVML_STRUCT_WORD(24, 1), 256, 0, room };
+	nvmlReturn_t r;
+
+	(void)state;
+	assert_int_equal(details(first(), &list), NVML_SUCCESS);
+	assert_in_range(list.count, 0, 256);
+	r = loads(first(), &load);
+	assert_true(r == NVML_SUCCESS || r == NVML_ERROR_NOT_FOUND || r == NVML_ERROR_NOT_SUPPORTED);
+	list.version = load.version = NVML_STRUCT_WORD(24, 9);
+	assert_int_equal(details(first(), &list), NVML_ERROR_ARGUMENT_VERSION_MISMATCH);
+	assert_int_equal(loads(first(), &load), NVML_ERROR_ARGUMENT_VERSION_MISMATCH);
+	assert_int_equal(details(first(), NULL), NVML_ERROR_INVALID_ARGUMENT);
+}
+
+/* Samples are the caller's; what they hold, a device that counts has to fill in. */
+static void performance_samples(void **state)
+{
+	nvmlReturn_t (*get)(nvmlDevice_t, nvmlGpmSample_t) = nvml(nvmlGpmSampleGet, nvmlDevice_t, nvmlGpmSample_t);
+	nvmlReturn_t (*metrics)(nvmlGpmMetricsGet_t *) = nvml(nvmlGpmMetricsGet, nvmlGpmMetricsGet_t *);
+	static nvmlGpmMetricsGet_t all = { .version = NVML_GPM_VERSION, .numMetrics = 40 };
+	nvmlGpmSupport_t support = { .version = NVML_GPM_VERSION, .isSupportedDevice = 7 };
+	nvmlGpmSample_t one, other;
+
+	(void)state;
+	assert_int_equal(nvml(nvmlGpmQueryDeviceSupport, nvmlDevice_t, nvmlGpmSupport_t *)(first(), &support),
+			 NVML_SUCCESS);
+	assert_in_range(support.isSupportedDevice, 0, 1);
+	assert_int_equal(nvml(nvmlGpmSampleAlloc, nvmlGpmSample_t *)(NULL), NVML_ERROR_INVALID_ARGUMENT);
+	assert_int_equal(nvml(nvmlGpmSampleAlloc, nvmlGpmSample_t *)(&one), NVML_SUCCESS);
+	assert_int_equal(nvml(nvmlGpmSampleAlloc, nvmlGpmSample_t *)(&other), NVML_SUCCESS);
+	assert_ptr_not_equal(one, other);
+	if (!support.isSupportedDevice) {
+		assert_int_equal(get(first(), one), NVML_ERROR_NOT_SUPPORTED);
+	} else if (!get(first(), one)) {	/* the system may keep counters to itself */
+		gpu_nap();
+		assert_int_equal(get(first(), other), NVML_SUCCESS);
+		all.sample1 = one;
+		all.sample2 = other;
+		for (unsigned int i = 0; i < all.numMetrics; i++)
+			all.metrics[i].metricId = i + 1;
+		assert_int_equal(metrics(&all), NVML_SUCCESS);
+	}
+	assert_int_equal(get(first(), NULL), NVML_ERROR_INVALID_ARGUMENT);
+	assert_int_equal(nvml(nvmlGpmSampleFree, nvmlGpmSample_t)(one), NVML_SUCCESS);
+	assert_int_equal(nvml(nvmlGpmSampleFree, nvmlGpmSample_t)(other), NVML_SUCCESS);
+}
+
+/* Handles and numbers of what there is none of. */
+static void nothing_to_name(void **state)
+{
+	unsigned int n;
+
+	(void)state;
+	assert_int_equal(nvml(nvmlUnitGetUnitInfo, void *, void *)(NULL, &n), NVML_ERROR_INVALID_ARGUMENT);
+	assert_int_equal(nvml(nvmlVgpuInstanceGetType, unsigned int, unsigned int *)(0, &n), NVML_ERROR_INVALID_ARGUMENT);
+	assert_int_equal(nvml(nvmlVgpuInstanceGetType, unsigned int, unsigned int *)(1, &n), NVML_ERROR_NOT_FOUND);
+	assert_int_equal(nvml(nvmlGpuInstanceGetInfo, void *, void *)(NULL, &n), NVML_ERROR_INVALID_ARGUMENT);
+}
+
 /* Counts of what a machine may have none of are answers, not errors. */
 static void counts(void **state)
 {
@@ -377,6 +457,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(private_table, open_both, close_both),
 		cmocka_unit_test_setup_teardown(own_name, open_both, close_both),
 		cmocka_unit_test_setup_teardown(events, open_both, close_both),
+		cmocka_unit_test_setup_teardown(process_structs, open_both, close_both),
+		cmocka_unit_test_setup_teardown(performance_samples, open_both, close_both),
+		cmocka_unit_test_setup_teardown(nothing_to_name, open_both, close_both),
 		cmocka_unit_test_setup_teardown(counts, open_both, close_both),
 		cmocka_unit_test_setup_teardown(nearness, open_both, close_both),
 		cmocka_unit_test_setup_teardown(permission, open_both, close_both),

@@ -181,6 +181,17 @@ static nvmlReturn_t field_values(nvmlDevice_t device, int count, void *to)
 	return NVML_SUCCESS;
 }
 
+/* It counts nothing. */
+static nvmlReturn_t gpm_support(nvmlDevice_t device, unsigned int version, unsigned int *supported)
+{
+	CUdevice d;
+
+	if (version != NVML_GPM_VERSION)
+		return NVML_ERROR_ARGUMENT_VERSION_MISMATCH;
+	*supported = 0;
+	return is_device(device, &d) ? NVML_SUCCESS : NVML_ERROR_INVALID_ARGUMENT;
+}
+
 static const struct vgpu_nvml soft_nvml = {
 	.nvmlSystemGetDriverVersion = driver_version,
 	.nvmlSystemGetNVMLVersion = nvml_version,
@@ -199,6 +210,7 @@ static const struct vgpu_nvml soft_nvml = {
 	.nvmlDeviceGetMemoryInfo = memory_info,
 	.nvmlDeviceGetMemoryInfo_v2 = memory_info_v2,
 	.nvmlDeviceGetFieldValues = field_values,
+	.gpm_support = gpm_support,
 };
 
 int vgpu_soft_nvml(struct vgpu_nvml *table, nvmlDevice_t *devices, uint32_t most)

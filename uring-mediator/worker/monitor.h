@@ -44,6 +44,12 @@ void vgpu_nvml_view(struct vgpu_monitor *m);
 /* nvml_driver.c: table and devices of libnvidia-ml.so.1. Returns their number, or -ENODEV with a line in `why`. */
 int vgpu_nvml_driver(struct vgpu_nvml *table, nvmlDevice_t *devices, uint32_t most, char *why, size_t size);
 
+/* The library's function of that name into *to, a pointer of its type; false and NULL: it has none. */
+bool vgpu_nvml_symbol(void *lib, const char *name, void *to);
+
+/* nvml_gpm.c: samples of the driver's, by number. */
+void vgpu_nvml_driver_gpm(struct vgpu_nvml *table, void *lib);
+
 /* nvml_event.c: sets of the driver's, by number. */
 void vgpu_nvml_driver_events(struct vgpu_nvml *table, void *lib);
 /* The soft device has no events, but sets that nothing comes out of. */

@@ -18,6 +18,14 @@ static bool is_guest_library(void *lib)
 	return dlsym(lib, VGPU_IDENTITY_NVML);
 }
 
+bool vgpu_nvml_symbol(void *lib, const char *name, void *to)
+{
+	void *fn = dlsym(lib, name);
+
+	memcpy(to, &fn, sizeof(fn));
+	return fn;
+}
+
 static nvmlReturn_t (*process_samples)(nvmlDevice_t, nvmlProcessUtilizationSample_t *, unsigned int *,
 				       unsigned long long);
 
@@ -29,15 +37,14 @@ static nvmlReturn_t process_utilization(nvmlDevice_t device, unsigned long long 
 
 static void fill(struct vgpu_nvml *table, void *lib)
 {
-	for (size_t i = 0; i < NVML_ROWS; i++) {
-		void *fn = nvml_rows[i].symbol ? dlsym(lib, nvml_rows[i].symbol) : NULL;
-
-		memcpy((char *)table + nvml_rows[i].offset, &fn, sizeof(fn));
-	}
-	process_samples = (nvmlReturn_t (*)(nvmlDevice_t, nvmlProcessUtilizationSample_t *, unsigned int *,
-					    unsigned long long))(uintptr_t)dlsym(lib, "nvmlDeviceGetProcessUtilization");
-	table->process_utilization = process_samples ? process_utilization : NULL;
+	memset(table, 0, sizeof(*table));
+	for (size_t i = 0; i < NVML_ROWS; i++)
+		if (nvml_rows[i].symbol)
+			vgpu_nvml_symbol(lib, nvml_rows[i].symbol, (char *)table + nvml_rows[i].offset);
+	if (vgpu_nvml_symbol(lib, "nvmlDeviceGetProcessUtilization", &process_samples))
+		table->process_utilization = process_utilization;
 	vgpu_nvml_driver_events(table, lib);
+	vgpu_nvml_driver_gpm(table, lib);
 }
 
 static int start(const struct vgpu_nvml *table, void *lib, nvmlDevice_t *devices, uint32_t most, char *why, size_t size)

@@ -5,7 +5,6 @@
  * share it. An Xid that a program causes tells that some program failed: no VM hears of another's. The worker's only
  * thread.
  */
-#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,14 +60,6 @@ static nvmlReturn_t set_look(unsigned int set, void *event)
 	return s ? driver.wait(s, event, 0) : NVML_ERROR_INVALID_ARGUMENT;
 }
 
-static bool load(void *lib, const char *name, void *to)
-{
-	void *fn = dlsym(lib, name);
-
-	memcpy(to, &fn, sizeof(fn));
-	return fn;
-}
-
 static void fill(struct vgpu_nvml *table)
 {
 	table->event_set_create = set_create;
@@ -79,8 +70,10 @@ static void fill(struct vgpu_nvml *table)
 
 void vgpu_nvml_driver_events(struct vgpu_nvml *table, void *lib)
 {
-	if (load(lib, "nvmlEventSetCreate", &driver.create) && load(lib, "nvmlEventSetFree", &driver.free) &&
-	    load(lib, "nvmlDeviceRegisterEvents", &driver.add) && load(lib, "nvmlEventSetWait_v2", &driver.wait))
+	if (vgpu_nvml_symbol(lib, "nvmlEventSetCreate", &driver.create) &&
+	    vgpu_nvml_symbol(lib, "nvmlEventSetFree", &driver.free) &&
+	    vgpu_nvml_symbol(lib, "nvmlDeviceRegisterEvents", &driver.add) &&
+	    vgpu_nvml_symbol(lib, "nvmlEventSetWait_v2", &driver.wait))
 		fill(table);
 }
 

@@ -74,6 +74,13 @@ void *nvml_room(struct nvml_frame *f, uint32_t size)
 	return NULL;
 }
 
+unsigned int nvml_take_size(struct nvml_frame *f, uint32_t whole)
+{
+	uint64_t size = nvml_take(f);
+
+	return size < whole ? (unsigned int)size : whole;
+}
+
 unsigned int *nvml_take_count(struct nvml_frame *f, uint32_t item)
 {
 	uint64_t wanted = nvml_take(f);
@@ -214,7 +221,10 @@ CUresult vgpu_handle_nvml_call(struct vgpu_session *s, struct vgpu_request *rq)
 	f.answer = vgpu_room(rq, &end, f.answer_size);
 	if (!f.answer)
 		return VGPU_BROKEN;
-	o->result = has(&f.monitor->table, row) ? told(&f, row->run(&f.monitor->table, &f)) : NVML_ERROR_NOT_SUPPORTED;
+	if (has(&f.monitor->table, row))
+		o->result = told(&f, row->run(&f.monitor->table, &f));
+	else	/* a driver's library that is too old; or what makes no sense for the soft device */
+		o->result = f.monitor->soft ? NVML_ERROR_NOT_SUPPORTED : NVML_ERROR_FUNCTION_NOT_FOUND;
 	if (f.bad)
 		return vgpu_session_broken(s, "parameters of NVML function %u make no sense", a->function);
 	rq->ret_size = sizeof(*o) + f.answer_at;

@@ -38,6 +38,8 @@ nvmlDevice_t nvml_take_device(struct nvml_frame *f);
 uint64_t nvml_take(struct nvml_frame *f);
 /* Room for a result. NULL: does not fit, or the caller has none. */
 void *nvml_room(struct nvml_frame *f, uint32_t size);
+/* The bytes that the caller has room for, at most `whole`. */
+unsigned int nvml_take_size(struct nvml_frame *f, uint32_t whole);
 /* A list: its count (in the answer, holding what the caller has room for), then the items. */
 unsigned int *nvml_take_count(struct nvml_frame *f, uint32_t item);
 void *nvml_room_list(struct nvml_frame *f, const unsigned int *count, uint32_t item);
