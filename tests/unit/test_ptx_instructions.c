@@ -261,6 +261,15 @@ static uint64_t dot(uint64_t a, uint64_t b, uint64_t c, bool sa, bool sb)
 	X(vabsdiff4, "vabsdiff4.u32.u32.u32 %d, %a, %b, %c;", 4, 4, 4, 4, absdiff4(a, b, c, false)) \
 	X(vabsdiff4_add, "vabsdiff4.u32.u32.u32.add %d, %a, %b, %c;", 4, 4, 4, 4, absdiff4(a, b, c, true)) \
 	X(vadd2_sat, "vadd2.s32.s32.s32.sat %d, %a, %b, %c;", 4, 4, 4, 4, vadd2_sat(a, b)) \
+	X(vadd_sat, "vadd.s32.s32.u32.sat %d, %a, %b;", 4, 4, 4, 4, sat32(I64(I32(a)) + I64(b))) \
+	X(vsub_max, "vsub.s32.s32.s32.sat.max %d, %a, %b, %c;", 4, 4, 4, 4, \
+	  I32(sat32(I64(I32(a)) - I32(b))) > I32(c) ? sat32(I64(I32(a)) - I32(b)) : c) \
+	X(vabsdiff, "vabsdiff.u32.u32.u32.add %d, %a, %b, %c;", 4, 4, 4, 4, (a > b ? a - b : b - a) + c) \
+	X(vmin, "vmin.s32.s32.s32 %d, %a, %b;", 4, 4, 4, 4, I32(a) < I32(b) ? a : b) \
+	X(vmax_min, "vmax.u32.u32.u32.min %d, %a, %b, %c;", 4, 4, 4, 4, (a > b ? a : b) < c ? (a > b ? a : b) : c) \
+	X(vshl, "vshl.u32.u32.u32.wrap %d, %a, %b;", 4, 4, 4, 4, a << (b & 31)) \
+	X(vshr, "vshr.u32.u32.u32.clamp.add %d, %a, %b, %c;", 4, 4, 4, 4, shr(a, b, 32) + c) \
+	X(vshr_s, "vshr.s32.s32.u32.wrap %d, %a, %b;", 4, 4, 4, 4, I32(a) >> (b & 31)) \
 	X(dp4a_uu, "dp4a.u32.u32 %d, %a, %b, %c;", 4, 4, 4, 4, dot(a, b, c, false, false)) \
 	X(dp4a_ss, "dp4a.s32.s32 %d, %a, %b, %c;", 4, 4, 4, 4, dot(a, b, c, true, true)) \
 	X(dp4a_su, "dp4a.s32.u32 %d, %a, %b, %c;", 4, 4, 4, 4, dot(a, b, c, true, false)) \

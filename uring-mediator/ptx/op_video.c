@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The SIMD video instructions: vadd, vsub, vavrg, vabsdiff, vmin and vmax on two halves or four bytes of a register
- * (PTX ISA, "SIMD Video Instructions"), in the forms that CUDA's headers use: whole registers, with .sat, or with .add,
- * which sums up the lanes.
+ * The video instructions (PTX ISA, "SIMD Video Instructions" and "Scalar Video Instructions"), in the forms that CUDA's
+ * headers and CUB use: vadd, vsub, vavrg, vabsdiff, vmin and vmax on two halves or four bytes of a register, with .sat, or
+ * with .add, which sums up the lanes; and all but vavrg, with vshl and vshr, on whole registers, with .sat and a second
+ * operation (.add, .min, .max) on the result and a third operand. Selected parts of a register are not known here.
  */
 #include "exec.h"
 #include "parse.h"
 
-enum { V_ADD, V_SUB, V_AVRG, V_ABSDIFF, V_MIN, V_MAX };
+enum { V_ADD, V_SUB, V_AVRG, V_ABSDIFF, V_MIN, V_MAX, V_SHL, V_SHR };
+enum { THEN_NOTHING, THEN_ADD, THEN_MIN, THEN_MAX };
 
 static int64_t lane(uint64_t v, unsigned i, unsigned bits, bool is_signed)
 {
@@ -36,7 +38,7 @@ static int64_t combine(unsigned op, int64_t a, int64_t b)
 
 static int64_t saturate(int64_t v, unsigned bits, bool is_signed)
 {
-	int64_t most = (int64_t)(1u << (bits - is_signed)) - 1, least = is_signed ? -most - 1 : 0;
+	int64_t most = (int64_t)(1ull << (bits - is_signed)) - 1, least = is_signed ? -most - 1 : 0;
 
 	return v < least ? least : v > most ? most : v;
 }
@@ -91,7 +93,84 @@ static int decode_video(struct decode *d)
 	return err ? err : emit(d->p, &d->in);
 }
 
+static int64_t word(uint64_t v, bool is_signed)
+{
+	return is_signed ? (int32_t)v : (int64_t)(uint32_t)v;
+}
+
+/* The count is b: it wraps at 32, else it is clamped to 32. */
+static int64_t shift(unsigned op, int64_t a, int64_t b, bool wraps)
+{
+	unsigned count = wraps ? b & 31 : b > 32 ? 32 : (unsigned)b;
+
+	return op == V_SHL ? (int64_t)((uint64_t)a << count) : a >> count;
+}
+
+static int64_t then(unsigned op, int64_t v, int64_t c)
+{
+	switch (op) {
+	case THEN_ADD:
+		return v + c;
+	case THEN_MIN:
+		return v < c ? v : c;
+	case THEN_MAX:
+		return v > c ? v : c;
+	default:
+		return v;
+	}
+}
+
+/* in->type and in->sub2 as above; in->n: the second operation; in->flag: the count of a shift wraps. */
+static int op_scalar_video(struct thread *t, const struct insn *in)
+{
+	bool is_signed = in->type == T_S32;
+	int64_t a = word(t->r[in->a], in->sub2 & 1), b = word(t->r[in->b], in->sub2 & 2);
+	int64_t v = in->sub >= V_SHL ? shift(in->sub, a, b, in->flag) : combine(in->sub, a, b);
+
+	if (in->sat)
+		v = saturate(v, 32, is_signed);
+	t->r[in->d] = (uint32_t)then(in->n, v, word(t->r[in->c], is_signed));
+	return OP_NEXT;
+}
+
+/* ".dtype.atype.btype{.sat}{.clamp | .wrap}{.add | .min | .max} d, a, b{, c}" */
+static int decode_scalar_video(struct decode *d)
+{
+	static const char *const second[] = {"add", "min", "max", NULL};
+	enum type to = mod_take_type(d), a = mod_take_type(d), b = mod_take_type(d);
+	bool shifts = d->in.sub >= V_SHL;
+	int err;
+
+	if (!is_word(to) || !is_word(a) || !(shifts ? b == T_U32 : is_word(b)))
+		return decode_fail(d, -ENOTSUP, "unknown type");
+	d->in.type = (uint8_t)to;
+	d->in.sub2 = (uint8_t)((a == T_S32) | (b == T_S32) << 1);
+	d->in.sat = mod_take(d, "sat");
+	d->in.flag = shifts && mod_take(d, "wrap");
+	if (shifts && !d->in.flag && !mod_take(d, "clamp"))
+		return decode_fail(d, -EINVAL, ".clamp or .wrap is missing");
+	d->in.n = (uint8_t)(mod_take_any(d, second) + 1);
+	d->in.fn = op_scalar_video;
+	err = need_operands(d, d->in.n ? 4 : 3, d->in.n ? 4 : 3);
+	if (!err)
+		err = dst(d, 0, T_U32, &d->in.d);
+	if (!err)
+		err = src(d, 1, T_U32, &d->in.a);
+	if (!err)
+		err = src(d, 2, T_U32, &d->in.b);
+	if (!err && d->in.n)
+		err = src(d, 3, T_U32, &d->in.c);
+	return err ? err : emit(d->p, &d->in);
+}
+
 const struct op_def ops_video[] = {
+	{"vadd", CLASS_INT, decode_scalar_video, V_ADD},
+	{"vsub", CLASS_INT, decode_scalar_video, V_SUB},
+	{"vabsdiff", CLASS_INT, decode_scalar_video, V_ABSDIFF},
+	{"vmin", CLASS_INT, decode_scalar_video, V_MIN},
+	{"vmax", CLASS_INT, decode_scalar_video, V_MAX},
+	{"vshl", CLASS_INT, decode_scalar_video, V_SHL},
+	{"vshr", CLASS_INT, decode_scalar_video, V_SHR},
 	{"vadd2", CLASS_INT, decode_video, V_ADD},
 	{"vadd4", CLASS_INT, decode_video, 8 | V_ADD},
 	{"vsub2", CLASS_INT, decode_video, V_SUB},
