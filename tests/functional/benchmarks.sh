@@ -21,6 +21,7 @@ run event . 5
 run growth ':10/' 48
 run launch '.*(streams|processes):[12]/|synchronize' 16
 run worker . 5
+run query . 11
 run stages ':[1-3]/' 6
 [ ! -x "$VGPU_BUILD/bench/bench_allocation" ] || run allocation '_|bytes:(512|262144)/' 10
 expect "latencies" "true" "$(jq '[.benchmarks[] | select(.name | startswith("event/record_and_synchronize")) |
