@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Allocating: jemalloc against glibc's allocator in the mediator's own pattern, in one process (jemalloc has taken over
- * malloc(), glibc's is reached by its other name); and through libcuda.so.1 device memory and pinned memory, compared with
- * the former.
+ * malloc(), glibc's is reached by its other name); and through libcuda.so.1 device memory, pinned memory, compared with
+ * the former, and memory of the program's own that it registers.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,6 +113,27 @@ static void pinned_memory(struct gbench *b)
 		gbench_fail(b, "no memory");
 }
 
+/* Memory that is there already, made known to the device and forgotten again. */
+static void registered_memory(struct gbench *b)
+{
+	size_t bytes = (size_t)gbench_argument(b);
+	void *p = aligned_alloc(4096, bytes);
+	CUresult r = CUDA_SUCCESS;
+	uint64_t start;
+
+	if (p && device_open(b)) {
+		memset(p, 1, bytes);
+		while (gbench_next(b)) {
+			start = gbench_clock();
+			r |= cuMemHostRegister_v2(p, bytes, 0) | cuMemHostUnregister(p);
+			gbench_sample(b, gbench_clock() - start);
+		}
+	}
+	if (!p || r)
+		gbench_fail(b, "no memory");
+	free(p);
+}
+
 static void add_churn(struct pairing *m, const struct pattern *p, const struct allocator *a)
 {
 	char name[64];
@@ -134,6 +155,8 @@ int main(int argc, char **argv)
 
 		gbench_add_case("allocation/device", device_memory, &c);
 		gbench_add_case("allocation/pinned", pinned_memory, &c);
+		if (bytes >= 4096)
+			gbench_add_case("allocation/registered", registered_memory, &c);
 	}
 	return gbench_main(argc, argv);
 }

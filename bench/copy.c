@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Synchronous copies through libcuda.so.1, pinned and pageable memory, both directions, 8 bytes to 1 GiB; compared with
- * memcpy of the same sizes in the same run.
+ * Synchronous copies through libcuda.so.1, pinned, registered and pageable memory, both directions, 8 bytes to 1 GiB;
+ * compared with memcpy of the same sizes in the same run.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 #define MOST	(1ll << 30)
 #define SAMPLED	4096	/* bytes: for less, a look at the clock would be most of the time */
 
-enum memory { PAGEABLE, PINNED };
+enum memory { PAGEABLE, PINNED, REGISTERED };
 
 struct copy {
 	const char *name;
@@ -25,6 +25,8 @@ static const struct copy copies[] = {
 	{ "copy/pageable_d2h", PAGEABLE, false },
 	{ "copy/pinned_h2d", PINNED, true },
 	{ "copy/pinned_d2h", PINNED, false },
+	{ "copy/registered_h2d", REGISTERED, true },
+	{ "copy/registered_d2h", REGISTERED, false },
 };
 
 static void memory_copy(struct gbench *b)
@@ -54,15 +56,26 @@ static void *host_take(enum memory memory, size_t bytes)
 
 	if (memory == PAGEABLE)
 		return malloc(bytes);
+	if (memory == REGISTERED) {
+		p = malloc(bytes);
+		if (p && !cuMemHostRegister_v2(p, bytes, 0))
+			return p;
+		free(p);
+		return NULL;
+	}
 	return cuMemHostAlloc(&p, bytes, 0) ? NULL : p;
 }
 
 static CUresult host_give(enum memory memory, void *p)
 {
+	CUresult r = CUDA_SUCCESS;
+
 	if (memory == PINNED)
 		return p ? cuMemFreeHost(p) : CUDA_SUCCESS;
+	if (memory == REGISTERED && p)
+		r = cuMemHostUnregister(p);
 	free(p);
-	return CUDA_SUCCESS;
+	return r;
 }
 
 static CUresult once(const struct copy *c, CUdeviceptr device, void *host, size_t bytes)
