@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Memory of the application's own that it registers: kernels and copies reach it, and nothing around it notices. */
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/mman.h>
@@ -370,6 +371,64 @@ static void places(void **state)
 	ok(cuMemFree(d));
 }
 
+static sigjmp_buf out;
+static volatile sig_atomic_t caught[2];
+
+static void on_fault(int number)
+{
+	(void)number;
+	caught[0]++;
+	siglongjmp(out, 1);
+}
+
+static void on_fault_again(int number, siginfo_t *info, void *context)
+{
+	(void)number;
+	(void)context;
+	caught[1] += info->si_code == SEGV_ACCERR;
+	siglongjmp(out, 1);
+}
+
+static void store(volatile char *at)
+{
+	if (!sigsetjmp(out, 1))
+		*at = 1;
+}
+
+static void come_and_go(char *p)
+{
+	ok(cuMemHostRegister(p, PAGE, 0));
+	ok(cuMemHostUnregister(p));
+}
+
+/* A program's own faults are its own: handlers from before and after it registered something get each once. */
+static void faults(void **state)
+{
+	char *p = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct sigaction before, a = { .sa_handler = on_fault },
+			 b = { .sa_sigaction = on_fault_again, .sa_flags = SA_SIGINFO };
+
+	(void)state;
+	assert_ptr_not_equal(p, MAP_FAILED);
+	assert_int_equal(mprotect(p + PAGE, PAGE, PROT_READ), 0);
+	assert_int_equal(sigaction(SIGSEGV, &a, &before), 0);
+	for (int i = 1; i <= 3; i++) {
+		come_and_go(p);
+		store(p + PAGE);
+		assert_int_equal(caught[0], i);
+	}
+	assert_int_equal(sigaction(SIGSEGV, &b, NULL), 0);
+	for (int i = 1; i <= 3; i++) {
+		store(p + PAGE);
+		come_and_go(p);
+		store(p + PAGE);
+		assert_int_equal(caught[1], 2 * i);
+	}
+	assert_int_equal(sigaction(SIGSEGV, &before, NULL), 0);
+	assert_int_equal(caught[0], 3);
+	assert_int_equal(munmap(p, 2 * PAGE), 0);
+}
+
 /* Sizes and places of all kinds, several at a time. */
 static void many(void **state)
 {
@@ -413,6 +472,7 @@ int main(void)
 		cmocka_unit_test(writers),
 		cmocka_unit_test(children),
 		cmocka_unit_test(places),
+		cmocka_unit_test(faults),
 		cmocka_unit_test(many),
 	};
 
