@@ -93,7 +93,7 @@ const char *nvmlErrorString(nvmlReturn_t result)
 		[NVML_ERROR_MEMORY] = "Insufficient Memory",
 		[NVML_ERROR_NO_DATA] = "No data",
 		[NVML_ERROR_VGPU_ECC_NOT_SUPPORTED] = "vGPU ECC not supported",
-		[NVML_ERROR_INSUFFICIENT_RESOURCES] = "Insufficient resources",
+		[NVML_ERROR_INSUFFICIENT_RESOURCES] = "Insufficient Resources",
 		[NVML_ERROR_FREQ_NOT_SUPPORTED] = "Invalid Frequency",
 		[NVML_ERROR_ARGUMENT_VERSION_MISMATCH] = "Argument version mismatch",
 		[NVML_ERROR_DEPRECATED] = "Requested functionality has been deprecated",
