@@ -522,10 +522,12 @@ static int derive_control(struct config *c, struct error *e)
 	return 0;
 }
 
-/* Beside our own program, else where `meson install` puts it. */
+/* Beside our own program, in the folder that was installed (and may have been moved), else where it was to be installed. */
 static void derive_worker(struct config *c)
 {
-	static const char *const beside[] = { "/vgpu-worker", "/worker/vgpu-worker" };
+	static const char *const beside[] = {
+		"/vgpu-worker", "/worker/vgpu-worker", "/../libexec/vgpu/vgpu-worker",
+	};
 	char self[2048];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 

@@ -166,6 +166,11 @@ static int start(struct supervisor *sup)
 	sup->data.fd = sup->control.fd = -1;
 	sup->violation_limit = sup->refuse_limit =
 		(struct vgpu_log_limit){ .burst = 20, .window_ms = 10000 };
+	if (access(sup->config.worker, X_OK)) {
+		ret = -errno;
+		vgpu_log(VGPU_LOG_ERROR, NULL, "[INIT] cannot execute workers, %s: %s", sup->config.worker, strerror(-ret));
+		return ret;
+	}
 	ret = worker_reserve();
 	if (ret) {
 		vgpu_log(VGPU_LOG_ERROR, NULL, "[INIT] no descriptors for workers: %s", strerror(-ret));

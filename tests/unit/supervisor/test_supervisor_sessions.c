@@ -275,25 +275,47 @@ static void a_stale_socket_is_taken_over(void **state)
 	mediator_stop(&m);
 }
 
-static void a_second_mediator_is_told(void **state)
+/* Another mediator, on this socket and with this program as its worker, says the text and ends with status 1. */
+static void cannot_start(const char *path, const char *worker, const char *text)
 {
-	struct mediator m;
 	int status;
-	pid_t pid;
+	pid_t pid = fork();
 
-	(void)state;
-	mediator_start(&m, "ok", NULL);
-	pid = fork();
 	if (!pid) {
 		execl("/bin/sh", "sh", "-c",
-		      "\"$0\" --socket \"$1\" 2>&1 | grep -q 'another mediator listens there'",
-		      TEST_MEDIATOR, m.socket, NULL);
+		      "said=$(timeout 20 \"$0\" --socket \"$1\" --worker \"$2\" 2>&1); "
+		      "[ $? = 1 ] && case $said in *\"$3\"*) ;; *) exit 1 ;; esac",
+		      TEST_MEDIATOR, path, worker, text, (char *)NULL);
 		_exit(99);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
+}
+
+static void a_second_mediator_is_told(void **state)
+{
+	struct mediator m;
+
+	(void)state;
+	mediator_start(&m, "ok", NULL);
+	cannot_start(m.socket, TEST_WORKER, "another mediator listens there");
 	assert_int_equal(status_number(&m, "session_count"), 0);
 	mediator_stop(&m);
+}
+
+static void a_worker_that_is_not_there_is_told(void **state)
+{
+	char path[] = "/tmp/vgpu-test-XXXXXX/m.sock";
+	char *name = strrchr(path, '/');
+
+	(void)state;
+	*name = 0;
+	assert_non_null(mkdtemp(path));
+	*name = '/';
+	cannot_start(path, "/nonexistent", "cannot execute workers, /nonexistent: No such file");
+	assert_int_not_equal(access(path, F_OK), 0);
+	*name = 0;
+	assert_int_equal(rmdir(path), 0);
 }
 
 /* A guest that claims commands which nobody ever executes holds its worker for a moment only. */
@@ -367,6 +389,7 @@ int main(void)
 		cmocka_unit_test(workers_die_with_the_mediator),
 		cmocka_unit_test(a_stale_socket_is_taken_over),
 		cmocka_unit_test(a_second_mediator_is_told),
+		cmocka_unit_test(a_worker_that_is_not_there_is_told),
 		cmocka_unit_test(closing_is_bounded),
 		cmocka_unit_test(last_commands_are_executed),
 		cmocka_unit_test(the_end_is_told),
