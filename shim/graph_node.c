@@ -26,7 +26,8 @@ static CUresult finish(uint64_t graph, const struct vgpu_node_wire *w, const str
 
 	if (params->type == CU_GRAPH_NODE_TYPE_MEM_ALLOC) {
 		params->alloc.dptr = o->value;
-		return vgpu_memory_add(VGPU_RANGE_DEVICE, o->value, params->alloc.bytesize, VGPU_MEMORY_OF_GRAPH);
+		return vgpu_memory_add(VGPU_RANGE_DEVICE, o->value, params->alloc.bytesize,
+				       VGPU_MEMORY_OF_GRAPH | VGPU_MEMORY_ORDERED);
 	}
 	if (params->type != CU_GRAPH_NODE_TYPE_CONDITIONAL)
 		return CUDA_SUCCESS;

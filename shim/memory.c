@@ -418,14 +418,14 @@ static CUresult check_capture(CUstream stream, struct vgpu_stream **s, uint32_t 
 {
 	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
 
-	*flags = 0;
+	*flags = VGPU_MEMORY_ORDERED;
 	if (!r)
 		r = vgpu_stream_get(stream, s);
 	if (r)
 		return r;
 	if ((*s)->capture == CU_STREAM_CAPTURE_STATUS_NONE)
 		return vgpu_capture_unsafe();
-	*flags = VGPU_MEMORY_OF_GRAPH;
+	*flags |= VGPU_MEMORY_OF_GRAPH;
 	return CUDA_SUCCESS;
 }
 

@@ -29,6 +29,8 @@ extern struct vgpu_arena vgpu_arena;
 
 /* Flag of VGPU_RANGE_DEVICE: the address is a graph's, and each launch makes memory there anew. Freeing ends only that. */
 #define VGPU_MEMORY_OF_GRAPH 1u
+/* Flag of VGPU_RANGE_DEVICE: in the order of a stream, from a pool of the driver's; the older way to share memory does not take it. */
+#define VGPU_MEMORY_ORDERED 2u
 /* Flag of VGPU_RANGE_PINNED and VGPU_RANGE_MANAGED: a pool gave it (host_pool.h), and it belongs to no context. */
 #define VGPU_MEMORY_OF_POOL 0x80000000u
 

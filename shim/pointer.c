@@ -95,6 +95,8 @@ static CUresult known(void *data, CUpointer_attribute attribute, uint64_t p, con
 		put_int(data, i->sync_memops);
 		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
+		put_int(data, i->kind == VGPU_RANGE_DEVICE && !(i->flags & VGPU_MEMORY_ORDERED));
+		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:
 	case CU_POINTER_ATTRIBUTE_IS_HW_DECOMPRESS_CAPABLE:
 		put_int(data, 0);

@@ -105,7 +105,7 @@ CUresult cuMemPoolImportPointer(CUdeviceptr *ptr_out, CUmemoryPool pool, CUmemPo
 	if (!r)
 		r = open_token(p.token, wire, &start, &size);
 	if (!r)
-		r = vgpu_memory_add(VGPU_RANGE_DEVICE, start, size, 0);
+		r = vgpu_memory_add(VGPU_RANGE_DEVICE, start, size, VGPU_MEMORY_ORDERED);
 	if (!r)
 		*ptr_out = start;
 	return r;

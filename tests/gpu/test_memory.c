@@ -126,7 +126,7 @@ static void attributes(void **state)
 	};
 	CUcontext ctx = NULL;
 	unsigned type = 99, managed = 99;
-	CUdeviceptr dptr = 99, p;
+	CUdeviceptr dptr = 99, p, ordered;
 	void *hptr = NULL;
 	int ordinal = 99, on_stack;
 	void *data[] = { &ctx, &type, &dptr, &hptr, &managed, &ordinal };
@@ -140,6 +140,14 @@ static void attributes(void **state)
 	assert_null(hptr);
 	assert_int_equal(managed, 0);
 	assert_int_equal(ordinal, 0);
+
+	/* What cuIpcGetMemHandle takes. */
+	ok(cuPointerGetAttribute(&type, CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE, p));
+	assert_int_equal(type & 0xff, 1);
+	ok(cuMemAllocAsync(&ordered, 4096, NULL));
+	ok(cuPointerGetAttribute(&type, CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE, ordered));
+	assert_int_equal(type & 0xff, 0);
+	ok(cuMemFree(ordered));
 
 	/* Memory that CUDA does not know: the plural form answers zeros. */
 	ok(cuPointerGetAttributes(6, which, data, (uintptr_t)&on_stack));
