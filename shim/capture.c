@@ -281,8 +281,10 @@ static CUresult prepare(CUstream stream, CUstreamCaptureMode mode, struct vgpu_s
 		r = vgpu_stream_find(stream, s);
 	if (r)
 		return r;
-	if (*s == &(*s)->context->legacy)
-		return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+	if (*s == &(*s)->context->legacy) {
+		r = vgpu_capture_use(*s);
+		return r ? r : CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+	}
 	if ((unsigned)mode > CU_STREAM_CAPTURE_MODE_RELAXED)
 		return CUDA_ERROR_INVALID_VALUE;
 	if ((*s)->captured)
@@ -318,6 +320,7 @@ static CUresult begun(struct vgpu_stream *s, struct vgpu_capture *c, CUresult r)
 
 CUresult cuStreamBeginCapture_v2(CUstream stream, CUstreamCaptureMode mode)
 {
+	VGPU_STREAM_LENDS(stream);
 	struct vgpu_capture *c;
 	struct vgpu_stream *s;
 	CUresult r = prepare(stream, mode, &s, &c);
@@ -328,6 +331,7 @@ CUresult cuStreamBeginCapture_v2(CUstream stream, CUstreamCaptureMode mode)
 CUresult cuStreamBeginCaptureToGraph(CUstream stream, CUgraph graph, const CUgraphNode *dependencies,
 				     const CUgraphEdgeData *edges, size_t count, CUstreamCaptureMode mode)
 {
+	VGPU_STREAM_LENDS(stream);
 	struct vgpu_args_capture_to_graph *a;
 	struct vgpu_capture *capture;
 	struct vgpu_stream *s;
@@ -405,6 +409,7 @@ static CUresult check_end(const struct vgpu_stream *s, bool *invalid)
 
 CUresult cuStreamEndCapture(CUstream stream, CUgraph *graph)
 {
+	VGPU_STREAM_LENDS(stream);
 	bool invalid = false;
 	struct vgpu_stream *s;
 	CUresult r, may;
@@ -507,6 +512,7 @@ static CUresult look(CUstream stream, const void *out, struct vgpu_stream **s)
 
 CUresult cuStreamIsCapturing(CUstream stream, CUstreamCaptureStatus *capture_status)
 {
+	VGPU_STREAM_LENDS(stream);
 	struct vgpu_capture_state state;
 	struct vgpu_stream *s;
 	CUresult r = look(stream, capture_status, &s);
@@ -555,6 +561,7 @@ static bool plain(const struct vgpu_capture_state *state)
 static CUresult info(CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id, CUgraph *graph,
 		     const CUgraphNode **nodes, const CUgraphEdgeData **edges, size_t *count)
 {
+	VGPU_STREAM_LENDS(stream);
 	struct vgpu_capture_state state;
 	struct vgpu_stream *s;
 	CUresult r = look(stream, status, &s);
@@ -600,6 +607,7 @@ CUresult cuStreamGetCaptureInfo_v3(CUstream stream, CUstreamCaptureStatus *captu
 CUresult cuStreamUpdateCaptureDependencies_v2(CUstream stream, CUgraphNode *dependencies, const CUgraphEdgeData *edges,
 					      size_t count, unsigned int flags)
 {
+	VGPU_STREAM_LENDS(stream);
 	struct vgpu_args_capture_update *a;
 	struct vgpu_stream *s;
 	struct vgpu_call c;

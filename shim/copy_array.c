@@ -5,6 +5,7 @@
 
 #include "call.h"
 #include "copy_shape.h"
+#include "stream.h"
 
 /* One end: an array with an offset, or an address of the given type. */
 static void from(CUDA_MEMCPY2D *c, CUmemorytype type, uint64_t address, CUarray array, size_t offset)
@@ -27,6 +28,7 @@ static void to(CUDA_MEMCPY2D *c, CUmemorytype type, uint64_t address, CUarray ar
 
 static CUresult copy(CUDA_MEMCPY2D *c, size_t bytes, CUstream stream, bool wait)
 {
+	VGPU_STREAM_LENDS(stream);
 	struct vgpu_shape shape;
 	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
 

@@ -13,6 +13,7 @@
 #include "call.h"
 #include "copy.h"
 #include "copy_shape.h"
+#include "device.h"
 #include "memory.h"
 #include "stream.h"
 
@@ -47,6 +48,12 @@ static CUresult settle_source(uint64_t src, CUmemcpySrcAccessOrder order, struct
 	return vgpu_stream_wait(s);
 }
 
+static bool is_place(CUmemLocation l)
+{
+	return l.type == CU_MEM_LOCATION_TYPE_DEVICE ? vgpu_device_valid(l.id) :
+						       (unsigned)l.type <= CU_MEM_LOCATION_TYPE_HOST_NUMA_CURRENT;
+}
+
 static CUresult check_attributes(size_t count, const CUmemcpyAttributes *attrs, const size_t *idxs, size_t num)
 {
 	size_t k;
@@ -54,7 +61,9 @@ static CUresult check_attributes(size_t count, const CUmemcpyAttributes *attrs, 
 	if (!attrs || !vgpu_batch_splits(count, idxs, num))
 		return CUDA_ERROR_INVALID_VALUE;
 	for (k = 0; k < num; k++)
-		if (check_order(attrs[k].srcAccessOrder))
+		if (check_order(attrs[k].srcAccessOrder) || !is_place(attrs[k].srcLocHint) ||
+		    !is_place(attrs[k].dstLocHint) ||
+		    attrs[k].flags & ~(unsigned int)CU_MEMCPY_FLAG_PREFER_OVERLAP_WITH_COMPUTE)
 			return CUDA_ERROR_INVALID_VALUE;
 	return CUDA_SUCCESS;
 }
@@ -73,6 +82,7 @@ CUresult cuMemcpyBatchAsync(CUdeviceptr *dsts, CUdeviceptr *srcs, size_t *sizes,
 			    CUmemcpyAttributes *attrs, size_t *attrs_idxs, size_t num_attrs, size_t *fail_idx,
 			    CUstream stream)
 {
+	VGPU_STREAM_LENDS(stream);
 	struct vgpu_stream *s;
 	size_t i, k = 0;
 	CUresult r = batch_stream(stream, &s);
@@ -175,6 +185,7 @@ static CUresult copy_box(const CUDA_MEMCPY3D_BATCH_OP *op, CUstream stream, stru
 CUresult cuMemcpy3DBatchAsync(size_t num_ops, CUDA_MEMCPY3D_BATCH_OP *op_list, size_t *fail_idx,
 			      unsigned long long flags, CUstream stream)
 {
+	VGPU_STREAM_LENDS(stream);
 	struct vgpu_stream *s;
 	size_t i;
 	CUresult r = batch_stream(stream, &s);

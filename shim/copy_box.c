@@ -254,6 +254,7 @@ CUresult vgpu_shape_copy(const struct vgpu_shape *c, CUstream stream, bool wait)
 
 static CUresult copy_2d(const CUDA_MEMCPY2D *c, CUstream stream, bool wait)
 {
+	VGPU_STREAM_LENDS(stream);
 	struct vgpu_shape shape;
 	CUresult r;
 
@@ -283,6 +284,7 @@ CUresult cuMemcpy2DAsync_v2(const CUDA_MEMCPY2D *copy, CUstream stream)
 
 static CUresult copy_3d(const CUDA_MEMCPY3D *c, CUstream stream, bool wait)
 {
+	VGPU_STREAM_LENDS(stream);
 	struct vgpu_shape shape;
 	CUresult r;
 
@@ -308,6 +310,7 @@ CUresult cuMemcpy3DAsync_v2(const CUDA_MEMCPY3D *copy, CUstream stream)
 /* Device addresses are unique across devices: the contexts say only where arrays are. */
 static CUresult copy_3d_peer(const CUDA_MEMCPY3D_PEER *c, CUstream stream, bool wait)
 {
+	VGPU_STREAM_LENDS(stream);
 	struct vgpu_context *from, *to;
 	struct vgpu_shape shape;
 	CUDA_MEMCPY3D plain;

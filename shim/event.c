@@ -106,6 +106,7 @@ static unsigned call_flags(const struct vgpu_event *e)
 
 CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned int flags)
 {
+	VGPU_STREAM_LENDS(stream);
 	struct vgpu_args_event_record *a;
 	struct vgpu_event *e;
 	struct vgpu_stream *s;
@@ -254,7 +255,7 @@ CUresult cuEventElapsedTime_v2(float *milliseconds, CUevent start, CUevent end)
 	struct vgpu_call c;
 	CUresult r;
 
-	r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	r = vgpu_call_ready(0);
 	if (r)
 		return r;
 	if (!milliseconds)
@@ -268,7 +269,7 @@ CUresult cuEventElapsedTime_v2(float *milliseconds, CUevent start, CUevent end)
 	if (!r || r == CUDA_ERROR_NOT_READY)
 		r = timed(from) == CUDA_SUCCESS ? r : timed(from);
 	if (!r)
-		r = vgpu_call_begin(&c, VGPU_OP_elapsed_time, sizeof(*a), 0, VGPU_CALL_REPLY | VGPU_CALL_CONTEXT);
+		r = vgpu_call_begin(&c, VGPU_OP_elapsed_time, sizeof(*a), 0, VGPU_CALL_REPLY);
 	if (r)
 		return r;
 	a = c.args;
@@ -312,6 +313,7 @@ static CUresult check_wait(struct vgpu_stream *s, const struct vgpu_event *e, un
 
 CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned int flags)
 {
+	VGPU_STREAM_LENDS(stream);
 	struct vgpu_args_stream_wait *a;
 	struct vgpu_event *e;
 	struct vgpu_stream *s;

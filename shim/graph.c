@@ -137,6 +137,7 @@ CUresult vgpu_on_cuGraphInstantiateWithParams(CUstream default_stream, CUgraphEx
 
 CUresult cuGraphLaunch(CUgraphExec graph, CUstream stream)
 {
+	VGPU_STREAM_LENDS(stream);
 	const struct vgpu_graph_exec *e = vgpu_handle_object(VGPU_HANDLE_GRAPHEXEC, graph);
 	CUresult r = CUDA_SUCCESS;
 

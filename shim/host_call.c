@@ -358,6 +358,7 @@ static CUresult queue(CUstream stream, const struct record *wanted)
 
 CUresult cuLaunchHostFunc(CUstream stream, CUhostFn fn, void *user_data)
 {
+	VGPU_STREAM_LENDS(stream);
 	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
 
 	if (r)
@@ -369,6 +370,7 @@ CUresult cuLaunchHostFunc(CUstream stream, CUhostFn fn, void *user_data)
 
 CUresult cuStreamAddCallback(CUstream stream, CUstreamCallback callback, void *user_data, unsigned int flags)
 {
+	VGPU_STREAM_LENDS(stream);
 	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
 
 	if (r)

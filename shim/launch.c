@@ -198,6 +198,7 @@ static CUresult submit(struct vgpu_call *c, struct vgpu_function *f, uint64_t sh
 
 CUresult vgpu_launch(const struct vgpu_launch *l)
 {
+	VGPU_STREAM_LENDS(l->stream);
 	CUlaunchAttribute attributes[VGPU_LAUNCH_ATTRIBUTES];
 	struct vgpu_args_launch *a;
 	struct vgpu_function *f;
@@ -224,6 +225,8 @@ CUresult vgpu_launch(const struct vgpu_launch *l)
 		if (l->params)
 			return CUDA_ERROR_INVALID_VALUE;
 		r = parse_extra(l->extra, &block, &bytes);
+		if (!r && f->param_count && !block)
+			r = CUDA_ERROR_INVALID_VALUE;
 	} else if (f->param_count && !l->params) {
 		r = CUDA_ERROR_INVALID_VALUE;
 	}
@@ -302,6 +305,7 @@ CUresult vgpu_on_cuLaunchKernelEx(CUstream default_stream, const CUlaunchConfig 
 
 static CUresult clusters(int *value, CUfunction func, const CUlaunchConfig *config, uint32_t what)
 {
+	VGPU_STREAM_LENDS(config ? config->hStream : NULL);
 	CUlaunchAttribute attributes[VGPU_LAUNCH_ATTRIBUTES];
 	const struct vgpu_ret_occupancy_clusters *o;
 	struct vgpu_args_occupancy_clusters *a;

@@ -270,6 +270,7 @@ static CUresult prefetch(CUdeviceptr ptr, size_t bytes, CUmemLocation location)
 
 CUresult cuMemPrefetchAsync_v2(CUdeviceptr ptr, size_t bytes, CUmemLocation location, unsigned int flags, CUstream stream)
 {
+	VGPU_STREAM_LENDS(stream);
 	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
 
 	if (r)
@@ -291,6 +292,7 @@ CUresult cuMemPrefetchAsync(CUdeviceptr ptr, size_t bytes, CUdevice device, CUst
 static CUresult check_batch(const CUdeviceptr *ptrs, const size_t *sizes, size_t count, unsigned long long flags,
 			    CUstream stream)
 {
+	VGPU_STREAM_LENDS(stream);
 	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
 	size_t i;
 
@@ -319,6 +321,7 @@ static CUresult check_locations(size_t count, const CUmemLocation *locations, co
 CUresult cuMemPrefetchBatchAsync(CUdeviceptr *ptrs, size_t *sizes, size_t count, CUmemLocation *locations,
 				 size_t *location_idxs, size_t num_locations, unsigned long long flags, CUstream stream)
 {
+	VGPU_STREAM_LENDS(stream);
 	CUresult r = check_batch(ptrs, sizes, count, flags, stream);
 	size_t i, k = 0;
 
@@ -347,6 +350,7 @@ CUresult cuMemDiscardAndPrefetchBatchAsync(CUdeviceptr *ptrs, size_t *sizes, siz
 /* Whose the memory is while kernels run: anybody's, always. */
 CUresult cuStreamAttachMemAsync(CUstream stream, CUdeviceptr ptr, size_t bytes, unsigned int flags)
 {
+	VGPU_STREAM_LENDS(stream);
 	struct vgpu_range_info info;
 	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
 

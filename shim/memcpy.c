@@ -23,6 +23,7 @@ enum side { DST = 1, SRC = 2 };
 /* `device`: sides that must be addresses of the device. */
 static CUresult copy(uint64_t dst, uint64_t src, size_t bytes, CUstream stream, unsigned device, bool wait)
 {
+	VGPU_STREAM_LENDS(stream);
 	struct vgpu_stream *s;
 	CUresult r;
 
@@ -88,6 +89,7 @@ CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr dst, CUdeviceptr src, size_t bytes, CU
 CUresult cuMemcpyPeerAsync(CUdeviceptr dst, CUcontext dst_context, CUdeviceptr src, CUcontext src_context,
 			   size_t bytes, CUstream stream)
 {
+	VGPU_STREAM_LENDS(stream);
 	struct vgpu_context *to, *from;
 	struct vgpu_args_memcpy_peer *a;
 	struct vgpu_stream *s;

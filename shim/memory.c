@@ -431,6 +431,7 @@ static CUresult check_capture(CUstream stream, struct vgpu_stream **s, uint32_t 
 
 CUresult cuMemAllocAsync(CUdeviceptr *dptr, size_t bytesize, CUstream stream)
 {
+	VGPU_STREAM_LENDS(stream);
 	struct vgpu_stream *s;
 	uint32_t flags;
 	CUresult r = check_capture(stream, &s, &flags);
@@ -442,6 +443,7 @@ CUresult cuMemAllocAsync(CUdeviceptr *dptr, size_t bytesize, CUstream stream)
 
 CUresult cuMemAllocFromPoolAsync(CUdeviceptr *dptr, size_t bytesize, CUmemoryPool pool, CUstream stream)
 {
+	VGPU_STREAM_LENDS(stream);
 	struct vgpu_host_pool *host = vgpu_host_pool_find(pool);
 	struct vgpu_stream *s;
 	uint32_t flags;
@@ -456,6 +458,7 @@ CUresult cuMemAllocFromPoolAsync(CUdeviceptr *dptr, size_t bytesize, CUmemoryPoo
 
 CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream stream)
 {
+	VGPU_STREAM_LENDS(stream);
 	struct vgpu_range_info info;
 	struct vgpu_stream *s;
 	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
@@ -464,10 +467,14 @@ CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream stream)
 		return r;
 	if (!dptr)
 		return CUDA_SUCCESS;
-	if (is_pooled(dptr)) {
-		r = vgpu_stream_get(stream, &s);
-		return r ? r : vgpu_host_pool_free(dptr, s);
-	}
+	r = vgpu_stream_get(stream, &s);
+	if (r)
+		return r;
+	if (is_pooled(dptr))
+		return vgpu_host_pool_free(dptr, s);
+	/* A graph frees what a graph allocates. */
+	if (s->capture != CU_STREAM_CAPTURE_STATUS_NONE && vgpu_memory_find(dptr, &info) && !(info.flags & VGPU_MEMORY_OF_GRAPH))
+		return CUDA_ERROR_INVALID_VALUE;
 	if (!give_back(dptr, 1u << VGPU_RANGE_DEVICE, &info))
 		return CUDA_ERROR_INVALID_VALUE;
 	r = vgpu_remote_cuMemFreeAsync(dptr, stream);

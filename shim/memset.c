@@ -22,6 +22,7 @@ struct fill {
 
 static CUresult fill(const struct fill *f, CUstream stream)
 {
+	VGPU_STREAM_LENDS(stream);
 	const struct vgpu_rec_rows rows = { f->pitch, f->height };
 	uint64_t row = f->width * f->element, pitch = f->height > 1 ? f->pitch : row;
 	uint32_t more = f->height > 1 ? sizeof(rows) : 0;

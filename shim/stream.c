@@ -329,6 +329,15 @@ void vgpu_thread_streams_drop(void)
 	vgpu_thread.streams = NULL;
 }
 
+bool vgpu_stream_lend(CUstream app)
+{
+	const struct vgpu_stream *s = (uintptr_t)app > 2 ? vgpu_handle_object(VGPU_HANDLE_STREAM, app) : NULL;
+
+	if (s)
+		vgpu_thread.current = s->context;
+	return s;
+}
+
 CUresult vgpu_stream_find(CUstream app, struct vgpu_stream **s)
 {
 	struct vgpu_context *ctx = vgpu_thread.current;
@@ -410,6 +419,7 @@ CUresult cuStreamDestroy_v2(CUstream stream)
 /* The stream for a call that needs no more than that it is there. */
 static CUresult look(CUstream stream, const void *out, struct vgpu_stream **s)
 {
+	VGPU_STREAM_LENDS(stream);
 	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
 
 	if (r)
@@ -419,20 +429,29 @@ static CUresult look(CUstream stream, const void *out, struct vgpu_stream **s)
 	return vgpu_stream_find(stream, s);
 }
 
-/* The same for a call that asks how far it is: a captured stream is nowhere. */
-static CUresult look_progress(CUstream stream, struct vgpu_stream **s)
+/* The same for a question that ends a capture of the stream, as natively. */
+static CUresult look_uncaptured(CUstream stream, const void *out, struct vgpu_stream **s)
 {
-	CUresult r = look(stream, s, s);
+	CUresult r = look(stream, out, s);
 
 	if (!r)
 		r = vgpu_capture_use(*s);
 	if (!r && (*s)->capture != CU_STREAM_CAPTURE_STATUS_NONE)
 		r = vgpu_capture_invalidate(*s, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+	return r;
+}
+
+/* The same for a call that asks how far it is: a captured stream is nowhere. */
+static CUresult look_progress(CUstream stream, struct vgpu_stream **s)
+{
+	CUresult r = look_uncaptured(stream, s, s);
+
 	return r ? r : vgpu_capture_unsafe();
 }
 
 CUresult cuStreamSynchronize(CUstream stream)
 {
+	VGPU_STREAM_LENDS(stream);
 	struct vgpu_stream *s;
 	CUresult r = look_progress(stream, &s);
 
@@ -444,6 +463,7 @@ CUresult cuStreamSynchronize(CUstream stream)
 
 CUresult cuStreamQuery(CUstream stream)
 {
+	VGPU_STREAM_LENDS(stream);
 	struct vgpu_stream *s;
 	vgpu_fence f;
 	CUresult r = look_progress(stream, &s);
@@ -472,7 +492,7 @@ CUresult cuStreamGetPriority(CUstream stream, int *priority)
 CUresult cuStreamGetFlags(CUstream stream, unsigned int *flags)
 {
 	struct vgpu_stream *s;
-	CUresult r = look(stream, flags, &s);
+	CUresult r = look_uncaptured(stream, flags, &s);
 
 	if (!r)
 		*flags = s->flags;
@@ -482,7 +502,7 @@ CUresult cuStreamGetFlags(CUstream stream, unsigned int *flags)
 CUresult cuStreamGetId(CUstream stream, unsigned long long *stream_id)
 {
 	struct vgpu_stream *s;
-	CUresult r = look(stream, stream_id, &s);
+	CUresult r = look_uncaptured(stream, stream_id, &s);
 
 	if (!r)
 		*stream_id = s->id;
@@ -530,7 +550,7 @@ CUresult cuStreamGetGreenCtx(CUstream stream, CUgreenCtx *ctx)
 CUresult cuStreamGetDevice(CUstream stream, CUdevice *device)
 {
 	struct vgpu_stream *s;
-	CUresult r = look(stream, device, &s);
+	CUresult r = look_uncaptured(stream, device, &s);
 
 	if (!r)
 		*device = s->context->device;

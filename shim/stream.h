@@ -19,6 +19,7 @@
 
 #include "fence.h"
 #include "handle.h"
+#include "thread.h"
 
 struct vgpu_capture;
 struct vgpu_context;
@@ -42,6 +43,27 @@ struct vgpu_stream {
 	struct vgpu_capture *captured;	/* capture.c: what it takes part in, and the next that does; under its lock */
 	struct vgpu_stream *capture_next;
 };
+
+/* The context of a stream that has a handle becomes the thread's, which has none: false if there is no such stream. */
+bool vgpu_stream_lend(CUstream app);
+
+static inline bool vgpu_stream_lent(CUstream app)
+{
+	return !vgpu_thread.current && vgpu_stream_lend(app);
+}
+
+static inline void vgpu_stream_take_back(const bool *lent)
+{
+	if (*lent)
+		vgpu_thread.current = NULL;
+}
+
+/*
+ * At the beginning of a function that uses a stream: for its time a thread without a current context has that of the
+ * stream, as natively, where no more than the default streams need a context.
+ */
+#define VGPU_STREAM_LENDS(app) \
+	__attribute__((cleanup(vgpu_stream_take_back), unused)) const bool lent_context = vgpu_stream_lent(app)
 
 /* The stream that a handle means now, for the calling thread: NULL and CU_STREAM_LEGACY, CU_STREAM_PER_THREAD, others. */
 CUresult vgpu_stream_find(CUstream app, struct vgpu_stream **s);

@@ -19,6 +19,12 @@ def app_value(api, p, expr):
     return f"(const void *)(uintptr_t){expr}" if api.find(p.base).integer else expr
 
 
+def lends(call):
+    """A stream that is named lends its context for the time of the call."""
+    names = [p.name for p in call.params if p.base == "CUstream" and not p.pointer]
+    return [f"VGPU_STREAM_LENDS({names[0]});"] if names and call.context else []
+
+
 def ready_flags(call):
     return flags(call) + (" | VGPU_CALL_UNSAFE" if call.capture == "unsafe" else "")
 
@@ -190,7 +196,7 @@ def function(api, call, op, name):
     if checks:
         checks = [f"if ({' || '.join(checks)})", "\treturn CUDA_ERROR_INVALID_VALUE;"]
     checks += handles(api, call, streams=False)
-    lines = declarations(api, call, op) + [""] + (checks + ready if call.early else ready + checks)
+    lines = lends(call) + declarations(api, call, op) + [""] + (checks + ready if call.early else ready + checks)
     lines += handles(api, call, streams=True) + uncaptured(call) + measure(api, call)
     size = "sizeof(*a)" if op.fields else "0"
     blobs = [f"vgpu_align8({p.name}_size)" for p in call.params if p.role in ("string", "array_in")]
@@ -234,7 +240,8 @@ def variant(call):
 def shim_calls_c(api):
     ops = {op.name: op for op in api.ops}
     text = head("the guest's side of calls", "",
-                ["string.h", "gen/cuda_api.h", "gen/shim_hand.h", "gen/wire.h", "shim/call.h", "shim/capture.h"])
+                ["string.h", "gen/cuda_api.h", "gen/shim_hand.h", "gen/wire.h", "shim/call.h", "shim/capture.h",
+                 "shim/stream.h"])
     for c in sorted(api.calls.values(), key=lambda c: c.name):
         if c.remote:
             name = f"vgpu_remote_{c.name}" if "shim" in c.hand else c.name

@@ -451,6 +451,39 @@ static void nested(void **state)
 	end(inner, g);
 }
 
+static void ended_by(CUresult r)
+{
+	CUgraph g;
+
+	assert_int_equal(r, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+	assert_int_equal(status_of(fx.s), CU_STREAM_CAPTURE_STATUS_INVALIDATED);
+	expect(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, cuStreamEndCapture(fx.s, &g));
+	ok(cuStreamBeginCapture(fx.s, CU_STREAM_CAPTURE_MODE_RELAXED));
+}
+
+/* Some questions about a captured stream end its capture, others do not; nor does memory that it may not free. */
+static void asked(void **state)
+{
+	unsigned long long id;
+	unsigned int flags;
+	CUdevice device;
+	CUcontext ctx;
+	int priority;
+	CUgraph g;
+
+	(void)state;
+	ok(cuStreamBeginCapture(fx.s, CU_STREAM_CAPTURE_MODE_RELAXED));
+	ended_by(cuStreamGetFlags(fx.s, &flags));
+	ended_by(cuStreamGetId(fx.s, &id));
+	ended_by(cuStreamGetDevice(fx.s, &device));
+	ok(cuStreamGetPriority(fx.s, &priority));
+	ok(cuStreamGetCtx(fx.s, &ctx));
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemFreeAsync(fx.a, fx.s));
+	assert_int_equal(status_of(fx.s), CU_STREAM_CAPTURE_STATUS_ACTIVE);
+	ok(cuStreamEndCapture(fx.s, &g));
+	ok(cuGraphDestroy(g));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -466,6 +499,7 @@ int main(void)
 		cmocka_unit_test(unsafe),
 		cmocka_unit_test(to_graph),
 		cmocka_unit_test(nested),
+		cmocka_unit_test(asked),
 	};
 
 	gpu_need_device();

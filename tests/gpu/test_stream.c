@@ -208,6 +208,38 @@ static void host_function(void **state)
 	ok(cuStreamDestroy(s));
 }
 
+/* A thread without a current context may use streams that have handles, and no others. */
+static void without_context(void **state)
+{
+	CUdeviceptr p;
+	CUcontext ctx;
+	CUstream s;
+	CUevent e;
+
+	(void)state;
+	ok(cuMemAlloc(&p, 64));
+	ok(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	ok(cuEventCreate(&e, CU_EVENT_DISABLE_TIMING));
+	ok(cuCtxSetCurrent(NULL));
+	ok(cuMemsetD8Async(p, 3, 64, s));
+	ok(cuStreamWriteValue32(s, p, 7, 0));
+	ok(cuEventRecord(e, s));
+	ok(cuStreamWaitEvent(s, e, 0));
+	ok(cuEventSynchronize(e));
+	ok(cuStreamSynchronize(s));
+	ok(cuStreamQuery(s));
+	ok(cuStreamGetCtx(s, &ctx));
+	assert_ptr_equal(ctx, gpu_context());
+	expect(CUDA_ERROR_INVALID_CONTEXT, cuMemsetD8Async(p, 3, 64, NULL));
+	ok(cuCtxGetCurrent(&ctx));
+	assert_null(ctx);
+	ok(cuCtxSetCurrent(gpu_context()));
+	assert_int_equal(gpu_word(p), 7);
+	ok(cuEventDestroy(e));
+	ok(cuStreamDestroy(s));
+	ok(cuMemFree(p));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -217,6 +249,7 @@ int main(void)
 		cmocka_unit_test(legacy_order),
 		cmocka_unit_test(timing),
 		cmocka_unit_test(host_function),
+		cmocka_unit_test(without_context),
 	};
 
 	gpu_need_device();

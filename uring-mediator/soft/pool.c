@@ -249,7 +249,7 @@ static CUresult soft_cuMemFreeAsync(CUdeviceptr dptr, CUstream stream)
 	if (rc)
 		return rc;
 	if (soft_captured(s)) {
-		rc = capture_free(s, dptr);
+		rc = r.tag & SOFT_TAG_GRAPH ? capture_free(s, dptr) : CUDA_ERROR_INVALID_VALUE;
 		soft_put(&s->obj);
 		return rc;
 	}

@@ -19,6 +19,7 @@
 #include <gen/shim_hand.h>
 #include <gen/wire.h>
 #include <gen/worker_hand.h>
+#include <shim/stream.h>
 #include <shim/call.h>
 #include <shim/capture.h>
 #include <worker/dispatch.h>
@@ -160,6 +161,14 @@ CUresult vgpu_call_ready(unsigned flags)
 }
 
 static CUresult captured;
+
+__thread struct vgpu_thread vgpu_thread;
+
+bool vgpu_stream_lend(CUstream app)
+{
+	(void)app;
+	return false;
+}
 
 CUresult vgpu_capture_never(CUstream stream)
 {
