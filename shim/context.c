@@ -22,7 +22,8 @@
 #include "output.h"
 #include "thread.h"
 
-#define CTX_FLAGS	(CU_CTX_SCHED_MASK | CU_CTX_MAP_HOST | CU_CTX_LMEM_RESIZE_TO_MAX | CU_CTX_SYNC_MEMOPS)
+#define DUMP_FLAGS	(CU_CTX_COREDUMP_ENABLE | CU_CTX_USER_COREDUMP_ENABLE)
+#define CTX_FLAGS	(CU_CTX_SCHED_MASK | CU_CTX_MAP_HOST | CU_CTX_LMEM_RESIZE_TO_MAX | CU_CTX_SYNC_MEMOPS | DUMP_FLAGS)
 #define API_VERSION	3020u
 
 static _Atomic uint64_t next_id = 1;
@@ -130,7 +131,7 @@ static CUresult create_remote(struct vgpu_context *ctx)
 	a = c.args;
 	a->context = ctx->wire;
 	a->device = vgpu_device_real(ctx->device);
-	a->flags = ctx->flags;
+	a->flags = ctx->flags & ~(unsigned int)DUMP_FLAGS;	/* a dump would be the worker's */
 	return vgpu_call_finish(&c);
 }
 
@@ -335,7 +336,9 @@ CUresult cuCtxGetFlags(unsigned int *flags)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!vgpu_thread.current)
 		return CUDA_ERROR_INVALID_CONTEXT;
-	*flags = vgpu_thread.current->flags | CU_CTX_MAP_HOST;	/* which every context has */
+	*flags = vgpu_thread.current->flags;
+	if (vgpu_thread.current->home->primary)
+		*flags |= CU_CTX_MAP_HOST;	/* asked for or not */
 	return CUDA_SUCCESS;
 }
 

@@ -97,7 +97,7 @@ CUresult cuCoredumpGetAttributeGlobal(CUcoredumpSettings attrib, void *value, si
 	vgpu_unlock(&settings.lock);
 	if (bytes == NAME_BYTES)
 		bytes = strlen(v.name) + 1;
-	if (*size < bytes)
+	if (*size < bytes || (bytes_of(attrib) != NAME_BYTES && *size != bytes))
 		return CUDA_ERROR_INVALID_VALUE;
 	memcpy(value, &v, bytes);
 	return CUDA_SUCCESS;
@@ -153,4 +153,12 @@ CUresult cuCoredumpGetAttribute(CUcoredumpSettings attrib, void *value, size_t *
 	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
 
 	return r ? r : cuCoredumpGetAttributeGlobal(attrib, value, size);
+}
+
+/* The settings of a context are those of the process: there is nothing that they would change. */
+CUresult cuCoredumpSetAttribute(CUcoredumpSettings attrib, void *value, size_t *size)
+{
+	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+
+	return r ? r : cuCoredumpSetAttributeGlobal(attrib, value, size);
 }

@@ -211,6 +211,8 @@ CUresult cuDeviceGetPCIBusId(char *pci_bus_id, int len, CUdevice dev)
 {
 	CUresult r = look(dev, pci_bus_id);
 
+	if (!r && len <= (int)strlen(devices.device[dev].pci_bus_id))
+		return CUDA_ERROR_INVALID_VALUE;	/* it is not cut, unlike a name */
 	return r ? r : copy_text(pci_bus_id, len, devices.device[dev].pci_bus_id);
 }
 

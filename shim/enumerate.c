@@ -79,7 +79,9 @@ static CUresult enumerate(enum vgpu_handle_kind whole, const void *app, enum vgp
 
 	if (r)
 		return r;
-	if (!out || !most)
+	if (!most)
+		return CUDA_SUCCESS;
+	if (!out)
 		return CUDA_ERROR_INVALID_VALUE;
 	m = vgpu_handle_object(whole, app);
 	if (!m)

@@ -272,6 +272,14 @@ CUresult cuKernelGetAttribute(int *value, CUfunction_attribute attrib, CUkernel 
 	return CUDA_SUCCESS;
 }
 
+/* An attribute that programs set before each launch has this value already. Others the driver may refuse to have set. */
+static bool is_set(const struct vgpu_function *f, CUfunction_attribute attrib, int value)
+{
+	return (attrib == CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES ||
+		attrib == CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT) &&
+	       (uint32_t)attrib < f->attribute_count && f->attributes[attrib] == value;
+}
+
 CUresult cuFuncSetAttribute(CUfunction func, CUfunction_attribute attrib, int value)
 {
 	struct vgpu_function *f;
@@ -279,7 +287,7 @@ CUresult cuFuncSetAttribute(CUfunction func, CUfunction_attribute attrib, int va
 
 	if (r)
 		return r;
-	if ((uint32_t)attrib < f->attribute_count && f->attributes[attrib] == value)
+	if (is_set(f, attrib, value))
 		return CUDA_SUCCESS;
 	r = vgpu_remote_cuFuncSetAttribute(func, attrib, value);
 	return r ? r : vgpu_function_refresh(f);
@@ -292,7 +300,7 @@ CUresult cuKernelSetAttribute(CUfunction_attribute attrib, int val, CUkernel ker
 
 	if (r)
 		return r;
-	if ((uint32_t)attrib < f->attribute_count && f->attributes[attrib] == val)
+	if (is_set(f, attrib, val))
 		return CUDA_SUCCESS;
 	r = vgpu_remote_cuKernelSetAttribute(attrib, val, kernel, dev);
 	vgpu_occupancy_forget();	/* its functions are others */

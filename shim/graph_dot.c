@@ -3,7 +3,6 @@
  * cuGraphDebugDotPrint: the graph as text for Graphviz, put together here from what can be asked, because the file is
  * one of the guest's. Child graphs become clusters. Owns nothing; any thread.
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -130,7 +129,7 @@ CUresult cuGraphDebugDotPrint(CUgraph graph, const char *path, unsigned int flag
 		return r;
 	f = fopen(path, "w");
 	if (!f)
-		return errno == ENOENT ? CUDA_ERROR_FILE_NOT_FOUND : CUDA_ERROR_OPERATING_SYSTEM;
+		return CUDA_ERROR_OPERATING_SYSTEM;
 	fprintf(f, "digraph \"graph_%p\" {\n", (void *)graph);
 	r = print_graph(f, graph, flags, 0);
 	fprintf(f, "}\n");

@@ -166,7 +166,7 @@ CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr *dptr, void *p, unsigned int f
 		return CUDA_ERROR_INVALID_VALUE;
 	if (info.kind == VGPU_RANGE_REGISTERED)
 		return vgpu_unsupported("cuMemHostGetDevicePointer of registered memory that could not be moved");
-	if (info.kind != VGPU_RANGE_PINNED && info.kind != VGPU_RANGE_MANAGED && info.kind != VGPU_RANGE_MOVED)
+	if (info.kind != VGPU_RANGE_PINNED && info.kind != VGPU_RANGE_MOVED)
 		return CUDA_ERROR_INVALID_VALUE;
 	*dptr = (CUdeviceptr)(uintptr_t)p;
 	return CUDA_SUCCESS;
@@ -179,8 +179,13 @@ CUresult cuMemHostGetFlags(unsigned int *flags, void *p)
 
 	if (r)
 		return r;
-	if (!flags || !vgpu_memory_find((uint64_t)(uintptr_t)p, &info) ||
-	    (info.kind != VGPU_RANGE_PINNED && info.kind != VGPU_RANGE_REGISTERED && info.kind != VGPU_RANGE_MOVED))
+	if (!flags || !vgpu_memory_find((uint64_t)(uintptr_t)p, &info))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (info.kind == VGPU_RANGE_MANAGED) {
+		*flags = CU_MEMHOSTALLOC_DEVICEMAP;
+		return CUDA_SUCCESS;
+	}
+	if (info.kind != VGPU_RANGE_PINNED && info.kind != VGPU_RANGE_REGISTERED && info.kind != VGPU_RANGE_MOVED)
 		return CUDA_ERROR_INVALID_VALUE;
 	/* Arena memory is mapped for the device whether that was asked for or not, as natively with unified addresses. */
 	*flags = info.kind == VGPU_RANGE_PINNED ? (info.flags & HOST_FLAGS) | CU_MEMHOSTALLOC_DEVICEMAP : info.flags;

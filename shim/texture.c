@@ -257,7 +257,7 @@ static CUresult destroy(enum vgpu_handle_kind kind, uint64_t value)
 		*at = t->next;
 	vgpu_unlock(&table.lock);
 	if (!t)
-		return CUDA_ERROR_INVALID_VALUE;
+		return CUDA_SUCCESS;	/* as natively, where any number will do */
 	r = send_destroy(t->wire);
 	if (r)
 		keep(kind, t);
@@ -301,9 +301,7 @@ CUresult cuTexObjectGetResourceViewDesc(CUDA_RESOURCE_VIEW_DESC *view, CUtexObje
 	struct vgpu_texture t;
 	CUresult r = get(VGPU_HANDLE_TEXOBJECT, object, view, &t);
 
-	if (!r && !t.has_view)
-		return CUDA_ERROR_INVALID_VALUE;
-	if (!r)
+	if (!r && t.has_view)
 		*view = t.view;
 	return r;
 }

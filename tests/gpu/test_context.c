@@ -75,6 +75,7 @@ static void stack(void **state)
 	assert_int_equal(got, dev);
 	ok(cuCtxGetApiVersion(a, &version));
 	ok(cuCtxGetFlags(&flags));
+	assert_int_equal(flags, CU_CTX_SCHED_AUTO);
 	ok(cuCtxPopCurrent(&cur));
 	assert_ptr_equal(cur, a);
 	ok(cuCtxGetCurrent(&cur));

@@ -55,6 +55,7 @@ static void devices(void **state)
 	assert_true(total >= 64u << 20);
 	ok(cuDeviceGetUuid(&uuid, dev));
 	ok(cuDeviceGetPCIBusId(busid, sizeof(busid), dev));
+	expect(CUDA_ERROR_INVALID_VALUE, cuDeviceGetPCIBusId(busid, (int)strlen(busid), dev));
 	ok(cuDeviceGetByPCIBusId(&dev, busid));
 	assert_int_equal(dev, 0);
 
@@ -97,6 +98,7 @@ static void proc_address(void **state)
 {
 	CUdriverProcAddressQueryResult st;
 	CUresult (*alloc)(CUdeviceptr *, size_t) = NULL;
+	int version;
 	void *fn;
 
 	(void)state;
@@ -115,6 +117,13 @@ static void proc_address(void **state)
 	ok(cuGetProcAddress("cuStreamSynchronize", &fn, 12000,
 			    CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM, &st));
 	assert_true(fn != (void *)cuStreamSynchronize);
+	/* The per-thread form or none; and nothing of a version that the driver is too old for. */
+	ok(cuGetProcAddress("cuStreamSynchronize", &fn, 6000, CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM, &st));
+	assert_int_equal(st, CU_GET_PROC_ADDRESS_VERSION_NOT_SUFFICIENT);
+	assert_null(fn);
+	ok(cuDriverGetVersion(&version));
+	ok(cuGetProcAddress("cuInit", &fn, version, 0, &st));
+	expect(CUDA_ERROR_INVALID_VALUE, cuGetProcAddress("cuInit", &fn, version + 1000, 0, &st));
 }
 
 int main(void)

@@ -72,6 +72,7 @@ static void extra(void **state)
 	size_t size = sizeof(buf);
 	void *config[] = { CU_LAUNCH_PARAM_BUFFER_POINTER, buf, CU_LAUNCH_PARAM_BUFFER_SIZE, &size,
 			   CU_LAUNCH_PARAM_END };
+	void *none[] = { CU_LAUNCH_PARAM_END };
 	float v = 4.0f, addend = 1.0f;
 	CUmodule m;
 	CUfunction f;
@@ -87,6 +88,7 @@ static void extra(void **state)
 	memcpy(buf + 8, &n, 4);
 	memcpy(buf + 16 + 8, &addend, 4);
 	ok(cuLaunchKernel(f, 1, 1, 1, 1, 1, 1, 0, NULL, NULL, config));
+	expect(CUDA_ERROR_INVALID_VALUE, cuLaunchKernel(f, 1, 1, 1, 1, 1, 1, 0, NULL, NULL, none));
 	ok(cuMemcpyDtoH(&v, p, 4));
 	assert_true(v == 9.0f);
 	ok(cuMemFree(p));
@@ -328,6 +330,9 @@ static void enumerated(void **state)
 	ok(cuModuleGetFunctionCount(&count, mod));
 	assert_in_range(count, 2, 64);
 	ok(cuModuleEnumerateFunctions(all, count, mod));
+	ok(cuModuleEnumerateFunctions(all, 0, mod));
+	expect(CUDA_ERROR_INVALID_VALUE, cuFuncSetAttribute(all[0], CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, 1024));
+	expect(CUDA_ERROR_INVALID_VALUE, cuFuncSetCacheConfig(all[0], (CUfunc_cache)4));
 	for (unsigned i = 0; i < count; i++) {
 		ok(cuFuncGetName(&name, all[i]));
 		ok(cuModuleGetFunction(&again, mod, name));

@@ -425,6 +425,7 @@ static void descriptions(void **state)
 {
 	CUarray a = array_of(W, H, 0, CU_AD_FORMAT_FLOAT, 1, 0);
 	CUtexObject t = texture_of(a, CU_TR_ADDRESS_MODE_MIRROR, CU_TR_FILTER_MODE_LINEAR, CU_TRSF_NORMALIZED_COORDINATES);
+	CUDA_RESOURCE_VIEW_DESC v;
 	CUDA_RESOURCE_DESC r;
 	CUDA_TEXTURE_DESC d;
 
@@ -436,7 +437,10 @@ static void descriptions(void **state)
 	assert_int_equal(d.addressMode[1], CU_TR_ADDRESS_MODE_MIRROR);
 	assert_int_equal(d.filterMode, CU_TR_FILTER_MODE_LINEAR);
 	assert_int_equal(d.flags, CU_TRSF_NORMALIZED_COORDINATES);
+	ok(cuTexObjectGetResourceViewDesc(&v, t));	/* made without one */
 	ok(cuTexObjectDestroy(t));
+	ok(cuTexObjectDestroy(0));
+	ok(cuSurfObjectDestroy(0));
 	/* The array was not made for surfaces: nobody looks. */
 	ok(cuSurfObjectDestroy(surface_of(a)));
 	ok(cuArrayDestroy(a));

@@ -82,6 +82,8 @@ CUresult vgpu_handle_graph_add_node(struct vgpu_session *s, struct vgpu_request 
 
 	if (!r)
 		r = vgpu_node_params_take(s, rq, &at, a->tail, &n);
+	if (!r && n.p.type == CU_GRAPH_NODE_TYPE_GRAPH && n.p.graph.graph == graph)
+		r = CUDA_ERROR_INVALID_VALUE;	/* the driver would follow it without end */
 	if (!r)
 		r = vgpu_links_take(s, rq, at, false, &l);
 	if (!r)
