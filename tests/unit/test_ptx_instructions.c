@@ -330,6 +330,8 @@ static uint64_t dot(uint64_t a, uint64_t b, uint64_t c, bool sa, bool sb)
 	X(setp_ftz, "setp.eq.ftz.f32 %p, %a, 0f00000000; selp.u32 %d, 1, 0, %p;", 4, 4, 4, 4, !(flush(a) << 33)) \
 	X(set, "set.le.u32.s32 %d, %a, %b;", 4, 4, 4, 4, I32(a) <= I32(b) ? ~0u : 0) \
 	X(set_f, "set.gt.f32.f32 %d, %a, %b;", 4, 4, 4, 4, F(a) > F(b) ? 0x3f800000 : 0) \
+	X(set_pair, "and.b32 %a, %a, 0x3fff3fff; and.b32 %b, %b, 0x3fff3fff; set.lt.u32.f16x2 %d, %a, %b;", 4, 4, 4, 4, \
+	  ((a & 0x3fff) < (b & 0x3fff) ? 0xffffu : 0) | ((a >> 16 & 0x3fff) < (b >> 16 & 0x3fff) ? 0xffff0000u : 0)) \
 	X(slct, "slct.u32.s32 %d, %a, %b, %c;", 4, 4, 4, 4, I32(c) >= 0 ? a : b) \
 	X(slct_f, "slct.b64.f32 %d, %a, %b, %c;", 8, 8, 8, 4, F(c) >= 0 ? a : b) \
 	X(testp_n, "testp.normal.f32 %p, %a; selp.u32 %d, 1, 0, %p;", 4, 4, 4, 4, fpclassify(F(a)) == FP_NORMAL || F(a) == 0) \

@@ -157,16 +157,26 @@ static int op_setp(struct thread *t, const struct insn *in)
 /* All ones or 1.0 for true. */
 static int op_set(struct thread *t, const struct insn *in)
 {
-	uint64_t a = t->r[in->a], b = t->r[in->b];
-	uint64_t truth[T_COUNT] = {
+	static const uint32_t truth[T_COUNT] = {
 		[T_U16] = 0xffff, [T_S16] = 0xffff, [T_U32] = 0xffffffff, [T_S32] = 0xffffffff, [T_F32] = 0x3f800000,
-		[T_F16] = 0x3c00, [T_BF16] = 0x3f80, [T_F16X2] = 0x3c00, [T_BF16X2] = 0x3f80,
+		[T_F16] = 0x3c00, [T_BF16] = 0x3f80,
 	};
-	uint64_t v = combine(t, in, compare(in, a, b)) ? truth[in->type2] : 0;
 
-	if (in->type2 == T_F16X2 || in->type2 == T_BF16X2)
-		v |= combine(t, in, compare(in, a >> 16, b >> 16)) ? truth[in->type2] << 16 : 0;
-	t->r[in->d] = v;
+	t->r[in->d] = combine(t, in, compare(in, t->r[in->a], t->r[in->b])) ? truth[in->type2] : 0;
+	return OP_NEXT;
+}
+
+/* The same of each half of a pair, into the halves of a pair or of an integer. */
+static int op_set_pair(struct thread *t, const struct insn *in)
+{
+	static const uint32_t truth[T_COUNT] = {
+		[T_U32] = 0xffff, [T_S32] = 0xffff, [T_F16X2] = 0x3c00, [T_BF16X2] = 0x3f80,
+	};
+	uint64_t a = t->r[in->a], b = t->r[in->b];
+	uint32_t low = combine(t, in, compare(in, a, b)) ? truth[in->type2] : 0;
+	uint32_t high = combine(t, in, compare(in, a >> 16, b >> 16)) ? truth[in->type2] : 0;
+
+	t->r[in->d] = low | high << 16;
 	return OP_NEXT;
 }
 
@@ -277,20 +287,23 @@ static int decode_setp(struct decode *d)
 	return emit(d->p, &d->in);
 }
 
+static bool set_fits(enum type td, enum type t)
+{
+	if (t == T_F16X2 || t == T_BF16X2)
+		return td == T_U32 || td == T_S32 || td == t;
+	return td == T_U32 || td == T_S32 || td == T_F32 || td == T_F16 || td == T_BF16 || td == T_U16 || td == T_S16;
+}
+
 static int decode_set(struct decode *d)
 {
 	enum type td = mod_take_type(d), t = mod_take_type(d);
-	bool pairs = t == T_F16X2 || t == T_BF16X2;
 	int err;
 
-	if (td != T_U32 && td != T_S32 && td != T_F32 && td != T_F16 && td != T_BF16 && td != T_U16 && td != T_S16 &&
-	    !(pairs && td == t))
-		return decode_fail(d, -ENOTSUP, "unknown type");
-	if (pairs != (td == T_F16X2 || td == T_BF16X2))
+	if (!set_fits(td, t))
 		return decode_fail(d, -ENOTSUP, "unknown type");
 	err = decode_comparison(d, t, 1);
 	d->in.type2 = (uint8_t)td;
-	d->in.fn = op_set;
+	d->in.fn = t == T_F16X2 || t == T_BF16X2 ? op_set_pair : op_set;
 	if (!err)
 		err = dst(d, 0, td, &d->in.d);
 	return err ? err : emit(d->p, &d->in);
