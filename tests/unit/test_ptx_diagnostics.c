@@ -31,7 +31,7 @@ static const struct {
 	{HEAD ".entry k()\n", -EINVAL, 5, "end of the text"},
 	{HEAD ".entry k();\n", -EINVAL, 4, "has no body"},
 	{BODY("frob.u32 x;"), -ENOTSUP, 8, "'frob.u32'"},
-	{BODY(REGS "\nwmma.load.a.sync.aligned.m16n16k16.global.row.f16 {%r1}, [%rd1];"), -ENOTSUP, 10, "wmma.load"},
+	{BODY(REGS "\nwgmma.fence.sync.aligned;"), -ENOTSUP, 10, "wgmma.fence"},
 	{BODY(REGS "tex.2d.v4.f32.f32 {%f0,%f1,%f2,%f3}, [%rd1];"), -EINVAL, 9, "wrong number of coordinates: 'tex.2d"},
 	{BODY(REGS "tex.2d.v4.f32.f32 {%f0,%f1,%f2,%f3}, [%r1, {%f0,%f1}];"), -ENOTSUP, 9, "64-bit register"},
 	{BODY(REGS "tex.2d.v4.f32.f32 {%f0,%f1,%f2,%f3}, [%rd1, %rd2, {%f0,%f1}];"), -ENOTSUP, 9, "sampler"},

@@ -121,7 +121,13 @@ const struct ptx_texture *exec_texture(struct thread *t, const struct insn *in, 
 int frame_enter(struct thread *t, const struct insn *in, const struct func *f, uint32_t reg_base, uint32_t frame_base);
 int thread_exit(struct thread *t);
 
+/* What lanes of a warp meet for: n of an instruction whose handler ends in warp_meet(). */
+enum {
+	W_SHFL, W_VOTE, W_MATCH_ANY, W_MATCH_ALL, W_REDUX, W_ELECT, W_ACTIVEMASK, W_SYNC, W_MULTIPLY, W_ROWS
+};
+
 /* warp.c, barrier.c */
+int warp_meet(struct thread *t, const struct insn *in);
 void warp_lane_exited(struct warp *w);
 bool warp_release_converged(struct warp *w);
 void barrier_thread_exited(struct block *b);

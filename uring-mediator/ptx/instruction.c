@@ -270,7 +270,7 @@ static int decode_instruction(struct decode *d)
 	static const struct op_def *const families[] = {
 		ops_int, ops_memory, ops_move, ops_float, ops_compare, ops_control, ops_bits, ops_convert, ops_carry,
 		ops_approx, ops_half, ops_atomic, ops_warp, ops_barrier, ops_texture, ops_surface,
-		ops_mbarrier, ops_video,
+		ops_mbarrier, ops_video, ops_matrix,
 	};
 	unsigned class = class_of(d->type);
 

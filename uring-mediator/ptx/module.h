@@ -83,6 +83,7 @@ struct insn {
 		const struct call_site *call;
 		const struct branch_table *table;
 		const uint32_t *slots;
+		const struct matrix *matrix;
 	};
 };
 

@@ -186,7 +186,7 @@ struct op_def {
 
 extern const struct op_def ops_int[], ops_carry[], ops_bits[], ops_float[], ops_approx[], ops_half[], ops_compare[],
 	ops_convert[], ops_memory[], ops_move[], ops_atomic[], ops_control[], ops_warp[], ops_barrier[], ops_texture[], ops_surface[],
-	ops_mbarrier[], ops_video[];
+	ops_mbarrier[], ops_video[], ops_matrix[];
 
 /* special.c */
 int special_find(const char *name, size_t len); /* number or -1 */

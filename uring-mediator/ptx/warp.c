@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Instructions at which the lanes of a warp meet: shfl, vote, match, redux, elect, activemask, bar.warp.sync. A lane
+ * Instructions at which the lanes of a warp meet: shfl, vote, match, redux, elect, activemask, bar.warp.sync, those of
+ * op_matrix.c. A lane
  * that comes waits until every lane of its mask that has not exited waits at the same operation with the same mask;
  * the last one to come computes everybody's result. The forms without .sync, and activemask, have no mask: they take
  * the lanes that wait at the same instruction once no lane of the warp can go on without them.
  */
 #include "exec.h"
+#include "matrix.h"
 #include "parse.h"
 
 enum { VOTE_ALL, VOTE_ANY, VOTE_UNI, VOTE_BALLOT };
 enum { SHFL_UP, SHFL_DOWN, SHFL_BFLY, SHFL_IDX };
 enum { REDUX_ADD, REDUX_MIN, REDUX_MAX, REDUX_AND, REDUX_OR, REDUX_XOR };
-enum { W_SHFL, W_VOTE, W_MATCH_ANY, W_MATCH_ALL, W_REDUX, W_ELECT, W_ACTIVEMASK, W_SYNC };
 
 static uint32_t lanes_of(const struct warp *w, uint32_t group, uint32_t i)
 {
@@ -140,6 +141,9 @@ static void finish_lane(struct warp *w, struct thread *t, uint32_t group, uint32
 	case W_ACTIVEMASK:
 		t->r[in->d] = group;
 		break;
+	case W_ROWS:
+		matrix_take_rows(w, t, group);
+		break;
 	default:
 		break;
 	}
@@ -148,8 +152,11 @@ static void finish_lane(struct warp *w, struct thread *t, uint32_t group, uint32
 /* Results go to registers that no other lane reads; wait values stay untouched until all are done. */
 static void finish(struct warp *w, uint32_t group)
 {
+	const struct insn *in = w->lanes[__builtin_ctz(group)].wait.in;
 	uint32_t yes = gather(w, group);
 
+	if (in->n == W_MULTIPLY)
+		matrix_multiply(w, group, in->matrix);
 	for (uint32_t i = 0; i < w->count; i++)
 		if (group >> i & 1)
 			finish_lane(w, &w->lanes[i], group, yes);
@@ -160,7 +167,7 @@ static void finish(struct warp *w, uint32_t group)
 
 static bool same_operation(const struct insn *a, const struct insn *b)
 {
-	return a->n == b->n && a->sub == b->sub && a->type == b->type;
+	return a->n == b->n && a->sub == b->sub && a->type == b->type && a->matrix == b->matrix;
 }
 
 /* Whether everybody that @t waits for is there; then all go on. */
@@ -209,7 +216,7 @@ bool warp_release_converged(struct warp *w)
 }
 
 /* a: the lane's value; b, c: shfl's; e: the mask, when in->flag. */
-static int op_meet(struct thread *t, const struct insn *in)
+int warp_meet(struct thread *t, const struct insn *in)
 {
 	struct wait *wait = &t->wait;
 
@@ -233,7 +240,7 @@ static int op_meet(struct thread *t, const struct insn *in)
 
 static int start(struct decode *d, unsigned what, unsigned size)
 {
-	d->in.fn = op_meet;
+	d->in.fn = warp_meet;
 	d->in.n = (uint8_t)what;
 	d->in.size = (uint8_t)size;
 	return 0;
