@@ -131,12 +131,18 @@ static bool closed(const struct vgpu_stream *s)
 	return s->capture != CU_STREAM_CAPTURE_STATUS_NONE || (s == &s->context->legacy && s->context->capturing);
 }
 
-static CUresult fence(struct vgpu_stream *s, bool implied, vgpu_fence *f)
+/* Was work queued since the last fence? */
+static bool unfenced(const struct vgpu_stream *s, bool implied)
 {
 	if (closed(s))
-		implied = false;
-	else if (atomic_load_explicit(&s->dirty, memory_order_acquire) ||
-		 (implied && atomic_load_explicit(&s->implied, memory_order_acquire)))
+		return false;
+	return atomic_load_explicit(&s->dirty, memory_order_acquire) ||
+	       (implied && atomic_load_explicit(&s->implied, memory_order_acquire));
+}
+
+static CUresult fence(struct vgpu_stream *s, bool implied, vgpu_fence *f)
+{
+	if (unfenced(s, implied))
 		return issue(s, f);
 	*f = vgpu_fence_make(s->word, atomic_load_explicit(&s->issued, memory_order_acquire));
 	return CUDA_SUCCESS;
@@ -461,19 +467,45 @@ CUresult cuStreamSynchronize(CUstream stream)
 	return vgpu_error_after(r);
 }
 
+/*
+ * A fence that is put behind work only now comes too late for work that is
+ * done already, which the driver would call done: the first question after
+ * new work is the driver's to answer, the next ones are the fence's.
+ */
+static CUresult ask(struct vgpu_stream *s)
+{
+	struct vgpu_args_stream_query *a;
+	struct vgpu_call c;
+	CUresult r;
+
+	r = vgpu_call_begin(&c, VGPU_OP_stream_query, sizeof(*a), 0, VGPU_CALL_REPLY);
+	if (r)
+		return r;
+	a = c.args;
+	a->stream = s->wire;
+	if (s == &s->context->legacy)
+		vgpu_call_in(&c, s->context);	/* the id is that of all default streams */
+	return vgpu_call_finish(&c);
+}
+
 CUresult cuStreamQuery(CUstream stream)
 {
 	VGPU_STREAM_LENDS(stream);
+	CUresult r, asked = CUDA_ERROR_NOT_READY;
 	struct vgpu_stream *s;
 	vgpu_fence f;
-	CUresult r = look_progress(stream, &s);
 
+	r = look_progress(stream, &s);
+	if (!r && unfenced(s, true)) {
+		asked = ask(s);
+		if (asked && asked != CUDA_ERROR_NOT_READY)
+			return vgpu_error_after(asked);
+	}
+	if (!r)
+		r = vgpu_stream_fence(s, &f);
 	if (r)
 		return r;
-	r = vgpu_stream_fence(s, &f);
-	if (r)
-		return r;
-	if (vgpu_fence_done(f))
+	if (!asked || vgpu_fence_done(f))
 		return vgpu_error_take();
 	vgpu_channel_flush();
 	return CUDA_ERROR_NOT_READY;

@@ -98,6 +98,32 @@ static void busy(void **state)
 	gate_close(&g);
 }
 
+/* Work that ended long ago is said to be done the first time somebody asks, also through the default stream. */
+static void first_question(void **state)
+{
+	struct gate g;
+	CUstream s;
+
+	(void)state;
+	gate_open(&g);
+	ok(cuStreamCreate(&s, CU_STREAM_DEFAULT));
+	for (uint32_t i = 1; i <= 4; i++) {
+		*g.flag = 0;
+		gate_launch(&g, s, 0, i);
+		if (i > 2)
+			expect(CUDA_ERROR_NOT_READY, cuStreamQuery(i & 1 ? s : NULL));
+		*g.flag = 1;
+		while (g.out[0] != i)
+			gpu_nap();
+		for (int naps = 0; naps < 50; naps++)
+			gpu_nap();
+		ok(cuStreamQuery(i & 1 ? s : NULL));
+		ok(cuStreamSynchronize(s));
+	}
+	ok(cuStreamDestroy(s));
+	gate_close(&g);
+}
+
 static void across(void **state)
 {
 	struct gate g;
@@ -245,6 +271,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(basics),
 		cmocka_unit_test(busy),
+		cmocka_unit_test(first_question),
 		cmocka_unit_test(across),
 		cmocka_unit_test(legacy_order),
 		cmocka_unit_test(timing),

@@ -126,6 +126,17 @@ CUresult vgpu_handle_fence(struct vgpu_session *s, struct vgpu_request *rq)
 	return vgpu_fence_write(s, rq, stream, a->fence, a->value);
 }
 
+CUresult vgpu_handle_stream_query(struct vgpu_session *s, struct vgpu_request *rq)
+{
+	const struct vgpu_args_stream_query *a = rq->args;
+	void *stream;
+	CUresult r = vgpu_session_lookup(s, VGPU_HANDLE_STREAM, a->stream, &stream);
+
+	if (r)
+		return r;
+	return s->drv->cuStreamQuery ? s->drv->cuStreamQuery(stream) : CUDA_ERROR_NOT_SUPPORTED;
+}
+
 CUresult vgpu_handle_stream_create(struct vgpu_session *s, struct vgpu_request *rq)
 {
 	const struct vgpu_args_stream_create *a = rq->args;
