@@ -198,6 +198,7 @@ static void read_sizes(struct vgpu_config *c)
 void vgpu_config_read(void)
 {
 	struct vgpu_config *c = &vgpu_config;
+	const char *text;
 
 	memset(c, 0, sizeof(*c));
 	read_log();
@@ -215,4 +216,6 @@ void vgpu_config_read(void)
 	c->batch = vgpu_parse_batch(getenv("VGPU_BATCH"));
 	c->batch_usec = vgpu_parse_batch_usec(getenv("VGPU_BATCH_USEC"));
 	c->visible_devices = getenv("CUDA_VISIBLE_DEVICES");
+	text = getenv("CUDA_LAUNCH_BLOCKING");
+	c->launch_blocking = text && strtol(text, NULL, 10);
 }

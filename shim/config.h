@@ -44,6 +44,7 @@ struct vgpu_config {
 	const char *record;		/* VGPU_RECORD: file to record to, NULL: none */
 	enum vgpu_record_data record_data;
 	const char *visible_devices;	/* CUDA_VISIBLE_DEVICES or NULL */
+	bool launch_blocking;		/* CUDA_LAUNCH_BLOCKING: a launch returns when its kernel has ended */
 	uint64_t occupy_at, occupy_size;	/* VGPU_TEST_OCCUPY=ADDRESS,SIZE */
 	bool monitor;			/* not of the environment: set by libnvidia-ml */
 	enum vgpu_occupy occupy;	/* VGPU_TEST_OCCUPY=first or largest */

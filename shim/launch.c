@@ -13,6 +13,7 @@
 
 #include "call.h"
 #include "channel.h"
+#include "config.h"
 #include "context.h"
 #include "device.h"
 #include "function.h"
@@ -181,19 +182,27 @@ static uint64_t cluster_shape(const struct vgpu_launch *l)
 	return ((shape ^ l->shared_bytes) * 0x100000001b3ull) | 1;
 }
 
+/* With CUDA_LAUNCH_BLOCKING: what became of the kernel is the launch's result. Nothing runs in a capture yet. */
+static CUresult wait_for_kernel(struct vgpu_stream *s)
+{
+	if (atomic_load_explicit(&s->capture, memory_order_acquire) != CU_STREAM_CAPTURE_STATUS_NONE)
+		return CUDA_SUCCESS;
+	return vgpu_error_after(vgpu_stream_wait(s));
+}
+
 /* The first of its shape is waited for, so that what is wrong with it is said at once, as natively. */
-static CUresult submit(struct vgpu_call *c, struct vgpu_function *f, uint64_t shape)
+static CUresult submit(struct vgpu_call *c, struct vgpu_function *f, struct vgpu_stream *s, uint64_t shape)
 {
 	CUresult r = CUDA_SUCCESS;
 
 	if (!shape) {
 		vgpu_call_submit(c);
-		return CUDA_SUCCESS;
+	} else {
+		r = vgpu_call_finish(c);
+		if (!r)
+			atomic_store_explicit(&f->proved, shape, memory_order_relaxed);
 	}
-	r = vgpu_call_finish(c);
-	if (!r)
-		atomic_store_explicit(&f->proved, shape, memory_order_relaxed);
-	return r;
+	return !r && vgpu_config.launch_blocking ? wait_for_kernel(s) : r;
 }
 
 CUresult vgpu_launch(const struct vgpu_launch *l)
@@ -264,7 +273,7 @@ CUresult vgpu_launch(const struct vgpu_launch *l)
 	if (l->attr_count)
 		memcpy((uint8_t *)c.payload + padded, attributes, l->attr_count * sizeof(*attributes));
 	vgpu_touch(s);
-	return submit(&c, f, shape);
+	return submit(&c, f, s, shape);
 }
 
 CUresult cuLaunchKernel(CUfunction f, unsigned int grid_dim_x, unsigned int grid_dim_y, unsigned int grid_dim_z,

@@ -39,17 +39,23 @@ static int child_runs(const char *kernel, uint64_t address, CUresult want)
 	return 0;
 }
 
-static int in_child(const char *kernel, uint64_t address, CUresult want)
+static int exit_status(pid_t pid)
 {
 	int status;
-	pid_t pid = fork();
 
 	assert_true(pid >= 0);
-	if (!pid)
-		_exit(child_runs(kernel, address, want));
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
 	return WEXITSTATUS(status);
+}
+
+static int in_child(const char *kernel, uint64_t address, CUresult want)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(child_runs(kernel, address, want));
+	return exit_status(pid);
 }
 
 /* Runs before this process initialises the driver: children must be able to. */
@@ -59,6 +65,37 @@ static void faults(void **state)
 	assert_int_equal(in_child("wild", 0x10, CUDA_ERROR_ILLEGAL_ADDRESS), 0);
 	assert_int_equal(in_child("wild", 0x7f00ull << 32, CUDA_ERROR_ILLEGAL_ADDRESS), 0);
 	assert_int_equal(in_child("stop", 0, CUDA_ERROR_LAUNCH_FAILED), 0);
+}
+
+/* Likewise: the launch itself tells what its kernel did. */
+static int child_launches_and_waits(void)
+{
+	uint64_t address = 0x10;
+	void *params[] = { &address };
+	CUcontext ctx;
+	CUgraph graph;
+	CUstream s;
+	CUmodule m;
+	CUfunction f;
+
+	setenv("CUDA_LAUNCH_BLOCKING", "1", 1);
+	if (cuInit(0) || cuDevicePrimaryCtxRetain(&ctx, 0) || cuCtxSetCurrent(ctx) || cuStreamCreate(&s, 0) ||
+	    cuModuleLoadData(&m, fault_ptx) || cuModuleGetFunction(&f, m, "wild"))
+		return 1;
+	if (cuStreamBeginCapture(s, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL) ||
+	    cuLaunchKernel(f, 1, 1, 1, 1, 1, 1, 0, s, params, NULL) || cuStreamEndCapture(s, &graph))
+		return 2;
+	return cuLaunchKernel(f, 1, 1, 1, 1, 1, 1, 0, s, params, NULL) == CUDA_ERROR_ILLEGAL_ADDRESS ? 0 : 3;
+}
+
+static void blocking_launches(void **state)
+{
+	pid_t pid = fork();
+
+	(void)state;
+	if (!pid)
+		_exit(child_launches_and_waits());
+	assert_int_equal(exit_status(pid), 0);
 }
 
 static void others_go_on(void **state)
@@ -80,17 +117,14 @@ static void others_go_on(void **state)
 static void fork_child(void **state)
 {
 	CUdeviceptr p;
-	int status;
 	pid_t pid;
 
 	(void)state;
 	pid = fork();
-	assert_true(pid >= 0);
 	if (!pid)
 		_exit(cuMemAlloc(&p, 16) == CUDA_ERROR_NOT_INITIALIZED &&
 		      cuInit(0) == CUDA_ERROR_NOT_INITIALIZED ? 0 : 1);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
+	assert_int_equal(exit_status(pid), 0);
 	ok(cuMemAlloc(&p, 16));
 	ok(cuMemFree(p));
 }
@@ -111,6 +145,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(faults),
+		cmocka_unit_test(blocking_launches),
 		cmocka_unit_test(others_go_on),
 		cmocka_unit_test(fork_child),
 	};
