@@ -47,8 +47,11 @@ CUresult vgpu_launch_check(const struct vgpu_launch *l, const struct vgpu_functi
 	return l->shared_bytes > (uint32_t)limit ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
 }
 
-/* The application packed the block itself. */
-static CUresult parse_extra(void **extra, const void **block, size_t *size)
+/*
+ * The application packed the block itself. It may end inside the last parameter, of which a kernel with a large one may need the
+ * beginning only.
+ */
+static CUresult parse_extra(void **extra, const struct vgpu_function *f, const void **block, size_t *size)
 {
 	*block = NULL;
 	*size = 0;
@@ -60,7 +63,15 @@ static CUresult parse_extra(void **extra, const void **block, size_t *size)
 		else
 			return CUDA_ERROR_INVALID_VALUE;
 	}
-	return *block || !*size ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+	if (!*block)
+		return *size ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+	return f->param_count && *size <= f->params[f->param_count - 1].offset ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+}
+
+/* Bytes of the block as it travels: the driver reads all parameters. */
+static size_t whole_block(const struct vgpu_function *f, size_t given)
+{
+	return given < f->param_bytes ? f->param_bytes : given;
 }
 
 static void pack(uint8_t *to, const struct vgpu_function *f, void **params)
@@ -84,19 +95,19 @@ CUresult vgpu_launch_block(const struct vgpu_launch *l, const struct vgpu_functi
 	CUresult r = CUDA_SUCCESS;
 
 	if (l->extra)
-		r = l->params ? CUDA_ERROR_INVALID_VALUE : parse_extra(l->extra, &given, &size);
+		r = l->params ? CUDA_ERROR_INVALID_VALUE : parse_extra(l->extra, f, &given, &size);
 	else if (f->param_count && !l->params)
 		r = CUDA_ERROR_INVALID_VALUE;
 	if (!r && size > VGPU_LAUNCH_PARAM_BYTES)
 		r = CUDA_ERROR_INVALID_VALUE;
-	*block = r ? NULL : calloc(1, size + 1);
+	*bytes = (uint32_t)(given ? whole_block(f, size) : size);
+	*block = r ? NULL : calloc(1, *bytes + 1);
 	if (r || !*block)
 		return r ? r : CUDA_ERROR_OUT_OF_MEMORY;
 	if (given)
 		memcpy(*block, given, size);
 	else if (!l->extra)
 		pack(*block, f, l->params);
-	*bytes = (uint32_t)size;
 	return CUDA_SUCCESS;
 }
 
@@ -214,7 +225,7 @@ CUresult vgpu_launch(const struct vgpu_launch *l)
 	struct vgpu_stream *s;
 	struct vgpu_call c;
 	const void *block = NULL;
-	size_t bytes, padded;
+	size_t bytes, given, padded;
 	uint64_t shape = 0;	/* what the driver has to say first */
 	CUresult r;
 
@@ -233,7 +244,7 @@ CUresult vgpu_launch(const struct vgpu_launch *l)
 	if (l->extra) {
 		if (l->params)
 			return CUDA_ERROR_INVALID_VALUE;
-		r = parse_extra(l->extra, &block, &bytes);
+		r = parse_extra(l->extra, f, &block, &bytes);
 		if (!r && f->param_count && !block)
 			r = CUDA_ERROR_INVALID_VALUE;
 	} else if (f->param_count && !l->params) {
@@ -251,6 +262,8 @@ CUresult vgpu_launch(const struct vgpu_launch *l)
 		return r;
 	if (bytes > VGPU_LAUNCH_PARAM_BYTES)
 		return CUDA_ERROR_INVALID_VALUE;
+	given = bytes;
+	bytes = whole_block(f, given);
 	padded = vgpu_align8(bytes);
 	r = vgpu_call_begin(&c, VGPU_OP_launch, sizeof(*a),
 			    (uint32_t)(padded + l->attr_count * sizeof(*attributes)),
@@ -267,7 +280,7 @@ CUresult vgpu_launch(const struct vgpu_launch *l)
 	a->attr_count = (uint8_t)l->attr_count;
 	a->flags = l->cooperative ? COOPERATIVE : 0;
 	if (block)
-		memcpy(c.payload, block, bytes);
+		memset((uint8_t *)memcpy(c.payload, block, given) + given, 0, bytes - given);
 	else if (!l->extra)
 		pack(c.payload, f, l->params);
 	if (l->attr_count)

@@ -91,6 +91,11 @@ static void extra(void **state)
 	expect(CUDA_ERROR_INVALID_VALUE, cuLaunchKernel(f, 1, 1, 1, 1, 1, 1, 0, NULL, NULL, none));
 	ok(cuMemcpyDtoH(&v, p, 4));
 	assert_true(v == 9.0f);
+	/* A block may end inside the last parameter, as NCCL's do. */
+	size = 28;
+	ok(cuLaunchKernel(f, 1, 1, 1, 1, 1, 1, 0, NULL, NULL, config));
+	ok(cuMemcpyDtoH(&v, p, 4));
+	assert_true(v == 19.0f);
 	ok(cuMemFree(p));
 	ok(cuModuleUnload(m));
 }
