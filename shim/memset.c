@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Fills. All forms are one wire; only the synchronous
- * forms wait, and only for memory that the host sees, as natively.
+ * forms wait, and only for memory that the host sees, as natively. What is captured may name any address, as natively:
+ * cuDNN captures what an engine would do with addresses that it makes up, to count its kernels.
  */
+#include <stdatomic.h>
 #include <string.h>
 
 #include <gen/cuda_api.h>
@@ -29,6 +31,7 @@ static CUresult fill(const struct fill *f, CUstream stream)
 	struct vgpu_args_memset *a;
 	struct vgpu_stream *s;
 	struct vgpu_call c;
+	bool made_up;
 	CUresult r;
 
 	r = vgpu_call_ready(VGPU_CALL_CONTEXT);
@@ -41,10 +44,10 @@ static CUresult fill(const struct fill *f, CUstream stream)
 	if (f->width > UINT64_MAX / f->element || pitch < row || f->dst % f->element ||
 	    pitch % f->element || f->height > UINT64_MAX / pitch)
 		return CUDA_ERROR_INVALID_VALUE;
-	r = vgpu_memory_check(f->dst, pitch * (f->height - 1) + row);
-	if (r)
-		return r;
-	r = vgpu_call_begin(&c, VGPU_OP_memset, sizeof(*a), more, VGPU_CALL_CONTEXT);
+	made_up = vgpu_memory_check(f->dst, pitch * (f->height - 1) + row);
+	if (made_up && atomic_load_explicit(&s->capture, memory_order_relaxed) != CU_STREAM_CAPTURE_STATUS_ACTIVE)
+		return CUDA_ERROR_INVALID_VALUE;
+	r = vgpu_call_begin(&c, VGPU_OP_memset, sizeof(*a), more, VGPU_CALL_CONTEXT | (made_up ? VGPU_CALL_REPLY : 0));
 	if (r)
 		return r;
 	a = c.args;
@@ -56,6 +59,8 @@ static CUresult fill(const struct fill *f, CUstream stream)
 	if (more)
 		memcpy(c.payload, &rows, more);
 	vgpu_touch(s);
+	if (made_up)
+		return vgpu_call_finish(&c);
 	vgpu_call_submit(&c);
 	return CUDA_SUCCESS;
 }

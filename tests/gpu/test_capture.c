@@ -113,6 +113,24 @@ static void replay(void **state)
 	}
 }
 
+/* A captured fill is a node, whatever its address is: cuDNN captures fills of addresses that it makes up. */
+static void fill_of_nothing(void **state)
+{
+	CUdeviceptr nothing = fx.a;
+	CUgraph g;
+	size_t n = 0;
+
+	(void)state;
+	ok(cuMemFree(fx.a));
+	ok(cuStreamBeginCapture(fx.s, CU_STREAM_CAPTURE_MODE_RELAXED));
+	ok(cuMemsetD8Async(nothing, 1, BYTES, fx.s));
+	ok(cuStreamEndCapture(fx.s, &g));
+	ok(cuGraphGetNodes(g, NULL, &n));
+	assert_int_equal(n, 1);
+	ok(cuGraphDestroy(g));
+	ok(cuMemAlloc(&fx.a, BYTES));
+}
+
 /* Copies of pageable memory look at that memory when the graph runs. */
 static void pageable(void **state)
 {
@@ -488,6 +506,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(replay),
+		cmocka_unit_test(fill_of_nothing),
 		cmocka_unit_test(pageable),
 		cmocka_unit_test(fork_and_join),
 		cmocka_unit_test(unjoined),

@@ -173,6 +173,15 @@ static CUresult fill_row(const struct vgpu_driver *drv, const struct vgpu_args_m
 	}
 }
 
+/* A captured fill may go anywhere, as natively: it is the device's when it runs, and reaches no more than a kernel's stores. */
+static bool captured(const struct vgpu_session *s, CUstream stream)
+{
+	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+
+	return s->drv->cuStreamIsCapturing && !s->drv->cuStreamIsCapturing(stream, &status) &&
+	       status == CU_STREAM_CAPTURE_STATUS_ACTIVE;
+}
+
 CUresult vgpu_handle_memset(struct vgpu_session *s, struct vgpu_request *rq)
 {
 	const struct vgpu_args_memset *a = rq->args;
@@ -195,7 +204,7 @@ CUresult vgpu_handle_memset(struct vgpu_session *s, struct vgpu_request *rq)
 	    !vgpu_copy_span(row, rows.height, rows.pitch, 1, 0, &span))
 		return CUDA_ERROR_INVALID_VALUE;
 	r = vgpu_memory_check(s, a->dst, span);
-	if (r)
+	if (r && !captured(s, stream))
 		return r;
 	rq->bytes = row * rows.height;
 	return rows.height == 1 ? fill_row(s->drv, a, stream) : fill_rows(s->drv, a, &rows, stream);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The device memory of a session: disjoint address ranges, by start address.  Every device pointer of a copy or a
- * memset is looked up here first, because the real driver, left to itself, would take any address of the worker's own
- * memory for a host pointer.  A treap; one thread; bounded by the memory of the device, not by us.
+ * memset (unless it is captured) is looked up here first, because the real driver, left to itself, would take any address
+ * of the worker's own memory for a host pointer.  A treap; one thread; bounded by the memory of the device, not by us.
  */
 #ifndef VGPU_WORKER_RANGES_H
 #define VGPU_WORKER_RANGES_H
