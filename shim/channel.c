@@ -30,6 +30,7 @@
 #include "config.h"
 #include "context.h"
 #include "log.h"
+#include "mirror.h"
 #include "output.h"
 #include "record.h"
 #include "stream.h"
@@ -454,6 +455,7 @@ CUresult vgpu_error_take(void)
 	vgpu_output_fetch();
 	if (r)
 		return r;
+	vgpu_mirror_pull();
 	seq = atomic_load_explicit(&ctl->deferred_seq, memory_order_acquire);
 	told = atomic_load(&channel.reported);
 	if (seq <= told || !atomic_compare_exchange_strong(&channel.reported, &told, seq))

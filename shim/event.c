@@ -16,6 +16,7 @@
 #include "channel.h"
 #include "context.h"
 #include "handle.h"
+#include "mirror.h"
 #include "stream.h"
 #include "thread.h"
 #include "wait.h"
@@ -198,8 +199,10 @@ CUresult cuEventQuery(CUevent event)
 		return r;
 	if (asked(e))
 		return ask(e);
-	if (vgpu_fence_done(atomic_load_explicit(&e->fence, memory_order_acquire)))
+	if (vgpu_fence_done(atomic_load_explicit(&e->fence, memory_order_acquire))) {
+		vgpu_mirror_pull();
 		return vgpu_error_sticky();
+	}
 	vgpu_channel_flush();
 	r = vgpu_error_sticky();
 	return r ? r : CUDA_ERROR_NOT_READY;

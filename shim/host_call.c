@@ -30,6 +30,7 @@
 #include "graph.h"
 #include "handle.h"
 #include "log.h"
+#include "mirror.h"
 #include "session.h"
 #include "stream.h"
 #include "thread.h"
@@ -101,9 +102,11 @@ static void run_named(const struct vgpu_host_run *h)
 		expect(-(int64_t)h->data);
 		return;
 	}
+	vgpu_mirror_pull();
 	vgpu_thread.busy++;
 	((CUhostFn)(uintptr_t)h->fn)((void *)(uintptr_t)h->data);
 	vgpu_thread.busy--;
+	vgpu_mirror_push();
 	expect(-1);
 	if (h->flags & VGPU_HOST_RUN_ANSWER && h->word < VGPU_FENCES)
 		atomic_store_explicit(&vgpu_session.channel->fences[h->word], h->value, memory_order_release);
@@ -128,12 +131,14 @@ static void run(const struct vgpu_cmd *cmd)
 	r = take(cookie);
 	if (!r)
 		return;
+	vgpu_mirror_pull();
 	vgpu_thread.busy++;
 	if (r->fn)
 		r->fn(r->data);
 	else
 		r->callback(r->stream, vgpu_error_sticky(), r->data);
 	vgpu_thread.busy--;
+	vgpu_mirror_push();
 	atomic_store_explicit(&vgpu_session.channel->fences[r->word], r->value, memory_order_release);
 	free(r);
 }

@@ -15,6 +15,7 @@
 #include "context.h"
 #include "function.h"
 #include "handle.h"
+#include "mirror.h"
 #include "module.h"
 #include "output.h"
 #include "thread.h"
@@ -130,6 +131,7 @@ CUresult cuLibraryUnload(CUlibrary library)
 	if (!l)
 		return CUDA_ERROR_INVALID_HANDLE;
 	vgpu_output_fetch();
+	vgpu_mirror_drop(l->wire, NULL);
 	drop_modules(l);
 	vgpu_functions_drop(l);
 	r = vgpu_call_begin(&c, VGPU_OP_library_unload, sizeof(*a), 0, 0);

@@ -21,6 +21,7 @@
 #include "stream.h"
 #include "thread.h"
 
+#define KINDS	(1u << VGPU_RANGE_MANAGED | 1u << VGPU_RANGE_MIRROR)
 #define NODES	64	/* bits of `accessed`: devices, and above them the host */
 
 struct advice {
@@ -136,7 +137,7 @@ static bool is_managed(CUdeviceptr ptr, size_t bytes)
 {
 	struct vgpu_range_info info;
 
-	return bytes && vgpu_memory_find(ptr, &info) && info.kind == VGPU_RANGE_MANAGED &&
+	return bytes && vgpu_memory_find(ptr, &info) && 1u << info.kind & KINDS &&
 	       bytes <= info.size - (ptr - info.start);
 }
 
@@ -356,7 +357,7 @@ CUresult cuStreamAttachMemAsync(CUstream stream, CUdeviceptr ptr, size_t bytes, 
 
 	if (r)
 		return r;
-	if (!vgpu_memory_find(ptr, &info) || info.kind != VGPU_RANGE_MANAGED || info.start != ptr ||
+	if (!vgpu_memory_find(ptr, &info) || !(1u << info.kind & KINDS) || info.start != ptr ||
 	    (bytes && bytes != info.size))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (flags != CU_MEM_ATTACH_GLOBAL && flags != CU_MEM_ATTACH_HOST && flags != CU_MEM_ATTACH_SINGLE)

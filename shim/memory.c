@@ -21,6 +21,7 @@
 #include "host_pool.h"
 #include "log.h"
 #include "managed.h"
+#include "mirror.h"
 #include "session.h"
 #include "stray.h"
 #include "stream.h"
@@ -49,7 +50,7 @@ static struct {
 
 /* The driver chose the address. */
 #define DEVICE_KINDS	(1u << VGPU_RANGE_DEVICE | 1u << VGPU_RANGE_GLOBAL | 1u << VGPU_RANGE_RESERVED | \
-			 1u << VGPU_RANGE_IMPORTED)
+			 1u << VGPU_RANGE_IMPORTED | 1u << VGPU_RANGE_MIRROR)
 #define REGISTERED_KINDS (1u << VGPU_RANGE_REGISTERED | 1u << VGPU_RANGE_MOVED)
 
 /* ---- table ---- */
@@ -91,7 +92,7 @@ CUresult vgpu_memory_add(enum vgpu_range_kind kind, uint64_t start, uint64_t siz
 	bool pooled = flags & VGPU_MEMORY_OF_POOL;
 	/* Copies of managed memory are waited for anyway: that needs no look at the attribute. */
 	struct vgpu_range_info info = { .start = start, .size = size, .flags = flags, .kind = (uint8_t)kind,
-					.sync_memops = kind == VGPU_RANGE_MANAGED };
+					.sync_memops = kind == VGPU_RANGE_MANAGED || kind == VGPU_RANGE_MIRROR };
 	int r;
 
 	info.context = ctx && !pooled ? ctx->wire : 0;
@@ -103,6 +104,8 @@ CUresult vgpu_memory_add(enum vgpu_range_kind kind, uint64_t start, uint64_t siz
 	r = vgpu_range_insert(&table.map, &info);
 	if (!r && 1u << kind & DEVICE_KINDS && vgpu_stray_note(start, size))
 		atomic_store_explicit(&table.strays, true, memory_order_release);
+	if (!r && kind == VGPU_RANGE_MIRROR)
+		atomic_store_explicit(&table.sync_memops, true, memory_order_release);
 	if (!r && kind == VGPU_RANGE_MOVED)
 		atomic_store_explicit(&table.moved, true, memory_order_release);
 	unlock();
@@ -142,9 +145,13 @@ static bool is_sync(uint64_t address)
 
 CUresult vgpu_memory_settle(uint64_t dst, uint64_t src, struct vgpu_stream *s)
 {
+	CUresult r;
+
 	if (!atomic_load_explicit(&table.sync_memops, memory_order_acquire) || (!is_sync(dst) && !is_sync(src)))
 		return CUDA_SUCCESS;
-	return vgpu_stream_wait(s);
+	r = vgpu_stream_wait(s);
+	vgpu_mirror_pull();
+	return r;
 }
 
 bool vgpu_memory_remove(uint64_t start, uint32_t kinds, struct vgpu_range_info *info)

@@ -48,6 +48,8 @@ bool vgpu_memory_remove(uint64_t start, uint32_t kinds, struct vgpu_range_info *
 void vgpu_memory_drop(const struct vgpu_context *ctx);
 
 enum vgpu_place vgpu_memory_place(uint64_t address);
+/* The worker's driver, which is asked, says that memory not in the table is managed. */
+bool vgpu_memory_is_managed(uint64_t address);
 /* INVALID_VALUE unless [address, address + bytes) is inside one range of ours that the device can reach. */
 CUresult vgpu_memory_check(uint64_t address, uint64_t bytes);
 

@@ -21,6 +21,7 @@
 #include "image_send.h"
 #include "log.h"
 #include "memory.h"
+#include "mirror.h"
 #include "module.h"
 #include "output.h"
 #include "session.h"
@@ -182,6 +183,7 @@ CUresult cuModuleUnload(CUmodule module)
 	if (!m || m->library)
 		return CUDA_ERROR_INVALID_HANDLE;
 	vgpu_output_fetch();
+	vgpu_mirror_drop(m->wire, NULL);
 	vgpu_functions_drop(m);
 	r = vgpu_call_begin(&c, VGPU_OP_module_unload, sizeof(*a), 0, 0);
 	if (r)
@@ -213,13 +215,25 @@ CUresult cuModuleGetFunction(CUfunction *func, CUmodule module, const char *name
 	return r;
 }
 
-/* A variable's address is device memory that nobody allocated: note it, once. */
-static void note_global(CUdeviceptr p, size_t bytes)
+/* A variable's address is device memory that nobody allocated: note it, once. `owner`: of a managed one. */
+static CUresult note_global(CUdeviceptr p, size_t bytes, uint64_t owner)
 {
 	struct vgpu_range_info info;
 
-	if (p && bytes && !vgpu_memory_find(p, &info))
-		vgpu_memory_add(VGPU_RANGE_GLOBAL, p, bytes, 0);
+	if (!p || !bytes || vgpu_memory_find(p, &info))
+		return CUDA_SUCCESS;
+	if (vgpu_memory_is_managed(p))
+		return vgpu_mirror_make(p, bytes, owner, false);
+	vgpu_memory_add(VGPU_RANGE_GLOBAL, p, bytes, 0);
+	return CUDA_SUCCESS;
+}
+
+/* Of a module: its own wire id, or that of the library that it is of. */
+static uint64_t owner_of(CUmodule module)
+{
+	const struct vgpu_module *m = vgpu_handle_object(VGPU_HANDLE_MODULE, module);
+
+	return !m ? 0 : m->library ? m->library : m->wire;
 }
 
 CUresult cuModuleGetGlobal_v2(CUdeviceptr *dptr, size_t *bytes, CUmodule module, const char *name)
@@ -234,9 +248,10 @@ CUresult cuModuleGetGlobal_v2(CUdeviceptr *dptr, size_t *bytes, CUmodule module,
 	if (!name || (!dptr && !bytes))
 		return CUDA_ERROR_INVALID_VALUE;
 	r = vgpu_remote_cuModuleGetGlobal_v2(&p, &n, module, name);
+	if (!r)
+		r = note_global(p, n, owner_of(module));
 	if (r)
 		return r;
-	note_global(p, n);
 	if (dptr)
 		*dptr = p;
 	if (bytes)
@@ -251,9 +266,10 @@ CUresult cuLibraryGetGlobal(CUdeviceptr *dptr, size_t *bytes, CUlibrary library,
 	CUresult r;
 
 	r = vgpu_remote_cuLibraryGetGlobal(&p, &n, library, name);
+	if (!r)
+		r = note_global(p, n, vgpu_handle_to_wire(library));
 	if (r)
 		return r;
-	note_global(p, n);
 	if (dptr)
 		*dptr = p;
 	if (bytes)
@@ -261,9 +277,43 @@ CUresult cuLibraryGetGlobal(CUdeviceptr *dptr, size_t *bytes, CUlibrary library,
 	return CUDA_SUCCESS;
 }
 
+static CUresult get_managed(CUdeviceptr *dptr, size_t *bytes, CUlibrary library, const char *name, bool hold)
+{
+	CUdeviceptr p = 0;
+	size_t n = 0;
+	CUresult r = vgpu_remote_cuLibraryGetManaged(&p, &n, library, name);
+
+	if (!r)
+		r = vgpu_mirror_make(p, n, vgpu_handle_to_wire(library), hold);
+	if (r)
+		return r;
+	if (dptr)
+		*dptr = p;
+	if (bytes)
+		*bytes = n;
+	return CUDA_SUCCESS;
+}
+
+/* The variable needs no context, and cudart asks before it has one; the copies of a mirror do. */
 CUresult cuLibraryGetManaged(CUdeviceptr *dptr, size_t *bytes, CUlibrary library, const char *name)
 {
-	return vgpu_remote_cuLibraryGetManaged(dptr, bytes, library, name);
+	CUresult r = vgpu_ready();
+	CUcontext held;
+
+	if (r)
+		return r;
+	if (!vgpu_handle_live(VGPU_HANDLE_LIBRARY, library))
+		return CUDA_ERROR_INVALID_HANDLE;
+	if (vgpu_thread.current)
+		return get_managed(dptr, bytes, library, name, false);
+	r = cuDevicePrimaryCtxRetain(&held, 0);
+	if (r)
+		return r;
+	vgpu_thread.current = vgpu_context_primary(0);
+	r = get_managed(dptr, bytes, library, name, true);
+	vgpu_thread.current = NULL;
+	cuDevicePrimaryCtxRelease(0);
+	return r;
 }
 
 CUresult cuModuleGetLoadingMode(CUmoduleLoadingMode *mode)

@@ -15,6 +15,7 @@
 #include "init.h"
 #include "link.h"
 #include "memory.h"
+#include "mirror.h"
 #include "texref.h"
 #include "texture.h"
 
@@ -52,6 +53,7 @@ void vgpu_objects_drop(struct vgpu_context *ctx)
 	vgpu_textures_drop(ctx);
 	vgpu_texrefs_drop(ctx);
 	vgpu_arrays_drop(ctx);
+	vgpu_mirror_drop(0, ctx);
 	vgpu_memory_drop(ctx);
 }
 

@@ -43,7 +43,8 @@ static CUresult known(void *data, CUpointer_attribute attribute, uint64_t p, con
 {
 	CUcontext ctx = i->context ? vgpu_handle_app(VGPU_HANDLE_CONTEXT, i->context) : NULL;
 	bool registered = i->kind == VGPU_RANGE_REGISTERED;
-	bool reachable = i->kind == VGPU_RANGE_PINNED || i->kind == VGPU_RANGE_MANAGED || i->kind == VGPU_RANGE_MOVED;
+	bool managed = i->kind == VGPU_RANGE_MANAGED || i->kind == VGPU_RANGE_MIRROR;
+	bool reachable = managed || i->kind == VGPU_RANGE_PINNED || i->kind == VGPU_RANGE_MOVED;
 	unsigned char zero[16] = { 0 };
 
 	switch (attribute) {
@@ -66,7 +67,7 @@ static CUresult known(void *data, CUpointer_attribute attribute, uint64_t p, con
 		put(data, &i->id, sizeof(i->id));
 		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_IS_MANAGED:
-		put_int(data, i->kind == VGPU_RANGE_MANAGED);
+		put_int(data, managed);
 		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
 		put_int(data, i->device);
@@ -144,16 +145,13 @@ static bool exists(CUpointer_attribute attribute)
 	return (int)attribute >= CU_POINTER_ATTRIBUTE_CONTEXT && attribute <= CU_POINTER_ATTRIBUTE_IS_HW_DECOMPRESS_CAPABLE;
 }
 
-/* Device memory that the worker has and this table does not: mapped by other means. */
-static CUresult ask(void *data, CUpointer_attribute attribute, uint64_t p)
+static CUresult ask_worker(void *data, CUpointer_attribute attribute, uint64_t p)
 {
 	struct vgpu_args_pointer_attribute *a;
 	const struct vgpu_ret_pointer_attribute *o;
 	struct vgpu_call c;
 	CUresult r;
 
-	if (vgpu_memory_place(p) != VGPU_PLACE_DEVICE)
-		return CUDA_ERROR_INVALID_VALUE;
 	r = vgpu_call_begin(&c, VGPU_OP_pointer_attribute, sizeof(*a), 0, VGPU_CALL_REPLY);
 	if (r)
 		return r;
@@ -167,6 +165,19 @@ static CUresult ask(void *data, CUpointer_attribute attribute, uint64_t p)
 	}
 	vgpu_call_end(&c);
 	return r;
+}
+
+/* Device memory that the worker has and this table does not: mapped by other means. */
+static CUresult ask(void *data, CUpointer_attribute attribute, uint64_t p)
+{
+	return vgpu_memory_place(p) == VGPU_PLACE_DEVICE ? ask_worker(data, attribute, p) : CUDA_ERROR_INVALID_VALUE;
+}
+
+bool vgpu_memory_is_managed(uint64_t address)
+{
+	uint64_t managed = 0;
+
+	return !ask_worker(&managed, CU_POINTER_ATTRIBUTE_IS_MANAGED, address) && managed;
 }
 
 CUresult cuPointerGetAttribute(void *data, CUpointer_attribute attribute, CUdeviceptr ptr)

@@ -22,6 +22,7 @@ enum vgpu_range_kind {
 	VGPU_RANGE_MOVED = 8,		/* the same, its pages in the arena: the device reaches them */
 	VGPU_RANGE_RESERVED = 6,	/* device addresses of cuMemAddressReserve, mapped or not */
 	VGPU_RANGE_IMPORTED = 7,	/* device memory of another process of this VM */
+	VGPU_RANGE_MIRROR = 9,		/* a managed variable: device memory with a mirror here (mirror.h) */
 };
 
 struct vgpu_range_info {

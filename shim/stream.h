@@ -19,6 +19,7 @@
 
 #include "fence.h"
 #include "handle.h"
+#include "mirror.h"
 #include "thread.h"
 
 struct vgpu_capture;
@@ -72,6 +73,7 @@ CUresult vgpu_stream_use(CUstream app, struct vgpu_stream **s);
 /* vgpu_stream_use(), which the common case has no need to call: a stream that was created, with no capture. */
 static inline CUresult vgpu_stream_get(CUstream app, struct vgpu_stream **s)
 {
+	vgpu_mirror_push();
 	*s = (uintptr_t)app > 2 ? vgpu_handle_object(VGPU_HANDLE_STREAM, app) : NULL;
 	if (*s && atomic_load_explicit(&(*s)->capture, memory_order_acquire) == CU_STREAM_CAPTURE_STATUS_NONE)
 		return CUDA_SUCCESS;

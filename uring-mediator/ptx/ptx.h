@@ -84,6 +84,7 @@ struct ptx_global {
 	uint64_t size;  /* bytes; never 0 */
 	uint32_t align; /* a power of two */
 	enum ptx_space space;
+	bool managed;     /* the host reaches it, too */
 	bool has_initial; /* false: the initial contents are zeros */
 };
 

@@ -15,7 +15,7 @@ struct declarator {
 	enum type type;
 	uint32_t align;  /* 0: natural */
 	uint32_t lanes;  /* 2 or 4 of .v2 and .v4 */
-	bool sized, array;
+	bool sized, array, managed;
 	uint64_t dims[DIMS_LIMIT];
 	unsigned ndims;
 	struct token name;
@@ -46,6 +46,20 @@ int parse_type_word(struct parser *p, enum type *type)
 	return 0;
 }
 
+/* After ".attribute": what lies in memory that the host reaches, too. */
+static int parse_managed(struct parser *p, struct declarator *d)
+{
+	int err = expect(p, '(');
+
+	if (!err && !at_word(p, ".managed"))
+		err = parse_error(p, p->tok.line, -ENOTSUP, ".attribute(%.*s)", (int)p->tok.len, p->tok.text);
+	if (err)
+		return err;
+	d->managed = true;
+	next_token(p);
+	return expect(p, ')');
+}
+
 static int parse_attributes(struct parser *p, struct declarator *d)
 {
 	for (;;) {
@@ -54,6 +68,9 @@ static int parse_attributes(struct parser *p, struct declarator *d)
 		if (at_word(p, ".align")) {
 			next_token(p);
 			err = parse_align(p, &d->align);
+		} else if (at_word(p, ".attribute")) {
+			next_token(p);
+			err = parse_managed(p, d);
 		} else if (at_word(p, ".v2") || at_word(p, ".v4")) {
 			d->lanes = (uint32_t)(p->tok.text[2] - '0');
 			next_token(p);
@@ -183,6 +200,7 @@ static int place_global(struct parser *p, struct var *v, const struct declarator
 	g->info = (struct ptx_global){
 		.name = v->name, .size = v->size, .align = v->align,
 		.space = v->space == SP_CONST ? PTX_SPACE_CONST : PTX_SPACE_GLOBAL,
+		.managed = d->managed,
 	};
 	g->defined = !v->is_extern;
 	if (!accept(p, '='))
@@ -282,6 +300,8 @@ int parse_variable(struct parser *p, enum space space, bool is_extern)
 	if (!p->f && (space == SP_LOCAL || space == SP_PARAM))
 		return parse_error(p, p->tok.line, -ENOTSUP, ".local or .param outside a function");
 	err = parse_attributes(p, &d);
+	if (!err && d.managed && space != SP_GLOBAL)
+		err = parse_error(p, p->tok.line, -EINVAL, ".attribute(.managed) of what is not .global");
 	if (err)
 		return err;
 	do {

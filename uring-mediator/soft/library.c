@@ -308,16 +308,26 @@ static CUresult soft_cuLibraryGetModule(CUmodule *out, CUlibrary handle)
 	return CUDA_SUCCESS;
 }
 
-static CUresult soft_cuLibraryGetGlobal(CUdeviceptr *dptr, size_t *bytes, CUlibrary handle, const char *name)
+static CUresult get_variable(CUdeviceptr *dptr, size_t *bytes, CUlibrary handle, const char *name, bool managed)
 {
 	struct soft_module *m;
 	CUresult rc = current_instance(handle, name && (dptr || bytes), &m);
 
 	if (rc)
 		return rc;
-	rc = soft_module_variable(m, name, dptr, bytes);
+	rc = soft_module_variable(m, name, managed, dptr, bytes);
 	soft_put(&m->obj);
 	return rc;
+}
+
+static CUresult soft_cuLibraryGetGlobal(CUdeviceptr *dptr, size_t *bytes, CUlibrary handle, const char *name)
+{
+	return get_variable(dptr, bytes, handle, name, false);
+}
+
+static CUresult soft_cuLibraryGetManaged(CUdeviceptr *dptr, size_t *bytes, CUlibrary handle, const char *name)
+{
+	return get_variable(dptr, bytes, handle, name, true);
 }
 
 void soft_fill_library(struct vgpu_driver *d)
@@ -330,5 +340,5 @@ void soft_fill_library(struct vgpu_driver *d)
 	SOFT_SLOT(d, cuLibraryGetKernelCount);
 	SOFT_SLOT(d, cuLibraryGetModule);
 	SOFT_SLOT(d, cuLibraryGetGlobal);
-	d->cuLibraryGetManaged = soft_cuLibraryGetGlobal;
+	SOFT_SLOT(d, cuLibraryGetManaged);
 }

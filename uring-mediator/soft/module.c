@@ -38,13 +38,16 @@ static void release_function(struct soft_object *o)
 /* Gives every variable memory, then writes what they hold at first. */
 static CUresult bind_globals(struct soft_module *m)
 {
+	const struct ptx_global *g;
 	size_t i, n = ptx_global_count(m->ptx);
 
 	m->globals = calloc(n + 1, sizeof(*m->globals));
 	if (!m->globals)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	for (i = 0; i < n; i++) {
-		if (soft_memory_alloc(m->obj.ctx, ptx_global_at(m->ptx, i)->size, SOFT_TAG_MODULE, &m->globals[i]) < 0)
+		g = ptx_global_at(m->ptx, i);
+		if (soft_memory_alloc(m->obj.ctx, g->size, SOFT_TAG_MODULE | (g->managed ? SOFT_TAG_MANAGED : 0),
+				      &m->globals[i]) < 0)
 			return CUDA_ERROR_OUT_OF_MEMORY;
 		if (ptx_bind_global(m->ptx, i, m->globals[i]) < 0)
 			return CUDA_ERROR_INVALID_PTX;
@@ -142,14 +145,14 @@ struct soft_function *soft_module_function(struct soft_module *m, size_t index)
 	return index < m->num_functions ? soft_get(m->functions[index], SOFT_FUNCTION) : NULL;
 }
 
-CUresult soft_module_variable(struct soft_module *m, const char *name, CUdeviceptr *dptr, size_t *bytes)
+CUresult soft_module_variable(struct soft_module *m, const char *name, bool managed, CUdeviceptr *dptr, size_t *bytes)
 {
 	const struct ptx_global *g;
 	size_t i, n = ptx_global_count(m->ptx);
 
 	for (i = 0; i < n; i++) {
 		g = ptx_global_at(m->ptx, i);
-		if (strcmp(g->name, name))
+		if (strcmp(g->name, name) || (managed && !g->managed))
 			continue;
 		if (dptr)
 			*dptr = m->globals[i];
@@ -306,7 +309,7 @@ static CUresult soft_cuModuleGetGlobal_v2(CUdeviceptr *dptr, size_t *bytes, CUmo
 
 	if (rc)
 		return rc;
-	rc = soft_module_variable(m, name, dptr, bytes);
+	rc = soft_module_variable(m, name, false, dptr, bytes);
 	soft_put(&m->obj);
 	return rc;
 }

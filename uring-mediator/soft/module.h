@@ -53,8 +53,8 @@ CUresult soft_module_create(struct soft_context *ctx, struct ptx_module *ptx, ui
 bool soft_module_unload(uint64_t handle);
 /* The function at @index, with a reference. */
 struct soft_function *soft_module_function(struct soft_module *m, size_t index);
-/* Address and size of a variable; NOT_FOUND. */
-CUresult soft_module_variable(struct soft_module *m, const char *name, CUdeviceptr *dptr, size_t *bytes);
+/* Address and size of a variable, `managed`: of one that the host reaches, too; NOT_FOUND. */
+CUresult soft_module_variable(struct soft_module *m, const char *name, bool managed, CUdeviceptr *dptr, size_t *bytes);
 
 /*
  * The function behind a CUfunction, or behind a CUkernel in @ctx (instantiated there if need be), with a reference.
