@@ -120,7 +120,7 @@ CUresult cuArrayDestroy(CUarray array)
 
 static CUresult described(CUarray app, const void *out, const struct vgpu_array **a)
 {
-	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	CUresult r = vgpu_call_ready(0);
 
 	if (r)
 		return r;
@@ -177,6 +177,7 @@ static CUresult keep_part(struct vgpu_array *whole, uint64_t wire, unsigned int 
 CUresult cuArrayGetPlane(CUarray *plane, CUarray array, unsigned int index)
 {
 	struct vgpu_array *a = object(VGPU_HANDLE_ARRAY, array);
+	VGPU_CONTEXT_LENDS(a ? a->context : NULL);
 	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
 
 	if (r || known_part(a, index, plane))
@@ -214,6 +215,7 @@ CUresult cuMipmappedArrayDestroy(CUmipmappedArray mipmap)
 CUresult cuMipmappedArrayGetLevel(CUarray *array, CUmipmappedArray mipmap, unsigned int level)
 {
 	struct vgpu_array *a = object(VGPU_HANDLE_MIPMAP, mipmap);
+	VGPU_CONTEXT_LENDS(a ? a->context : NULL);
 	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
 
 	if (r || known_part(a, level, array))

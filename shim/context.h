@@ -52,6 +52,20 @@ struct vgpu_context *vgpu_context_green(const struct vgpu_context *primary, cons
 void vgpu_context_touch(struct vgpu_context *ctx);
 /* The primary context of a device, active or not; device is valid. */
 struct vgpu_context *vgpu_context_primary(int device);
+
+static inline bool vgpu_context_lent(struct vgpu_context *ctx)
+{
+	bool lends = ctx && !vgpu_thread.current;
+
+	if (lends)
+		vgpu_thread.current = ctx;
+	return lends;
+}
+
+/* As VGPU_STREAM_LENDS, of anything else that belongs to a context. NULL lends nothing. */
+#define VGPU_CONTEXT_LENDS(ctx) \
+	__attribute__((cleanup(vgpu_context_take_back), unused)) const bool lent_context = vgpu_context_lent(ctx)
+
 /* Wait until all streams of the context are idle, of a primary one those of its green contexts too. */
 CUresult vgpu_context_synchronize(struct vgpu_context *ctx);
 /* Wait until nothing is pending in any context. For memory that the GPU may still touch. */

@@ -22,13 +22,12 @@ struct names {
 /* Names from the `first`-th on; each ends inside the text. */
 static CUresult ask(uint64_t code, uint32_t first, struct names *names)
 {
-	const unsigned flags = VGPU_CALL_REPLY | VGPU_CALL_CONTEXT;
 	const struct vgpu_ret_code_names *o;
 	struct vgpu_args_code_names *a;
 	struct vgpu_call c;
 	CUresult r;
 
-	r = vgpu_call_begin(&c, VGPU_OP_code_names, sizeof(*a), 0, flags);
+	r = vgpu_call_begin(&c, VGPU_OP_code_names, sizeof(*a), 0, VGPU_CALL_REPLY);
 	if (r)
 		return r;
 	a = c.args;
@@ -75,7 +74,7 @@ static CUresult enumerate(enum vgpu_handle_kind whole, const void *app, enum vgp
 	struct vgpu_module *m;
 	struct names names;
 	uint32_t done = 0;
-	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	CUresult r = vgpu_call_ready(0);
 
 	if (r)
 		return r;

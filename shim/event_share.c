@@ -18,7 +18,7 @@ CUresult cuIpcGetEventHandle(CUipcEventHandle *handle, CUevent event)
 
 	if (r)
 		return r;
-	if (!handle)
+	if (!handle || !event)
 		return CUDA_ERROR_INVALID_VALUE;
 	e = vgpu_handle_object(VGPU_HANDLE_EVENT, event);
 	if (!e || !vgpu_event_shared(e))

@@ -14,6 +14,7 @@
 #include <gen/wire.h>
 
 #include "context.h"
+#include "device.h"
 #include "handle.h"
 #include "launch_state.h"
 #include "texref.h"
@@ -264,7 +265,7 @@ CUresult cuKernelGetAttribute(int *value, CUfunction_attribute attrib, CUkernel 
 
 	if (r)
 		return r;
-	if (dev < 0)
+	if (!vgpu_device_valid(dev))
 		return CUDA_ERROR_INVALID_DEVICE;
 	if ((uint32_t)attrib >= f->attribute_count)
 		return CUDA_ERROR_INVALID_VALUE;
@@ -310,7 +311,7 @@ CUresult cuKernelSetAttribute(CUfunction_attribute attrib, int val, CUkernel ker
 static CUresult param_info(const void *app, size_t index, size_t *offset, size_t *size)
 {
 	struct vgpu_function *f;
-	CUresult r = look(app, offset, &f);
+	CUresult r = app ? look(app, offset, &f) : CUDA_ERROR_INVALID_VALUE;
 
 	if (r)
 		return r;
@@ -355,6 +356,8 @@ CUresult cuFuncGetModule(CUmodule *module, CUfunction func)
 	struct vgpu_function *f;
 	CUresult r = look(func, module, &f);
 
+	if (r == CUDA_ERROR_INVALID_HANDLE && !func)	/* as natively */
+		return CUDA_ERROR_INVALID_VALUE;
 	if (!r && f->kind == VGPU_HANDLE_KERNEL)
 		r = vgpu_function_of_kernel(f, &f);
 	if (!r)

@@ -187,7 +187,9 @@ CUresult cuMemHostGetFlags(unsigned int *flags, void *p)
 	}
 	if (info.kind != VGPU_RANGE_PINNED && info.kind != VGPU_RANGE_REGISTERED && info.kind != VGPU_RANGE_MOVED)
 		return CUDA_ERROR_INVALID_VALUE;
-	/* Arena memory is mapped for the device whether that was asked for or not, as natively with unified addresses. */
-	*flags = info.kind == VGPU_RANGE_PINNED ? (info.flags & HOST_FLAGS) | CU_MEMHOSTALLOC_DEVICEMAP : info.flags;
+	/* What the device reaches is mapped for it whether that was asked for or not, as natively with unified addresses. */
+	*flags = info.kind == VGPU_RANGE_PINNED ? info.flags & HOST_FLAGS : info.flags;
+	if (info.kind != VGPU_RANGE_REGISTERED)
+		*flags |= CU_MEMHOSTALLOC_DEVICEMAP;
 	return CUDA_SUCCESS;
 }

@@ -501,6 +501,8 @@ CUresult cuMemGetAddressRange_v2(CUdeviceptr *base, size_t *size, CUdeviceptr dp
 	if (!vgpu_memory_find(dptr, &info))
 		return vgpu_session_is_device(dptr) ? vgpu_remote_cuMemGetAddressRange_v2(base, size, dptr) :
 						      CUDA_ERROR_NOT_FOUND;
+	if (info.kind == VGPU_RANGE_RESERVED && !vgpu_virtual_find(dptr, &info))
+		return CUDA_ERROR_NOT_FOUND;
 	if (base)
 		*base = info.start;
 	if (size)

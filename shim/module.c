@@ -38,7 +38,7 @@ CUresult vgpu_file_read(const char *name, void **data, size_t *bytes)
 	fd = open(name, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return CUDA_ERROR_FILE_NOT_FOUND;
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
+	if (fstat(fd, &st) || S_ISDIR(st.st_mode)) {
 		close(fd);
 		return CUDA_ERROR_FILE_NOT_FOUND;
 	}
@@ -61,7 +61,7 @@ CUresult vgpu_file_read(const char *name, void **data, size_t *bytes)
 CUresult vgpu_module_read_file(const char *name, void **data, struct vgpu_image *image)
 {
 	size_t bytes;
-	CUresult r = vgpu_file_read(name, data, &bytes);
+	CUresult r = *name ? vgpu_file_read(name, data, &bytes) : CUDA_ERROR_INVALID_VALUE;
 
 	if (r)
 		return r;
@@ -201,7 +201,7 @@ CUresult cuModuleGetFunction(CUfunction *func, CUmodule module, const char *name
 	struct vgpu_module *m;
 	CUresult r;
 
-	r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	r = vgpu_call_ready(0);
 	if (r)
 		return r;
 	if (!func || !name || !*name)
@@ -238,6 +238,8 @@ static uint64_t owner_of(CUmodule module)
 
 CUresult cuModuleGetGlobal_v2(CUdeviceptr *dptr, size_t *bytes, CUmodule module, const char *name)
 {
+	const struct vgpu_module *m = vgpu_handle_object(VGPU_HANDLE_MODULE, module);
+	VGPU_CONTEXT_LENDS(m ? m->context : NULL);	/* whose memory it is */
 	CUdeviceptr p = 0;
 	size_t n = 0;
 	CUresult r;

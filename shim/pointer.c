@@ -16,6 +16,7 @@
 #include "memory.h"
 #include "session.h"
 #include "thread.h"
+#include "virtual.h"
 
 static bool on_host(const struct vgpu_range_info *i)
 {
@@ -218,17 +219,21 @@ CUresult cuPointerGetAttributes(unsigned int num_attributes, CUpointer_attribute
 CUresult cuPointerSetAttribute(const void *value, CUpointer_attribute attribute, CUdeviceptr ptr)
 {
 	struct vgpu_range_info info;
-	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	struct vgpu_context *owner;
+	CUresult r = vgpu_call_ready(0);
 	unsigned int on;
 
 	if (r)
 		return r;
 	if (!value || attribute != CU_POINTER_ATTRIBUTE_SYNC_MEMOPS || !vgpu_memory_find(ptr, &info))
 		return CUDA_ERROR_INVALID_VALUE;
+	if (info.kind == VGPU_RANGE_RESERVED && !vgpu_virtual_covers(ptr, 1))
+		return CUDA_ERROR_INVALID_VALUE;
 	if (info.kind == VGPU_RANGE_RESERVED)	/* a reservation holds many allocations, and one flag */
 		return vgpu_unsupported("cuPointerSetAttribute of mapped memory");
 	memcpy(&on, value, sizeof(on));
 	if (!vgpu_memory_set_sync(ptr, on))
 		return CUDA_ERROR_INVALID_VALUE;
-	return on ? vgpu_context_synchronize(vgpu_thread.current) : CUDA_SUCCESS;
+	owner = vgpu_thread.current ? vgpu_thread.current : vgpu_handle_object_wire(VGPU_HANDLE_CONTEXT, info.context);
+	return on && owner ? vgpu_context_synchronize(owner) : CUDA_SUCCESS;
 }

@@ -161,8 +161,8 @@ static CUresult of_device(CUmemoryPool *pool, CUdevice dev, bool current)
 		return r;
 	if (!pool)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (!vgpu_device_valid(dev))
-		return CUDA_ERROR_INVALID_DEVICE;
+	if (!vgpu_device_valid(dev))	/* as natively */
+		return current ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_INVALID_DEVICE;
 	vgpu_lock(&pools.lock);
 	if (!pools.standard[dev])
 		r = fetch(dev);
@@ -189,9 +189,7 @@ CUresult cuDeviceSetMemPool(CUdevice dev, CUmemoryPool pool)
 
 	if (r)
 		return r;
-	if (!vgpu_device_valid(dev))
-		return CUDA_ERROR_INVALID_DEVICE;
-	if (vgpu_host_pool_find(pool))	/* no memory of the device's */
+	if (!vgpu_device_valid(dev) || vgpu_host_pool_find(pool))	/* that is no memory of the device's */
 		return CUDA_ERROR_INVALID_VALUE;
 	r = vgpu_remote_cuDeviceSetMemPool(vgpu_device_real(dev), pool);
 	if (r)
@@ -248,10 +246,21 @@ CUresult cuMemPoolCreate(CUmemoryPool *pool, const CUmemPoolProps *pool_props)
 	return host ? vgpu_host_pool_create(pool, pool_props) : vgpu_remote_cuMemPoolCreate(pool, pool_props);
 }
 
+/* The same where a pool is not made but chosen, with the answers that driver 580 has there. */
+static CUresult check_choice(const CUmemLocation *location, CUmemAllocationType type, bool *host)
+{
+	CUresult r = check_place(location, type, host);
+
+	if (r)
+		return location && ((int)location->type < 0 || location->type > CU_MEM_LOCATION_TYPE_HOST_NUMA) ?
+			       CUDA_ERROR_NOT_SUPPORTED : r;
+	return *host || vgpu_device_valid(location->id) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
 static CUresult of_place(CUmemoryPool *pool, const CUmemLocation *location, CUmemAllocationType type, bool current)
 {
 	bool host;
-	CUresult r = check_place(location, type, &host);
+	CUresult r = check_choice(location, type, &host);
 
 	if (r)
 		return r;
@@ -271,7 +280,7 @@ CUresult cuMemGetMemPool(CUmemoryPool *pool, CUmemLocation *location, CUmemAlloc
 CUresult cuMemSetMemPool(CUmemLocation *location, CUmemAllocationType type, CUmemoryPool pool)
 {
 	bool host;
-	CUresult r = check_place(location, type, &host);
+	CUresult r = check_choice(location, type, &host);
 
 	if (r)
 		return r;

@@ -100,32 +100,48 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext *ctx, CUdevice dev)
 	return r;
 }
 
-/* The application's count is zero, or it wants a reset. Under the lock. */
-static CUresult deactivate(struct vgpu_context *ctx, uint16_t op)
+static void forget(struct vgpu_context *ctx)
 {
-	/* Both wires have the same fields; release is not answered. */
-	struct vgpu_args_primary_ctx_reset *a;
-	bool waits = op == VGPU_OP_primary_ctx_reset;
+	vgpu_greens_drop(ctx);
+	vgpu_context_teardown(ctx);
+}
+
+/* The application's count is zero. Under the lock. */
+static CUresult deactivate(struct vgpu_context *ctx)
+{
+	struct vgpu_args_primary_ctx_release *a;
 	struct vgpu_call c;
 	CUresult r;
 
-	vgpu_greens_drop(ctx);
-	vgpu_context_teardown(ctx);
-	r = vgpu_call_begin(&c, op, sizeof(*a), 0, waits ? VGPU_CALL_REPLY : 0);
+	forget(ctx);
+	r = vgpu_call_begin(&c, VGPU_OP_primary_ctx_release, sizeof(*a), 0, 0);
 	if (r)
 		return r;
 	a = c.args;
 	a->device = vgpu_device_real(ctx->device);
 	a->context = ctx->wire;
 	vgpu_call_submit(&c);
-	if (!waits)
-		return CUDA_SUCCESS;
-	r = vgpu_call_wait(&c);
-	vgpu_call_end(&c);
-	return r;
+	return CUDA_SUCCESS;
 }
 
-_Static_assert(sizeof(struct vgpu_args_primary_ctx_reset) == sizeof(struct vgpu_args_primary_ctx_release), "one shape");
+/* The driver may refuse: then all stays as it is. Under the lock. */
+static CUresult reset(struct vgpu_context *ctx)
+{
+	struct vgpu_args_primary_ctx_reset *a;
+	struct vgpu_call c;
+	CUresult r;
+
+	r = vgpu_call_begin(&c, VGPU_OP_primary_ctx_reset, sizeof(*a), 0, VGPU_CALL_REPLY);
+	if (r)
+		return r;
+	a = c.args;
+	a->device = vgpu_device_real(ctx->device);
+	a->context = ctx->wire;
+	r = vgpu_call_finish(&c);
+	if (!r)
+		forget(ctx);
+	return r;
+}
 
 CUresult cuDevicePrimaryCtxRelease_v2(CUdevice dev)
 {
@@ -139,7 +155,7 @@ CUresult cuDevicePrimaryCtxRelease_v2(CUdevice dev)
 	if (!o->uses)
 		r = CUDA_ERROR_INVALID_CONTEXT;
 	else if (!--o->uses && o->alive)
-		r = deactivate(o, VGPU_OP_primary_ctx_release);
+		r = deactivate(o);
 	vgpu_unlock(&primaries.lock);
 	return r;
 }
@@ -154,8 +170,9 @@ CUresult cuDevicePrimaryCtxReset_v2(CUdevice dev)
 	o = primaries.contexts[dev];
 	vgpu_lock(&primaries.lock);
 	if (o->alive)
-		r = deactivate(o, VGPU_OP_primary_ctx_reset);
-	o->uses = 0;
+		r = reset(o);
+	if (!r)
+		o->uses = 0;
 	vgpu_unlock(&primaries.lock);
 	return r;
 }

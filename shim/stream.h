@@ -53,7 +53,7 @@ static inline bool vgpu_stream_lent(CUstream app)
 	return !vgpu_thread.current && vgpu_stream_lend(app);
 }
 
-static inline void vgpu_stream_take_back(const bool *lent)
+static inline void vgpu_context_take_back(const bool *lent)
 {
 	if (*lent)
 		vgpu_thread.current = NULL;
@@ -64,7 +64,7 @@ static inline void vgpu_stream_take_back(const bool *lent)
  * stream, as natively, where no more than the default streams need a context.
  */
 #define VGPU_STREAM_LENDS(app) \
-	__attribute__((cleanup(vgpu_stream_take_back), unused)) const bool lent_context = vgpu_stream_lent(app)
+	__attribute__((cleanup(vgpu_context_take_back), unused)) const bool lent_context = vgpu_stream_lent(app)
 
 /* The stream that a handle means now, for the calling thread: NULL and CU_STREAM_LEGACY, CU_STREAM_PER_THREAD, others. */
 CUresult vgpu_stream_find(CUstream app, struct vgpu_stream **s);

@@ -52,7 +52,7 @@ CUresult cuModuleGetTexRef(CUtexref *texref, CUmodule module, const char *name)
 {
 	struct vgpu_module *m;
 	char *copy;
-	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	CUresult r = vgpu_call_ready(0);
 
 	if (r)
 		return r;

@@ -16,6 +16,8 @@
 #include "session.h"
 #include "thread.h"
 
+#define HINT_UNIT	4096u	/* what a wished address must be a multiple of */
+
 static struct {
 	pthread_rwlock_t lock;
 	struct vgpu_range_map map;
@@ -40,6 +42,17 @@ bool vgpu_virtual_covers(uint64_t address, uint64_t bytes)
 	return address >= end;
 }
 
+bool vgpu_virtual_find(uint64_t address, struct vgpu_range_info *info)
+{
+	bool found;
+
+	vgpu_thread.busy++;
+	pthread_rwlock_rdlock(&mapped.lock);
+	found = vgpu_range_find(&mapped.map, address, info);
+	unlock();
+	return found;
+}
+
 /* Memory of the host would be the worker's host's: nothing that this process can reach. */
 CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t size, const CUmemAllocationProp *prop,
 		     unsigned long long flags)
@@ -55,7 +68,8 @@ CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t size, const CU
 CUresult cuMemAddressReserve(CUdeviceptr *ptr, size_t size, size_t alignment, CUdeviceptr addr, unsigned long long flags)
 {
 	bool heeded = addr && addr + size > addr && vgpu_session_is_device(addr) && vgpu_session_is_device(addr + size - 1);
-	CUresult r = vgpu_remote_cuMemAddressReserve(ptr, size, alignment, heeded ? addr : 0, flags);
+	CUresult r = addr % HINT_UNIT ? CUDA_ERROR_INVALID_VALUE :
+					vgpu_remote_cuMemAddressReserve(ptr, size, alignment, heeded ? addr : 0, flags);
 
 	return r ? r : vgpu_memory_add(VGPU_RANGE_RESERVED, *ptr, size, 0);
 }

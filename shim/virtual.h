@@ -9,7 +9,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "range.h"
+
 /* Whether memory is mapped at all of [address, address + bytes). Any thread. */
 bool vgpu_virtual_covers(uint64_t address, uint64_t bytes);
+/* The mapping that contains `address`: false if there is none. Any thread. */
+bool vgpu_virtual_find(uint64_t address, struct vgpu_range_info *info);
 
 #endif

@@ -222,6 +222,50 @@ static void give_back(void **state)
 	free(ptx);
 }
 
+/* What belongs to a context can be asked about without a current one. */
+static void asked_without(void **state)
+{
+	const CUDA_ARRAY3D_DESCRIPTOR flat = { .Width = 16, .Height = 16, .Format = CU_AD_FORMAT_UNSIGNED_INT8,
+					       .NumChannels = 1 };
+	CUdevice dev = gpu_device();
+	char *ptx = gpu_ptx("vector_add.ptx");
+	CUDA_ARRAY3D_DESCRIPTOR solid;
+	CUDA_ARRAY_DESCRIPTOR desc;
+	CUfunction all[1], named;
+	CUmipmappedArray mipmap;
+	const char *name;
+	CUdeviceptr p, global;
+	CUcontext prim;
+	CUmodule module;
+	CUarray level;
+	int on = 1;
+
+	(void)state;
+	ok(cuDevicePrimaryCtxRetain(&prim, dev));
+	ok(cuCtxSetCurrent(prim));
+	ok(cuMemAlloc(&p, 4096));
+	ok(cuModuleLoadData(&module, ptx));
+	ok(cuMipmappedArrayCreate(&mipmap, &flat, 2));
+	ok(cuCtxSetCurrent(NULL));
+	ok(cuModuleEnumerateFunctions(all, 1, module));
+	ok(cuFuncGetName(&name, all[0]));
+	ok(cuModuleGetFunction(&named, module, name));
+	expect(CUDA_ERROR_NOT_FOUND, cuModuleGetGlobal(&global, NULL, module, "none"));
+	ok(cuMipmappedArrayGetLevel(&level, mipmap, 1));
+	ok(cuArrayGetDescriptor(&desc, level));
+	assert_int_equal(desc.Width, 8);
+	ok(cuArray3DGetDescriptor(&solid, level));
+	assert_int_equal(solid.Height, 8);
+	ok(cuPointerSetAttribute(&on, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, p));
+	ok(cuCtxGetCurrent(&prim));
+	assert_null(prim);
+	ok(cuMipmappedArrayDestroy(mipmap));
+	ok(cuModuleUnload(module));
+	ok(cuMemFree(p));
+	ok(cuDevicePrimaryCtxRelease(dev));
+	free(ptx);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -232,6 +276,7 @@ int main(void)
 		cmocka_unit_test(limits),
 		cmocka_unit_test(core_dumps),
 		cmocka_unit_test(give_back),
+		cmocka_unit_test(asked_without),
 	};
 
 	gpu_need_device();

@@ -270,6 +270,12 @@ static void pools_of_locations(void **state)
 	ok(cuMemPoolDestroy(pool));
 	ok(cuDeviceGetMemPool(&p, here.id));
 	assert_ptr_equal(p, standard);
+	expect(CUDA_ERROR_INVALID_VALUE, cuDeviceGetMemPool(&p, 99));
+	expect(CUDA_ERROR_INVALID_VALUE, cuDeviceSetMemPool(99, standard));
+	here.id = 99;
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemGetMemPool(&p, &here, CU_MEM_ALLOCATION_TYPE_PINNED));
+	here.type = 5;
+	expect(CUDA_ERROR_NOT_SUPPORTED, cuMemGetMemPool(&p, &here, CU_MEM_ALLOCATION_TYPE_PINNED));
 }
 
 /* What comes from a pool of host or managed memory, where there can be one, is memory of this process too. */

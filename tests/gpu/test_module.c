@@ -255,6 +255,9 @@ static void wrong_images(void **state)
 	expect(CUDA_ERROR_INVALID_VALUE, cuModuleLoadData(&m, NULL));
 	expect(CUDA_ERROR_INVALID_VALUE, cuModuleLoadData(NULL, scale_ptx));
 	expect(CUDA_ERROR_FILE_NOT_FOUND, cuModuleLoad(&m, "/does/not/exist.ptx"));
+	expect(CUDA_ERROR_INVALID_VALUE, cuModuleLoad(&m, ""));
+	expect(CUDA_ERROR_INVALID_IMAGE, cuModuleLoad(&m, "/dev/null"));
+	expect(CUDA_ERROR_INVALID_VALUE, cuFuncGetModule(&m, NULL));
 	ok(cuModuleLoadData(&m, scale_ptx));
 	expect(CUDA_ERROR_NOT_FOUND, cuModuleGetFunction(&f, m, "no_such_kernel"));
 	expect(CUDA_ERROR_NOT_FOUND, cuModuleGetGlobal(&g, &size, m, "no_such_global"));

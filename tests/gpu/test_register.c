@@ -107,7 +107,7 @@ static void attributes(void **state)
 	unsigned int flags = 99;
 
 	(void)state;
-	ok(cuMemHostRegister(p, BYTES, CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP));
+	ok(cuMemHostRegister(p, BYTES, CU_MEMHOSTREGISTER_PORTABLE));
 	assert_int_equal(attribute(CU_POINTER_ATTRIBUTE_MEMORY_TYPE, p), CU_MEMORYTYPE_HOST);
 	assert_int_equal(attribute(CU_POINTER_ATTRIBUTE_MEMORY_TYPE, p + BYTES - 1), CU_MEMORYTYPE_HOST);
 	assert_int_equal(attribute(CU_POINTER_ATTRIBUTE_IS_MANAGED, p), 0);

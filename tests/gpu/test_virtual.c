@@ -61,10 +61,12 @@ static void pieces(void **state)
 {
 	CUmemGenericAllocationHandle h;
 	uint32_t edge[2] = { 0, 0 };
-	CUdeviceptr at;
+	CUdeviceptr at, base;
+	size_t size;
 	CUstream s;
 
 	(void)state;
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemAddressReserve(&at, grain, 0, 1, 0));
 	ok(cuMemAddressReserve(&at, 8 * grain, 0, 0, 0));
 	assert_int_equal(at % grain, 0);
 	for (int i = 0; i < PIECES; i++) {
@@ -73,6 +75,10 @@ static void pieces(void **state)
 		ok(cuMemRelease(h));
 		set_access(at + i * grain, grain);
 	}
+	ok(cuMemGetAddressRange(&base, &size, at + grain + 4));
+	assert_int_equal(base, at + grain);
+	assert_int_equal(size, grain);
+	expect(CUDA_ERROR_NOT_FOUND, cuMemGetAddressRange(&base, &size, at + PIECES * grain));
 	ok(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
 	ok(cuMemsetD32Async(at, 7, PIECES * grain / 4, s));
 	ok(cuMemsetD32Async(at + grain - 4, 8, 2, s));
