@@ -34,6 +34,7 @@ struct instance {
 	CUstream upload;
 	CUgraphNode error_node;
 	CUgraphInstantiateResult result;
+	CUgraphExec name;	/* what device code launches it by, or NULL */
 };
 
 static CUresult send(uint64_t exec, uint64_t graph, uint64_t stream, struct instance *i, struct vgpu_graph_exec *e)
@@ -57,11 +58,23 @@ static CUresult send(uint64_t exec, uint64_t graph, uint64_t stream, struct inst
 		o = c.ret;
 		i->error_node = o->error_node ? vgpu_handle_app(VGPU_HANDLE_GRAPHNODE, o->error_node) : NULL;
 		i->result = (CUgraphInstantiateResult)o->result;
+		i->name = (CUgraphExec)(uintptr_t)o->name;
 		*e = (struct vgpu_graph_exec){ .host_calls = o->host_calls, .open_memory = o->open_memory };
 	} else if (!r) {
 		r = vgpu_call_broken();
 	}
 	vgpu_call_end(&c);
+	return r;
+}
+
+/* The application gets the name instead of our handle: it will hand it to kernels. */
+static CUresult rename_exec(CUgraphExec *out, uint64_t exec, CUgraphExec name)
+{
+	CUresult r = vgpu_graph_name_add(name, exec);
+
+	if (r)
+		vgpu_remote_cuGraphExecDestroy(*out);
+	*out = r ? NULL : name;
 	return r;
 }
 
@@ -91,7 +104,7 @@ static CUresult instantiate(CUgraphExec *out, CUgraph graph, struct instance *i)
 	}
 	*(struct vgpu_graph_exec *)vgpu_handle_object_wire(VGPU_HANDLE_GRAPHEXEC, exec) = e;
 	*out = vgpu_handle_app(VGPU_HANDLE_GRAPHEXEC, exec);
-	return CUDA_SUCCESS;
+	return i->name ? rename_exec(out, exec, i->name) : CUDA_SUCCESS;
 }
 
 CUresult cuGraphInstantiateWithFlags(CUgraphExec *graph_exec, CUgraph graph, unsigned long long flags)
@@ -135,12 +148,27 @@ CUresult vgpu_on_cuGraphInstantiateWithParams(CUstream default_stream, CUgraphEx
 	return r;
 }
 
+CUresult cuGraphExecDestroy(CUgraphExec graph_exec)
+{
+	uint64_t exec = 0;
+	CUresult r = vgpu_call_ready(0);
+
+	if (!r && !vgpu_handle_live(VGPU_HANDLE_GRAPHEXEC, graph_exec))
+		exec = vgpu_graph_name_find(graph_exec);
+	if (!r)
+		r = vgpu_remote_cuGraphExecDestroy(graph_exec);
+	if (!r && exec)
+		vgpu_graph_name_drop(graph_exec, exec);
+	return r;
+}
+
 CUresult cuGraphLaunch(CUgraphExec graph, CUstream stream)
 {
 	VGPU_STREAM_LENDS(stream);
 	const struct vgpu_graph_exec *e = vgpu_handle_object(VGPU_HANDLE_GRAPHEXEC, graph);
 	CUresult r = CUDA_SUCCESS;
 
+	/* One with a name calls no functions and allocates nothing: the driver lets device code launch no such graph. */
 	if (e && e->host_calls) {
 		r = vgpu_call_ready(VGPU_CALL_CONTEXT);
 		if (!r)

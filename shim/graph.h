@@ -87,6 +87,15 @@ CUresult vgpu_graph_copy_set(CUgraphExec exec, CUgraphNode node, const CUDA_MEMC
 /* A copy in a captured stream. */
 CUresult vgpu_graph_copy_capture(struct vgpu_stream *s, const CUDA_MEMCPY3D *c);
 
+/* ---- graph_name.c: executables that device code launches, by the driver's own handle ---- */
+
+/* The name stands for this wire id from here on. OUT_OF_MEMORY. */
+CUresult vgpu_graph_name_add(CUgraphExec name, uint64_t exec);
+/* The wire id, 0: nobody has that name. The id may be dead. */
+uint64_t vgpu_graph_name_find(const void *name);
+/* The graph is gone; nothing if the name stands for another by now. */
+void vgpu_graph_name_drop(CUgraphExec name, uint64_t exec);
+
 /* ---- host_call.c ---- */
 
 /* The word that says that functions in graphs have returned; the thread that calls them runs. */

@@ -122,8 +122,6 @@ static CUresult translate(CUlaunchAttribute *attribute)
 		event = &attribute->value.programmaticEvent.event;
 	else if (attribute->id == CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT)
 		event = &attribute->value.launchCompletionEvent.event;
-	else if (attribute->id == CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE)
-		return vgpu_unsupported("CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE");
 	if (!event)
 		return CUDA_SUCCESS;
 	r = vgpu_handle_wire(VGPU_HANDLE_EVENT, *event, &wire);
@@ -201,17 +199,47 @@ static CUresult wait_for_kernel(struct vgpu_stream *s)
 	return vgpu_error_after(vgpu_stream_wait(s));
 }
 
-/* The first of its shape is waited for, so that what is wrong with it is said at once, as natively. */
-static CUresult submit(struct vgpu_call *c, struct vgpu_function *f, struct vgpu_stream *s, uint64_t shape)
+/* The attribute that makes a captured launch a node that device code can change, or NULL. */
+static CUlaunchAttribute *updatable(const struct vgpu_launch *l)
 {
+	for (uint32_t i = 0; i < l->attr_count; i++)
+		if (l->attrs[i].id == CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE)
+			return &l->attrs[i];
+	return NULL;
+}
+
+/* What device code names the node by that was just captured: it is the one that the stream's next will depend on. */
+static CUresult name_node(CUstream stream, CUlaunchAttribute *attribute)
+{
+	CUstreamCaptureStatus status;
+	const CUgraphEdgeData *edges;
+	const CUgraphNode *last;
+	size_t count = 0;
+	CUresult r = cuStreamGetCaptureInfo_v3(stream, &status, NULL, NULL, &last, &edges, &count);
+
+	if (r || count != 1)
+		return r;
+	return cuGraphKernelNodeGetAttribute(last[0], attribute->id, &attribute->value);
+}
+
+/*
+ * The first of its shape is waited for, so that what is wrong with it is said at once, as natively; and so is one whose
+ * node has to be named.
+ */
+static CUresult submit(struct vgpu_call *c, const struct vgpu_launch *l, struct vgpu_function *f, struct vgpu_stream *s,
+		       uint64_t shape)
+{
+	CUlaunchAttribute *node = updatable(l);
 	CUresult r = CUDA_SUCCESS;
 
-	if (!shape) {
+	if (!shape && !node) {
 		vgpu_call_submit(c);
 	} else {
 		r = vgpu_call_finish(c);
-		if (!r)
+		if (!r && shape)
 			atomic_store_explicit(&f->proved, shape, memory_order_relaxed);
+		if (!r && node)
+			r = name_node(l->stream, node);
 	}
 	return !r && vgpu_config.launch_blocking ? wait_for_kernel(s) : r;
 }
@@ -267,7 +295,7 @@ CUresult vgpu_launch(const struct vgpu_launch *l)
 	padded = vgpu_align8(bytes);
 	r = vgpu_call_begin(&c, VGPU_OP_launch, sizeof(*a),
 			    (uint32_t)(padded + l->attr_count * sizeof(*attributes)),
-			    VGPU_CALL_CONTEXT | VGPU_CALL_CHECKED | VGPU_CALL_FILLED | (shape ? VGPU_CALL_REPLY : 0));
+			    VGPU_CALL_CONTEXT | VGPU_CALL_CHECKED | VGPU_CALL_FILLED | (shape || updatable(l) ? VGPU_CALL_REPLY : 0));
 	if (r)
 		return r;
 	a = c.args;
@@ -286,7 +314,7 @@ CUresult vgpu_launch(const struct vgpu_launch *l)
 	if (l->attr_count)
 		memcpy((uint8_t *)c.payload + padded, attributes, l->attr_count * sizeof(*attributes));
 	vgpu_touch(s);
-	return submit(&c, f, s, shape);
+	return submit(&c, l, f, s, shape);
 }
 
 CUresult cuLaunchKernel(CUfunction f, unsigned int grid_dim_x, unsigned int grid_dim_y, unsigned int grid_dim_z,

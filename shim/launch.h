@@ -17,7 +17,7 @@ struct vgpu_launch {
 	uint32_t grid[3], block[3];
 	uint32_t shared_bytes;
 	bool cooperative;
-	const CUlaunchAttribute *attrs;
+	CUlaunchAttribute *attrs;	/* DEVICE_UPDATABLE_KERNEL_NODE comes back filled in */
 	uint32_t attr_count;
 	void **params, **extra;
 };

@@ -233,7 +233,8 @@ static CUresult f_launch_ex(const CUlaunchConfig *c, CUfunction f, void **params
 			fake_check(c->attrs[i].value.programmaticEvent.event, VGPU_HANDLE_EVENT);
 		if (c->attrs[i].id == CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT)
 			fake_check(c->attrs[i].value.launchCompletionEvent.event, VGPU_HANDLE_EVENT);
-		fake_insist(c->attrs[i].id != CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE, "a graph node's pointer");
+		fake_insist(c->attrs[i].id != CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE ||
+				    !c->attrs[i].value.deviceUpdatableKernelNode.devNode, "a graph node's pointer");
 		cooperative |= c->attrs[i].id == CU_LAUNCH_ATTRIBUTE_COOPERATIVE;
 	}
 	return cooperative ? launched_cooperatively(f, c->hStream, params, extra) : launched(f, c->hStream, params, extra);

@@ -189,16 +189,21 @@ static CUresult f_plain_edges(CUgraph graph, const CUgraphNode *from, const CUgr
 
 static CUresult f_set_attribute(CUgraphNode node, CUkernelNodeAttrID attr, const CUkernelNodeAttrValue *value)
 {
-	(void)attr;
 	fake_check(node, VGPU_HANDLE_GRAPHNODE);
 	fake.calls++;
 	fake_insist(value, "no value");
+	fake_insist(attr != CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE ||
+			    !value->deviceUpdatableKernelNode.devNode, "a node's name of the guest's");
 	return fake.result;
 }
 
 static CUresult f_get_attribute(CUgraphNode node, CUkernelNodeAttrID attr, CUkernelNodeAttrValue *value)
 {
-	return f_set_attribute(node, attr, value);
+	CUresult r = f_set_attribute(node, attr, value);
+
+	if (attr == CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE)
+		value->deviceUpdatableKernelNode.devNode = (CUgraphDeviceNode)node;
+	return r;
 }
 
 static CUresult f_instantiate(CUgraphExec *out, CUgraph graph, CUDA_GRAPH_INSTANTIATE_PARAMS *p)

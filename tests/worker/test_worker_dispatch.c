@@ -430,6 +430,9 @@ static void test_launch_attributes(void **state)
 	assert_int_equal(CALL(event_create, .event = event), 0);
 	assert_int_equal(call(VGPU_OP_launch, &a, sizeof(a), &p, sizeof(p)), 0);
 	p.attrs[0].id = CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE;
+	p.attrs[0].value.deviceUpdatableKernelNode.devNode = (CUgraphDeviceNode)0x1234;	/* must not get through */
+	assert_int_equal(call(VGPU_OP_launch, &a, sizeof(a), &p, sizeof(p)), 0);
+	p.attrs[0].id = (CUlaunchAttributeID)99;
 	assert_int_equal(call(VGPU_OP_launch, &a, sizeof(a), &p, sizeof(p)), CUDA_ERROR_NOT_SUPPORTED);
 	a.attr_count = 33;
 	assert_int_equal(run(VGPU_OP_launch, &a, sizeof(a), &p, sizeof(p)), -EPROTO);

@@ -226,6 +226,7 @@ static void test_kernels(void **state)
 				.kernel = { .func = (CUfunction)(uintptr_t)ID(FUNCTION, 1), .gridDimX = 1,
 					    .gridDimY = 1, .gridDimZ = 1, .blockDimX = 1, .blockDimY = 1,
 					    .blockDimZ = 1 } };
+	const struct vgpu_ret_cuGraphKernelNodeGetAttribute *got;
 	CUkernelNodeAttrValue v = { .priority = 1 };
 	uint64_t node;
 
@@ -242,6 +243,14 @@ static void test_kernels(void **state)
 	assert_int_equal(CALL(cuGraphKernelNodeGetAttribute, .node = node, .attr = CU_LAUNCH_ATTRIBUTE_PRIORITY), 0);
 	assert_int_equal(CALL(cuGraphKernelNodeSetAttribute, .node = node,
 			      .attr = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT, .value = v), CUDA_ERROR_NOT_SUPPORTED);
+	/* What names a node to device code comes out of the driver and never goes in. */
+	v.deviceUpdatableKernelNode.devNode = (CUgraphDeviceNode)0x1234;
+	assert_int_equal(CALL(cuGraphKernelNodeSetAttribute, .node = node,
+			      .attr = CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE, .value = v), 0);
+	assert_int_equal(CALL(cuGraphKernelNodeGetAttribute, .node = node,
+			      .attr = CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE), 0);
+	got = reply();
+	assert_non_null(got->value.deviceUpdatableKernelNode.devNode);
 	assert_int_equal(CALL(cuGraphKernelNodeSetAttribute, .node = node, .attr = 999, .value = v),
 			 CUDA_ERROR_INVALID_VALUE);
 	assert_int_equal(CALL(cuGraphKernelNodeSetAttribute, .node = GRAPH, .attr = CU_LAUNCH_ATTRIBUTE_PRIORITY,
@@ -384,6 +393,23 @@ static void test_captured(void **state)
 	assert_int_equal(s->memory_used, 0);
 }
 
+/* The driver's handle is said for a graph that kernels launch, and for no other; it is no id. */
+static void test_names(void **state)
+{
+	const struct vgpu_ret_graph_instantiate *o;
+
+	(void)state;
+	assert_int_equal(CALL(graph_instantiate, .graph = GRAPH, .exec = EXEC), 0);
+	o = reply();
+	assert_int_equal(o->name, 0);
+	assert_int_equal(CALL(graph_instantiate, .graph = GRAPH, .exec = ID(GRAPHEXEC, 2),
+			      .flags = CUDA_GRAPH_INSTANTIATE_FLAG_DEVICE_LAUNCH), 0);
+	o = reply();
+	assert_int_not_equal(o->name, 0);
+	assert_int_not_equal(CALL(cuGraphExecDestroy, .graph_exec = o->name), 0);
+	assert_int_equal(CALL(cuGraphExecDestroy, .graph_exec = ID(GRAPHEXEC, 2)), 0);
+}
+
 static void test_user_objects(void **state)
 {
 	(void)state;
@@ -412,6 +438,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_live, setup_graph, teardown),
 		cmocka_unit_test_setup_teardown(test_freed_by_another, setup_graph, teardown),
 		cmocka_unit_test_setup_teardown(test_captured, setup_graph, teardown),
+		cmocka_unit_test_setup_teardown(test_names, setup_graph, teardown),
 		cmocka_unit_test_setup_teardown(test_user_objects, setup_graph, teardown),
 	};
 

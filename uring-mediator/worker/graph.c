@@ -85,6 +85,8 @@ CUresult vgpu_handle_graph_instantiate(struct vgpu_session *s, struct vgpu_reque
 		return r;
 	vgpu_handles_find(&s->handles, VGPU_HANDLE_GRAPHEXEC, a->exec)->aux = o->host_calls;
 	o->open_memory = vgpu_graph_memory_open(s, exec);
+	if (a->flags & CUDA_GRAPH_INSTANTIATE_FLAG_DEVICE_LAUNCH)
+		o->name = (uint64_t)(uintptr_t)exec;
 	return CUDA_SUCCESS;
 }
 

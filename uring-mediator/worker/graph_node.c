@@ -237,7 +237,7 @@ CUresult vgpu_handle_cuGraphDestroyNode(struct vgpu_session *s, struct vgpu_requ
 	return CUDA_SUCCESS;
 }
 
-/* Attributes that hold no handle and no address of this process. */
+/* Attributes that hold no handle, or as DEVICE_UPDATABLE_KERNEL_NODE one that only comes out and only kernels use. */
 static CUresult check_attribute(uint32_t attribute)
 {
 	switch (attribute) {
@@ -251,10 +251,10 @@ static CUresult check_attribute(uint32_t attribute)
 	case CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN:
 	case CU_LAUNCH_ATTRIBUTE_PREFERRED_CLUSTER_DIMENSION:
 	case CU_LAUNCH_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT:
+	case CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE:
 		return CUDA_SUCCESS;
 	case CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT:
 	case CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT:
-	case CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE:
 		vgpu_log(VGPU_LOG_NOTICE, NULL, "kernel node attribute %u is not supported", attribute);
 		return CUDA_ERROR_NOT_SUPPORTED;
 	default:
@@ -264,10 +264,15 @@ static CUresult check_attribute(uint32_t attribute)
 
 CUresult vgpu_handle_cuGraphKernelNodeSetAttribute(struct vgpu_session *s, struct vgpu_request *rq)
 {
-	const struct vgpu_args_cuGraphKernelNodeSetAttribute *a = rq->args;
-	CUresult r = check_attribute(a->attr);
+	struct vgpu_args_cuGraphKernelNodeSetAttribute checked =
+		*(const struct vgpu_args_cuGraphKernelNodeSetAttribute *)rq->args;
+	struct vgpu_request clean = *rq;
+	CUresult r = check_attribute(checked.attr);
 
-	return r ? r : vgpu_default_cuGraphKernelNodeSetAttribute(s, rq);
+	if (checked.attr == CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE)
+		checked.value.deviceUpdatableKernelNode.devNode = NULL;
+	clean.args = &checked;
+	return r ? r : vgpu_default_cuGraphKernelNodeSetAttribute(s, &clean);
 }
 
 CUresult vgpu_handle_cuGraphKernelNodeGetAttribute(struct vgpu_session *s, struct vgpu_request *rq)

@@ -50,6 +50,9 @@ static CUresult take_attribute(struct vgpu_session *s, const CUlaunchAttribute *
 		else
 			out->value.launchCompletionEvent.event = event;
 		return r;
+	case CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE:
+		out->value.deviceUpdatableKernelNode.devNode = NULL;	/* the driver's to fill in, the guest asks the node */
+		return CUDA_SUCCESS;
 	case CU_LAUNCH_ATTRIBUTE_IGNORE:
 	case CU_LAUNCH_ATTRIBUTE_ACCESS_POLICY_WINDOW:
 	case CU_LAUNCH_ATTRIBUTE_COOPERATIVE:
