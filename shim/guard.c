@@ -12,23 +12,28 @@
 #include "guard.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define LEVELS	4u	/* handlers of others that ours may lie over */
 
 static struct {
 	_Atomic uint64_t start, end;	/* of the guard now, end 0: none */
-	_Atomic uint64_t ended;		/* guards that are over */
+	_Atomic uint32_t ended;		/* goes on before and after a guard ends; a futex */
+	_Atomic uint32_t waiting;	/* threads that wait for that */
 	uint32_t levels;
 	struct sigaction previous[LEVELS];	/* what each level's handler lies over; written before that is installed */
 } guard;
 
 /* The last fault of this thread that was tried once more, since it may have been under a guard that had just ended. */
 static __thread struct {
-	uint64_t address, ended;
+	uint64_t address;
+	uint32_t ended;
 } tried __attribute__((tls_model("initial-exec")));
 
 /* Where this thread last was in each level's handler: one that is entered again below itself is called in a circle. */
@@ -37,18 +42,44 @@ static __thread struct {
 	const char *frame;
 } entered[LEVELS] __attribute__((tls_model("initial-exec")));
 
+static bool guarded(uint64_t address)
+{
+	return address >= atomic_load(&guard.start) && address < atomic_load(&guard.end);
+}
+
+static void futex(int op, uint32_t value)
+{
+	syscall(SYS_futex, &guard.ended, op | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
+}
+
+/*
+ * Until there is no guard over this address: to fault again and again would hold up the thread that has it, which
+ * needs the kernel's lock over the mappings. False: there was none.
+ */
+static bool wait_for_end(uint64_t address)
+{
+	uint32_t ended = atomic_load(&guard.ended);
+
+	if (!guarded(address))
+		return false;
+	atomic_fetch_add(&guard.waiting, 1);
+	for (; guarded(address); ended = atomic_load(&guard.ended))
+		futex(FUTEX_WAIT, ended);
+	atomic_fetch_sub(&guard.waiting, 1);
+	return true;
+}
+
 /* Is a store that has just failed worth another try? */
 static bool try_again(const siginfo_t *info)
 {
-	uint64_t address = (uint64_t)(uintptr_t)info->si_addr, ended;
+	uint64_t address = (uint64_t)(uintptr_t)info->si_addr;
+	uint32_t ended;
 
 	if (info->si_code != SEGV_ACCERR)
 		return false;
-	ended = atomic_load(&guard.ended);
-	if (address >= atomic_load(&guard.start) && address < atomic_load(&guard.end)) {
-		sched_yield();
+	if (wait_for_end(address))
 		return true;
-	}
+	ended = atomic_load(&guard.ended);	/* not before: the guard that was not seen any more is among them */
 	if (tried.ended == ended && tried.address == address)
 		return false;
 	tried.ended = ended;
@@ -162,7 +193,10 @@ int vgpu_guard_begin(struct vgpu_guard *g, uint64_t start, uint64_t end)
 
 void vgpu_guard_end(struct vgpu_guard *g)
 {
-	atomic_fetch_add(&guard.ended, 1);
+	atomic_fetch_add(&guard.ended, 1);	/* for who no longer sees the guard */
 	atomic_store(&guard.end, 0);
+	atomic_fetch_add(&guard.ended, 1);	/* for who still saw it, and is about to wait */
+	if (atomic_load(&guard.waiting))
+		futex(FUTEX_WAKE, INT_MAX);
 	pthread_sigmask(SIG_SETMASK, &g->mask, NULL);
 }

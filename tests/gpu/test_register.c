@@ -119,6 +119,10 @@ static void attributes(void **state)
 	ok(cuMemHostGetFlags(&flags, p));
 	assert_true(flags & CU_MEMHOSTREGISTER_PORTABLE && flags & CU_MEMHOSTREGISTER_DEVICEMAP);
 	ok(cuMemHostUnregister(p));
+	ok(cuMemHostRegister(p, BYTES, 0));	/* mapped for the device all the same */
+	ok(cuMemHostGetFlags(&flags, p));
+	assert_true(flags & CU_MEMHOSTREGISTER_DEVICEMAP);
+	ok(cuMemHostUnregister(p));
 	expect(CUDA_ERROR_INVALID_VALUE, cuMemHostGetDevicePointer(&d, p, 0));
 	expect(CUDA_ERROR_INVALID_VALUE, cuPointerGetAttribute(&d, CU_POINTER_ATTRIBUTE_DEVICE_POINTER, (CUdeviceptr)(uintptr_t)p));
 	free(block);
