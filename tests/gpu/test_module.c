@@ -100,6 +100,32 @@ static void extra(void **state)
 	ok(cuModuleUnload(m));
 }
 
+/* What is set for a kernel holds for the function that was made of it before. */
+static void kernel_sets_function(void **state)
+{
+	struct pair pair = { .addend = 1.0f };
+	float v = 4.0f;
+	uint32_t n = 1, bytes = 64u << 10;
+	CUlibrary library;
+	CUfunction f;
+	CUkernel k;
+	CUdeviceptr p;
+	void *params[] = { &p, &n, &pair };
+
+	(void)state;
+	ok(cuLibraryLoadData(&library, scale_ptx, NULL, NULL, 0, NULL, NULL, 0));
+	ok(cuLibraryGetKernel(&k, library, "scale"));
+	ok(cuKernelGetFunction(&f, k));
+	ok(cuMemAlloc(&p, 4));
+	ok(cuMemcpyHtoD(p, &v, 4));
+	expect(CUDA_ERROR_INVALID_VALUE, cuLaunchKernel(f, 1, 1, 1, 1, 1, 1, bytes, NULL, params, NULL));
+	ok(cuKernelSetAttribute(CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, (int)bytes, k, gpu_device()));
+	ok(cuLaunchKernel(f, 1, 1, 1, 1, 1, 1, bytes, NULL, params, NULL));
+	ok(cuCtxSynchronize());
+	ok(cuMemFree(p));
+	ok(cuLibraryUnload(library));
+}
+
 /* Shape and parameters set on the function, as CUDA 3 did. */
 static void launch_state(void **state)
 {
@@ -364,7 +390,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(launch),
-		cmocka_unit_test(extra),
+		cmocka_unit_test(extra), cmocka_unit_test(kernel_sets_function),
 		cmocka_unit_test(launch_state),
 		cmocka_unit_test(functions),
 		cmocka_unit_test(cooperative),

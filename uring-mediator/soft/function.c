@@ -190,13 +190,6 @@ static CUresult soft_cuKernelGetAttribute(int *value, CUfunction_attribute which
 	return get_attribute((uint64_t)(uintptr_t)k, value, which);
 }
 
-static CUresult soft_cuKernelSetAttribute(CUfunction_attribute which, int value, CUkernel k, CUdevice dev)
-{
-	if (soft_enter_any() == CUDA_SUCCESS && !soft_device_get(dev))
-		return CUDA_ERROR_INVALID_DEVICE;
-	return set_attribute((uint64_t)(uintptr_t)k, which, value);
-}
-
 static CUresult soft_cuKernelGetParamInfo(CUkernel k, size_t index, size_t *offset, size_t *size)
 {
 	return param_info((uint64_t)(uintptr_t)k, index, offset, size);
@@ -222,6 +215,19 @@ static CUresult soft_cuKernelGetFunction(CUfunction *out, CUkernel k)
 		soft_put(&f->obj);
 	}
 	soft_put(&kernel->obj);
+	return rc;
+}
+
+static CUresult soft_cuKernelSetAttribute(CUfunction_attribute which, int value, CUkernel k, CUdevice dev)
+{
+	CUfunction unused;
+	CUresult rc;
+
+	if (soft_enter_any() == CUDA_SUCCESS && !soft_device_get(dev))
+		return CUDA_ERROR_INVALID_DEVICE;
+	rc = set_attribute((uint64_t)(uintptr_t)k, which, value);
+	if (!rc)
+		soft_cuKernelGetFunction(&unused, k);	/* its function in this context, if there is one, learns of it */
 	return rc;
 }
 
