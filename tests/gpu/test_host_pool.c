@@ -44,10 +44,11 @@ static CUmemoryPool new_pool(int kind)
 
 	kinds[MANAGED_DEVICE].location.id = gpu_device();
 	ok(cuMemPoolCreate(&pool, &kinds[kind]));
-	if (kind == HOST || kind == NUMA)
+	if (kind == HOST || kind == NUMA) {
 		ok(cuMemPoolSetAccess(pool, &access, 1));
-	ok(cuMemPoolGetAccess(&flags, pool, &access.location));
-	assert_int_equal(flags, CU_MEM_ACCESS_FLAGS_PROT_READWRITE);
+		ok(cuMemPoolGetAccess(&flags, pool, &access.location));
+		assert_int_equal(flags, CU_MEM_ACCESS_FLAGS_PROT_READWRITE);
+	}
 	return pool;
 }
 
@@ -68,12 +69,12 @@ static uint64_t number(CUmemoryPool pool, CUmemPool_attribute a)
 /* The device writes, the application reads, and the other way round. */
 static void both_reach_it(void **state)
 {
-	unsigned char *host = malloc(SIZE);
 	CUmemoryPool pool;
 	CUstream stream;
-	CUdeviceptr p;
+	CUdeviceptr p, device;
 
 	(void)state;
+	ok(cuMemAlloc(&device, SIZE));
 	ok(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
 	for (int kind = 0; kind < KINDS; kind++) {
 		if (!have(kind))
@@ -84,15 +85,17 @@ static void both_reach_it(void **state)
 		ok(cuStreamSynchronize(stream));
 		all_are((unsigned char *)(uintptr_t)p, SIZE, 0x5a);
 		memset((void *)(uintptr_t)p, 0x33, SIZE);
-		ok(cuMemcpyDtoHAsync(host, p, SIZE, stream));
+		ok(cuMemcpyAsync(device, p, SIZE, stream));
+		ok(cuMemsetD8Async(p, 0, SIZE, stream));
+		ok(cuMemcpyAsync(p, device, SIZE, stream));
 		ok(cuStreamSynchronize(stream));
-		all_are(host, SIZE, 0x33);
+		all_are((unsigned char *)(uintptr_t)p, SIZE, 0x33);
 		ok(cuMemFreeAsync(p, stream));
 		ok(cuStreamSynchronize(stream));
 		ok(cuMemPoolDestroy(pool));
 	}
 	ok(cuStreamDestroy(stream));
-	free(host);
+	ok(cuMemFree(device));
 }
 
 static void pointers_know_it(void **state)

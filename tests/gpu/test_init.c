@@ -23,7 +23,7 @@ static void before_init(void **state)
 
 static void devices(void **state)
 {
-	char name[128], tiny[4], busid[32];
+	char name[128], tiny[4], busid[32], cut[32];
 	CUuuid uuid;
 	size_t total;
 	CUdevice dev;
@@ -55,7 +55,7 @@ static void devices(void **state)
 	assert_true(total >= 64u << 20);
 	ok(cuDeviceGetUuid(&uuid, dev));
 	ok(cuDeviceGetPCIBusId(busid, sizeof(busid), dev));
-	expect(CUDA_ERROR_INVALID_VALUE, cuDeviceGetPCIBusId(busid, (int)strlen(busid), dev));
+	expect(CUDA_ERROR_INVALID_VALUE, cuDeviceGetPCIBusId(cut, (int)strlen(busid), dev));
 	ok(cuDeviceGetByPCIBusId(&dev, busid));
 	assert_int_equal(dev, 0);
 
