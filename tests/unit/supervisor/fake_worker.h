@@ -19,7 +19,7 @@ enum fake_op {
 
 /* Answered in reply slot 0: result 0, or 1 if the token names nothing or cannot be kept; the data is struct fake_imported. */
 struct fake_share {
-	struct vgpu_cmd c;
+	_Alignas(VGPU_CMD_ALIGN) struct vgpu_cmd c;	/* party_call() sends a whole line */
 	uint8_t token[VGPU_TOKEN_BYTES];
 	uint32_t kind;		/* enum vgpu_share_kind */
 	uint32_t reserved;
@@ -39,7 +39,7 @@ enum fake_flaw {
 
 /* Answered in reply slot 0: result 0, or 1 if nothing was found; FAKE_FIND: the data is struct fake_found. */
 struct fake_image {
-	struct vgpu_cmd c;
+	_Alignas(VGPU_CMD_ALIGN) struct vgpu_cmd c;	/* party_call() sends a whole line */
 	uint64_t hash;		/* both halves of it */
 	uint64_t bytes;
 	uint32_t flaw;		/* enum fake_flaw, of what is given away */
@@ -56,7 +56,7 @@ struct fake_found {
 /* fake_images.c: execute either of them. */
 void fake_image(struct vgpu_reply_slot *reply, const struct fake_image *f, uint32_t shared);
 
-_Static_assert(sizeof(struct fake_image) <= VGPU_CMD_ALIGN, "one unit of the ring");
-_Static_assert(sizeof(struct fake_share) <= VGPU_CMD_ALIGN, "one unit of the ring");
+_Static_assert(sizeof(struct fake_image) == VGPU_CMD_ALIGN, "one unit of the ring");
+_Static_assert(sizeof(struct fake_share) == VGPU_CMD_ALIGN, "one unit of the ring");
 
 #endif
