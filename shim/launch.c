@@ -24,14 +24,12 @@
 
 #define COOPERATIVE	1u
 
-/* What was set for a kernel holds for the functions made of it, too, whichever came first. */
-static int shared_limit(const struct vgpu_function *f)
+/* What was set for a kernel holds for the functions made of it, too, whichever came first. Asked only beyond their own limit. */
+static bool kernel_allows(const struct vgpu_function *f, uint32_t shared_bytes)
 {
 	const struct vgpu_function *kernel = f->kernel ? vgpu_handle_object_wire(VGPU_HANDLE_KERNEL, f->kernel) : NULL;
-	int own = f->attributes[CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES];
-	int set = kernel ? kernel->attributes[CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES] : 0;
 
-	return set > own ? set : own;
+	return kernel && shared_bytes <= (uint32_t)kernel->attributes[CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES];
 }
 
 CUresult vgpu_launch_check(const struct vgpu_launch *l, const struct vgpu_function *f)
@@ -53,8 +51,8 @@ CUresult vgpu_launch_check(const struct vgpu_launch *l, const struct vgpu_functi
 		return threads * (uint64_t)f->attributes[CU_FUNC_ATTRIBUTE_NUM_REGS] >
 			       (uint64_t)a[CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_BLOCK] ?
 			       CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES : CUDA_ERROR_INVALID_VALUE;
-	limit = shared_limit(f);
-	return l->shared_bytes > (uint32_t)limit ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+	limit = f->attributes[CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES];
+	return l->shared_bytes > (uint32_t)limit && !kernel_allows(f, l->shared_bytes) ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
 }
 
 /*

@@ -23,14 +23,19 @@ static CUresult check(CUdeviceptr address, uint32_t bytes, unsigned int flags, u
 	return vgpu_memory_check(address, bytes);
 }
 
-static CUresult check_ready(CUstream stream, CUdeviceptr address, uint32_t bytes, unsigned int flags, unsigned int known)
+static CUresult stream_ready(CUstream stream)
 {
-	VGPU_STREAM_LENDS(stream);
 	struct vgpu_stream *s;
 	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
 
-	if (!r)
-		r = vgpu_stream_find(stream, &s);
+	return r ? r : vgpu_stream_find(stream, &s);
+}
+
+static CUresult check_ready(CUstream stream, CUdeviceptr address, uint32_t bytes, unsigned int flags, unsigned int known)
+{
+	VGPU_STREAM_LENDS(stream);
+	CUresult r = stream_ready(stream);
+
 	return r ? r : check(address, bytes, flags, known);
 }
 
@@ -85,11 +90,8 @@ CUresult cuStreamWriteValue64_v2(CUstream stream, CUdeviceptr addr, cuuint64_t v
 CUresult cuStreamBatchMemOp_v2(CUstream stream, unsigned int count, CUstreamBatchMemOpParams *param_array, unsigned int flags)
 {
 	VGPU_STREAM_LENDS(stream);
-	struct vgpu_stream *s;
-	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	CUresult r = stream_ready(stream);
 
-	if (!r)
-		r = vgpu_stream_find(stream, &s);
 	if (!r && (flags || (count && !param_array)))
 		r = CUDA_ERROR_INVALID_VALUE;
 	for (unsigned int i = 0; i < count && !r; i++)
