@@ -135,6 +135,40 @@ static CUresult create_remote(struct vgpu_context *ctx)
 	return vgpu_call_finish(&c);
 }
 
+static CUresult destroy(struct vgpu_context *ctx)
+{
+	struct vgpu_args_ctx_destroy *a;
+	struct vgpu_call c;
+	CUresult r;
+
+	vgpu_context_teardown(ctx);
+	r = vgpu_call_begin(&c, VGPU_OP_ctx_destroy, sizeof(*a), 0, VGPU_CALL_REPLY);
+	if (r)
+		return r;
+	a = c.args;
+	a->context = ctx->wire;
+	return vgpu_call_finish(&c);
+}
+
+/* Both halves of a new context, and make it current. After an error nothing is left of it but the handle. */
+static CUresult create(struct vgpu_context *ctx, CUdevice dev, unsigned int flags)
+{
+	CUresult r = vgpu_context_setup(ctx, dev, flags);
+
+	if (r)
+		return r;
+	r = create_remote(ctx);
+	if (r) {
+		vgpu_streams_drop(ctx);
+		return r;
+	}
+	ctx->alive = true;
+	r = vgpu_context_push(ctx);
+	if (r)
+		destroy(ctx);
+	return r;
+}
+
 CUresult cuCtxCreate_v2(CUcontext *ctx, unsigned int flags, CUdevice dev)
 {
 	struct vgpu_context *o;
@@ -153,13 +187,7 @@ CUresult cuCtxCreate_v2(CUcontext *ctx, unsigned int flags, CUdevice dev)
 		return r;
 	o = vgpu_handle_object_wire(VGPU_HANDLE_CONTEXT, wire);
 	o->wire = wire;
-	r = vgpu_context_setup(o, dev, flags);
-	if (!r)
-		r = create_remote(o);
-	if (!r) {
-		o->alive = true;
-		r = vgpu_context_push(o);
-	}
+	r = create(o, dev, flags);
 	if (r) {
 		vgpu_handle_drop(VGPU_HANDLE_CONTEXT, wire);
 		return r;
@@ -187,8 +215,6 @@ CUresult cuCtxCreate_v4(CUcontext *ctx, CUctxCreateParams *ctx_create_params, un
 CUresult cuCtxDestroy_v2(CUcontext ctx)
 {
 	struct vgpu_context *o;
-	struct vgpu_args_ctx_destroy *a;
-	struct vgpu_call c;
 	CUresult r;
 
 	r = vgpu_ready();
@@ -201,13 +227,7 @@ CUresult cuCtxDestroy_v2(CUcontext ctx)
 		return CUDA_ERROR_INVALID_CONTEXT;
 	if (vgpu_thread.current == o)
 		pop();
-	vgpu_context_teardown(o);
-	r = vgpu_call_begin(&c, VGPU_OP_ctx_destroy, sizeof(*a), 0, VGPU_CALL_REPLY);
-	if (!r) {
-		a = c.args;
-		a->context = o->wire;
-		r = vgpu_call_finish(&c);
-	}
+	r = destroy(o);
 	vgpu_output_fetch();	/* its kernels have ended */
 	vgpu_handle_drop(VGPU_HANDLE_CONTEXT, o->wire);
 	return r;

@@ -5,7 +5,7 @@
 
 #include "context.h"
 
-/* Fill a zeroed context with wire set; its legacy stream exists afterwards. */
+/* Fill a zeroed context with wire set; its legacy stream exists afterwards, until vgpu_streams_drop() or a teardown. */
 CUresult vgpu_context_setup(struct vgpu_context *ctx, int device, uint32_t flags);
 /* The worker's context is going away: all that lives in it dies here, too. */
 void vgpu_context_teardown(struct vgpu_context *ctx);

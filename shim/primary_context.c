@@ -57,24 +57,38 @@ static CUresult device_ready(CUdevice dev)
 	return vgpu_device_valid(dev) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
 }
 
-/* Make the real one. Under the lock. */
-static CUresult activate(struct vgpu_context *ctx)
+_Static_assert(sizeof(struct vgpu_args_primary_ctx_retain) == sizeof(struct vgpu_args_primary_ctx_release) &&
+	       sizeof(struct vgpu_args_primary_ctx_retain) == sizeof(struct vgpu_args_primary_ctx_reset), "one form");
+
+/* Retain, release or reset it at the worker's: they say the same, which context of which device. */
+static CUresult send(const struct vgpu_context *ctx, uint16_t op, bool wait)
 {
 	struct vgpu_args_primary_ctx_retain *a;
 	struct vgpu_call c;
-	CUresult r;
+	CUresult r = vgpu_call_begin(&c, op, sizeof(*a), 0, wait ? VGPU_CALL_REPLY : 0);
 
-	r = vgpu_context_setup(ctx, ctx->device, primaries.flags[ctx->device]);
-	if (r)
-		return r;
-	r = vgpu_call_begin(&c, VGPU_OP_primary_ctx_retain, sizeof(*a), 0, VGPU_CALL_REPLY);
 	if (r)
 		return r;
 	a = c.args;
 	a->device = vgpu_device_real(ctx->device);
 	a->context = ctx->wire;
-	r = vgpu_call_finish(&c);
-	if (!r)
+	if (wait)
+		return vgpu_call_finish(&c);
+	vgpu_call_submit(&c);
+	return CUDA_SUCCESS;
+}
+
+/* Make the real one. Under the lock. */
+static CUresult activate(struct vgpu_context *ctx)
+{
+	CUresult r = vgpu_context_setup(ctx, ctx->device, primaries.flags[ctx->device]);
+
+	if (r)
+		return r;
+	r = send(ctx, VGPU_OP_primary_ctx_retain, true);
+	if (r)
+		vgpu_streams_drop(ctx);
+	else
 		ctx->alive = true;
 	return r;
 }
@@ -109,35 +123,15 @@ static void forget(struct vgpu_context *ctx)
 /* The application's count is zero. Under the lock. */
 static CUresult deactivate(struct vgpu_context *ctx)
 {
-	struct vgpu_args_primary_ctx_release *a;
-	struct vgpu_call c;
-	CUresult r;
-
 	forget(ctx);
-	r = vgpu_call_begin(&c, VGPU_OP_primary_ctx_release, sizeof(*a), 0, 0);
-	if (r)
-		return r;
-	a = c.args;
-	a->device = vgpu_device_real(ctx->device);
-	a->context = ctx->wire;
-	vgpu_call_submit(&c);
-	return CUDA_SUCCESS;
+	return send(ctx, VGPU_OP_primary_ctx_release, false);
 }
 
 /* The driver may refuse: then all stays as it is. Under the lock. */
 static CUresult reset(struct vgpu_context *ctx)
 {
-	struct vgpu_args_primary_ctx_reset *a;
-	struct vgpu_call c;
-	CUresult r;
+	CUresult r = send(ctx, VGPU_OP_primary_ctx_reset, true);
 
-	r = vgpu_call_begin(&c, VGPU_OP_primary_ctx_reset, sizeof(*a), 0, VGPU_CALL_REPLY);
-	if (r)
-		return r;
-	a = c.args;
-	a->device = vgpu_device_real(ctx->device);
-	a->context = ctx->wire;
-	r = vgpu_call_finish(&c);
 	if (!r)
 		forget(ctx);
 	return r;
