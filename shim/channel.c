@@ -15,9 +15,7 @@
  */
 #include "channel.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -42,8 +40,6 @@
 #define PREFETCH_MOST	512u		/* bytes fetched with one command */
 #define ROOM_AGAIN	(VGPU_RING_BYTES / 16)	/* bytes free before a full ring is written again */
 #define BYE_NS	1000000000ull	/* how long the end of a process waits for what it queued to be taken */
-
-__thread struct vgpu_thread vgpu_thread __attribute__((tls_model("initial-exec")));
 
 /* Register mode: the command being made and its result. Under the lock. */
 static struct {
@@ -534,22 +530,6 @@ static void *flusher(void *unused)
 	}
 }
 
-static int start_flusher(void)
-{
-	sigset_t all, old;
-	pthread_t thread;
-	int r;
-
-	/* The application's signals are for the application's threads. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&thread, NULL, flusher, NULL);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (!r)
-		pthread_detach(thread);
-	return -r;
-}
-
 int vgpu_channel_init(uint32_t batch, uint32_t batch_usec)
 {
 	struct vgpu_channel *ch = vgpu_session.channel;
@@ -558,5 +538,5 @@ int vgpu_channel_init(uint32_t batch, uint32_t batch_usec)
 	atomic_store(&channel.free_slots, UINT64_MAX);
 	channel.batch = batch;
 	channel.batch_usec = batch_usec;
-	return batch > 1 ? start_flusher() : 0;
+	return batch > 1 ? vgpu_thread_start(flusher, NULL) : 0;
 }

@@ -8,7 +8,6 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -75,22 +74,6 @@ static void *helper(void *unused)
 	return NULL;
 }
 
-/* A detached thread that no signal of the application interrupts. */
-static bool start(void *(*main)(void *), void *argument)
-{
-	sigset_t all, old;
-	pthread_t thread;
-	int r;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&thread, NULL, main, argument);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (!r)
-		pthread_detach(thread);
-	return !r;
-}
-
 static void offer(void (*work)(void *job), void *job, uint32_t seats)
 {
 	uint32_t i;
@@ -115,7 +98,7 @@ void vgpu_crew_run(void (*work)(void *job), void *job, uint32_t more)
 		work(job);
 		return;
 	}
-	while (crew.started < more && start(helper, NULL))
+	while (crew.started < more && !vgpu_thread_start(helper, NULL))
 		crew.started++;
 	offer(work, job, more < crew.started ? more : crew.started);
 	work(job);

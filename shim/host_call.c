@@ -15,7 +15,6 @@
  * CUDA_ERROR_NOT_PERMITTED, as natively.
  */
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -206,22 +205,14 @@ static CUresult start(void)
 {
 	struct vgpu_channel *ch = vgpu_session.channel;
 	void *buffer = aligned_alloc(VGPU_CMD_ALIGN, VGPU_CMD_MAX);
-	sigset_t all, old;
-	pthread_t thread;
-	int r;
 
 	if (!buffer)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	vgpu_consumer_init(&calls.consumer, &ch->reverse, ch->reverse_data, VGPU_REVERSE_BYTES);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&thread, NULL, server, buffer);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r) {
+	if (vgpu_thread_start(server, buffer)) {
 		free(buffer);
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	}
-	pthread_detach(thread);
 	calls.started = true;
 	return CUDA_SUCCESS;
 }

@@ -27,6 +27,9 @@ struct vgpu_thread {
 
 extern __thread struct vgpu_thread vgpu_thread __attribute__((tls_model("initial-exec")));
 
+/* A detached thread that takes no signal; `argument` is its own from then on. 0 or -errno, and there is none. */
+int vgpu_thread_start(void *(*run)(void *), void *argument);
+
 /*
  * This thread's next command uses the stream. Kept here until that command is
  * published, because only then, under the channel's lock, may the stream be called dirty: earlier, another
