@@ -18,14 +18,6 @@
 #define SHARE_OF_FEW	100u		/* a nap is at most this part of the time waited so far */
 #define SHARE_OF_MANY	1000u		/* the driver keeps the core for all of such a wait */
 
-uint64_t vgpu_clock_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
-}
-
 uint64_t vgpu_wait_elapsed(const struct vgpu_wait *w)
 {
 	return w->start ? vgpu_clock_ns() - w->start : 0;

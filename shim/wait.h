@@ -16,6 +16,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <vgpu/clock.h>
+
 struct vgpu_wait {
 	uint64_t start;		/* CLOCK_MONOTONIC, ns; 0 before the first look at the clock */
 	uint64_t yielded;	/* when the core was last given away while spinning */
@@ -30,7 +32,6 @@ struct vgpu_wait {
 bool vgpu_wait_step(struct vgpu_wait *w);
 /* Nanoseconds waited so far; 0 while still in the first spins. */
 uint64_t vgpu_wait_elapsed(const struct vgpu_wait *w);
-uint64_t vgpu_clock_ns(void);
 
 static inline void vgpu_cpu_relax(void)
 {

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <vgpu/clock.h>
+
 #include "nvml/device.h"
 #include "nvml/hand.h"
 #include "nvml/init.h"
@@ -69,14 +71,6 @@ nvmlReturn_t nvmlDeviceRegisterEvents(nvmlDevice_t device, unsigned long long ty
 	return r ? r : vgpu_nvml_event_register(device, types, set->number);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static void nap(uint64_t waited, uint64_t left)
 {
 	uint64_t ns = waited / NAP_SHARE;
@@ -98,12 +92,12 @@ static nvmlReturn_t await(nvmlEventSet_t set, void *data, size_t bytes, unsigned
 		r = NVML_ERROR_INVALID_ARGUMENT;
 	if (r)
 		return r;
-	start = now_ns();
+	start = vgpu_clock_ns();
 	r = vgpu_nvml_event_wait(set->number, &event);
 	while (r == NVML_ERROR_TIMEOUT && past < most) {
 		nap(past, most - past);
 		r = vgpu_nvml_event_wait(set->number, &event);
-		past = now_ns() - start;
+		past = vgpu_clock_ns() - start;
 	}
 	if (r)
 		return r;

@@ -197,4 +197,10 @@ struct vgpu_worker_stats {
 
 _Static_assert(sizeof(struct vgpu_trace_record) == 128, "two cache lines");
 
+/* To a counter that one thread writes: a plain load and store, no locked instruction. */
+static inline void vgpu_count(_Atomic uint64_t *counter, uint64_t n)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
 #endif

@@ -10,8 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
+
+#include <vgpu/clock.h>
 
 #include "log.h"
 #include "loop.h"
@@ -27,10 +28,7 @@ _Static_assert(sizeof(struct io_uring_recvmsg_out) + CONTROL_BYTES + VGPU_MSG_MA
 
 uint64_t clock_ms(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	return vgpu_clock_ns() / 1000000;
 }
 
 /* ---- set-up ---- */

@@ -5,7 +5,8 @@
  * makes its context.  What a monitor may know of its VM's processes it asks here.
  */
 #include <string.h>
-#include <time.h>
+
+#include <vgpu/clock.h>
 
 #include "supervisor.h"
 
@@ -125,17 +126,9 @@ static uint32_t own_pid(const struct session *s)
 	return pid;
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static uint64_t busy_ns(const struct vgpu_worker_stats *stats)
 {
-	uint64_t since = atomic_load(&stats->busy_since), now = now_ns();
+	uint64_t since = atomic_load(&stats->busy_since), now = vgpu_clock_ns();
 
 	return atomic_load(&stats->busy_ns) + (since && since < now ? now - since : 0);
 }

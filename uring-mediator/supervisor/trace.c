@@ -7,7 +7,8 @@
 #include <json-c/json.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
+
+#include <vgpu/clock.h>
 
 #include "supervisor.h"
 
@@ -126,12 +127,7 @@ static struct json_object *record_json(const struct vgpu_trace_record *r)
 /* A record whose device times are to come is worth waiting for, though not for ever. */
 static bool ripe(const struct vgpu_trace_record *r)
 {
-	struct timespec now;
-
-	if (!(r->flags & VGPU_TRACE_TIMED) || timed(r))
-		return true;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec - r->done > PATIENCE_NS;
+	return !(r->flags & VGPU_TRACE_TIMED) || timed(r) || vgpu_clock_ns() - r->done > PATIENCE_NS;
 }
 
 /* The oldest records may be overwritten while they are read: read the tail again after each. */

@@ -11,10 +11,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <gen/driver_table.h>
+#include <vgpu/clock.h>
 
 #include "attach.h"
 #include "log.h"
@@ -23,14 +23,6 @@
 #define ANSWER_NS	10000000000ll		/* how long a guest may take to answer one */
 #define LOWEST_BASE	(16ull << 20)
 #define HIGHEST_END	0x7ffffffff000ull	/* end of user addresses with four-level page tables */
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 /* The memfd must be what the message says and must not shrink under us. */
 static int check_memfd(struct vgpu_session *s, const struct vgpu_ctl_attach *a, int memfd, char *why, size_t size)
@@ -74,7 +66,7 @@ static void offer(struct vgpu_session *s, struct vgpu_channel_ctl *ctl, const st
 /* Wait for the answer to the present offer: an enum vgpu_guest_answer, or -ECANCELED, -ETIMEDOUT, -errno. */
 static int await_answer(struct vgpu_channel_ctl *ctl, struct vgpu_io *io, uint32_t epoch, uint64_t *base)
 {
-	uint64_t until = now_ns() + ANSWER_NS;
+	uint64_t until = vgpu_clock_ns() + ANSWER_NS;
 	int64_t nap = 20000;
 	uint32_t answer;
 	int ret;
@@ -82,7 +74,7 @@ static int await_answer(struct vgpu_channel_ctl *ctl, struct vgpu_io *io, uint32
 	while (atomic_load_explicit(&ctl->answer_epoch, memory_order_acquire) != epoch) {
 		if (io->detach || io->control_closed || io->wake_closed || io->broken[0])
 			return -ECANCELED;
-		if (now_ns() > until)
+		if (vgpu_clock_ns() > until)
 			return -ETIMEDOUT;
 		ret = vgpu_io_wait(io, nap);
 		if (ret < 0)

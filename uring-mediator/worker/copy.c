@@ -13,12 +13,7 @@
 #include "copy.h"
 #include "session.h"
 
-static void add(_Atomic uint64_t *counter, uint64_t n)
-{
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
-}
-
-static CUresult stream_of(struct vgpu_session *s, struct vgpu_request *rq, uint64_t id, CUstream *stream)
+CUresult vgpu_copy_stream(struct vgpu_session *s, struct vgpu_request *rq, uint64_t id, CUstream *stream)
 {
 	void *obj = NULL;
 	CUresult r = vgpu_session_lookup(s, VGPU_HANDLE_STREAM, id, &obj);
@@ -38,7 +33,7 @@ CUresult vgpu_handle_memcpy_h2d_inline(struct vgpu_session *s, struct vgpu_reque
 
 	if (!s->drv->cuMemcpyHtoDAsync_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	r = stream_of(s, rq, a->stream, &stream);
+	r = vgpu_copy_stream(s, rq, a->stream, &stream);
 	if (!r)
 		r = vgpu_memory_check(s, a->dst, rq->payload_size);
 	/* The driver has read pageable memory when it returns, so the command's copy may go. */
@@ -46,7 +41,7 @@ CUresult vgpu_handle_memcpy_h2d_inline(struct vgpu_session *s, struct vgpu_reque
 		r = s->drv->cuMemcpyHtoDAsync_v2(a->dst, rq->payload, rq->payload_size, stream);
 	if (!r) {
 		rq->bytes = rq->payload_size;
-		add(&s->stats->bytes_h2d, rq->bytes);
+		vgpu_count(&s->stats->bytes_h2d, rq->bytes);
 	}
 	return r;
 }
@@ -61,7 +56,7 @@ CUresult vgpu_handle_memcpy_h2d_arena(struct vgpu_session *s, struct vgpu_reques
 	if (!src)
 		return vgpu_session_broken(s, "copy of %llu bytes from arena offset %llu", (unsigned long long)a->bytes,
 					   (unsigned long long)a->src_offset);
-	r = s->drv->cuMemcpyHtoDAsync_v2 ? stream_of(s, rq, a->stream, &stream) : CUDA_ERROR_NOT_SUPPORTED;
+	r = s->drv->cuMemcpyHtoDAsync_v2 ? vgpu_copy_stream(s, rq, a->stream, &stream) : CUDA_ERROR_NOT_SUPPORTED;
 	if (!r)
 		r = vgpu_memory_check(s, a->dst, a->bytes);
 	if (!r && a->bytes)
@@ -69,7 +64,7 @@ CUresult vgpu_handle_memcpy_h2d_arena(struct vgpu_session *s, struct vgpu_reques
 	if (r)
 		return vgpu_fence_fail(s, rq, a->fence, a->fence_value, r);
 	rq->bytes = a->bytes;
-	add(&s->stats->bytes_h2d, a->bytes);
+	vgpu_count(&s->stats->bytes_h2d, a->bytes);
 	return vgpu_fence_write(s, rq, stream, a->fence, a->fence_value);
 }
 
@@ -83,7 +78,7 @@ CUresult vgpu_handle_memcpy_d2h_arena(struct vgpu_session *s, struct vgpu_reques
 	if (!dst)
 		return vgpu_session_broken(s, "copy of %llu bytes to arena offset %llu", (unsigned long long)a->bytes,
 					   (unsigned long long)a->dst_offset);
-	r = s->drv->cuMemcpyDtoHAsync_v2 ? stream_of(s, rq, a->stream, &stream) : CUDA_ERROR_NOT_SUPPORTED;
+	r = s->drv->cuMemcpyDtoHAsync_v2 ? vgpu_copy_stream(s, rq, a->stream, &stream) : CUDA_ERROR_NOT_SUPPORTED;
 	if (!r)
 		r = vgpu_memory_check(s, a->src, a->bytes);
 	if (!r && a->bytes)
@@ -91,7 +86,7 @@ CUresult vgpu_handle_memcpy_d2h_arena(struct vgpu_session *s, struct vgpu_reques
 	if (r)
 		return vgpu_fence_fail(s, rq, a->fence, a->fence_value, r);
 	rq->bytes = a->bytes;
-	add(&s->stats->bytes_d2h, a->bytes);
+	vgpu_count(&s->stats->bytes_d2h, a->bytes);
 	return vgpu_fence_write(s, rq, stream, a->fence, a->fence_value);
 }
 
@@ -100,7 +95,7 @@ CUresult vgpu_handle_memcpy_d2d(struct vgpu_session *s, struct vgpu_request *rq)
 	const struct vgpu_args_memcpy_d2d *a = rq->args;
 	bool host = vgpu_arena_pointer(s, a->dst, a->bytes) || vgpu_arena_pointer(s, a->src, a->bytes);
 	CUstream stream;
-	CUresult r = stream_of(s, rq, a->stream, &stream);
+	CUresult r = vgpu_copy_stream(s, rq, a->stream, &stream);
 
 	if (!r)
 		r = vgpu_memory_check(s, a->dst, a->bytes);
@@ -122,7 +117,7 @@ CUresult vgpu_handle_memcpy_peer(struct vgpu_session *s, struct vgpu_request *rq
 	const struct vgpu_args_memcpy_peer *a = rq->args;
 	void *to = NULL, *from = NULL;
 	CUstream stream;
-	CUresult r = stream_of(s, rq, a->stream, &stream);
+	CUresult r = vgpu_copy_stream(s, rq, a->stream, &stream);
 
 	if (!r)
 		r = vgpu_session_lookup(s, VGPU_HANDLE_CONTEXT, a->dst_context, &to);
@@ -197,7 +192,7 @@ CUresult vgpu_handle_memset(struct vgpu_session *s, struct vgpu_request *rq)
 	}
 	if (a->element_size != 1 && a->element_size != 2 && a->element_size != 4)
 		return vgpu_session_broken(s, "memset of %u-byte elements", a->element_size);
-	r = stream_of(s, rq, a->stream, &stream);
+	r = vgpu_copy_stream(s, rq, a->stream, &stream);
 	if (r || !a->width || !rows.height)
 		return r;
 	if (__builtin_mul_overflow(a->width, (uint64_t)a->element_size, &row) ||

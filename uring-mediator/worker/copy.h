@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Copies of boxes, for commands and for nodes of graphs: what the guest describes, checked, as the driver wants it.
- * The worker's only thread.
- */
+/* What the commands that copy have in common.  The worker's only thread. */
 #ifndef VGPU_WORKER_COPY_H
 #define VGPU_WORKER_COPY_H
 
@@ -12,7 +9,11 @@
 #include <gen/wire.h>
 #include <vgpu/cuda_types.h>
 
+struct vgpu_request;
 struct vgpu_session;
+
+/* The stream that the request goes into, noted in it; a trace takes the device's time from here. INVALID_HANDLE. */
+CUresult vgpu_copy_stream(struct vgpu_session *s, struct vgpu_request *rq, uint64_t id, CUstream *stream);
 
 /*
  * Bytes from the first to the last of `height` rows in each of `depth` slices, none of them 0; false if that is no

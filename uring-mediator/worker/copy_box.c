@@ -53,24 +53,9 @@ static CUresult resolve(struct vgpu_session *s, uint32_t kind, uint64_t at, uint
 
 static void count(struct vgpu_session *s, struct vgpu_request *rq, bool from_host, bool to_host, uint64_t bytes)
 {
-	_Atomic uint64_t *counter = from_host ? &s->stats->bytes_h2d : &s->stats->bytes_d2h;
-
 	rq->bytes = bytes;
 	if (from_host != to_host)
-		atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + bytes,
-				      memory_order_relaxed);
-}
-
-static CUresult stream_of(struct vgpu_session *s, struct vgpu_request *rq, uint64_t id, CUstream *stream)
-{
-	void *obj = NULL;
-	CUresult r = vgpu_session_lookup(s, VGPU_HANDLE_STREAM, id, &obj);
-
-	rq->stream = id;
-	*stream = obj;
-	if (!r)
-		vgpu_timeline_begin(s, rq, obj);
-	return r;
+		vgpu_count(from_host ? &s->stats->bytes_h2d : &s->stats->bytes_d2h, bytes);
 }
 
 CUresult vgpu_handle_memcpy_2d(struct vgpu_session *s, struct vgpu_request *rq)
@@ -80,7 +65,7 @@ CUresult vgpu_handle_memcpy_2d(struct vgpu_session *s, struct vgpu_request *rq)
 	struct side src, dst;
 	CUDA_MEMCPY2D c;
 	CUstream stream;
-	CUresult r = stream_of(s, rq, a->stream, &stream);
+	CUresult r = vgpu_copy_stream(s, rq, a->stream, &stream);
 
 	if (!s->drv->cuMemcpy2DAsync_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
@@ -217,7 +202,7 @@ CUresult vgpu_handle_memcpy_box(struct vgpu_session *s, struct vgpu_request *rq)
 	const struct vgpu_args_memcpy_box *a = rq->args;
 	CUDA_MEMCPY3D_PEER c;
 	CUstream stream;
-	CUresult r = stream_of(s, rq, a->stream, &stream);
+	CUresult r = vgpu_copy_stream(s, rq, a->stream, &stream);
 
 	if (r || !a->box.width || !a->box.height || !a->box.depth)
 		return r;

@@ -60,12 +60,6 @@ void vgpu_image_uncharge(struct vgpu_session *s, uint64_t bytes)
 	s->image_bytes -= bytes;
 }
 
-static void count(_Atomic uint64_t *counter, uint64_t bytes)
-{
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + bytes,
-			      memory_order_relaxed);
-}
-
 CUresult vgpu_handle_image_open(struct vgpu_session *s, struct vgpu_request *rq)
 {
 	const struct vgpu_args_image_open *a = rq->args;
@@ -91,7 +85,7 @@ CUresult vgpu_handle_image_open(struct vgpu_session *s, struct vgpu_request *rq)
 	s->image_bytes += a->bytes;
 	if (i->content.found) {
 		i->filled = a->bytes;
-		count(&s->stats->image_bytes_spared, a->bytes);
+		vgpu_count(&s->stats->image_bytes_spared, a->bytes);
 	}
 	o->present = i->content.found;
 	rq->ret_size = sizeof(*o);
@@ -118,7 +112,7 @@ CUresult vgpu_handle_image_data(struct vgpu_session *s, struct vgpu_request *rq)
 	if (ret)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	i->filled += a->bytes;
-	count(&s->stats->image_bytes, a->bytes);
+	vgpu_count(&s->stats->image_bytes, a->bytes);
 	rq->bytes = a->bytes;
 	return CUDA_SUCCESS;
 }

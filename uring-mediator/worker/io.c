@@ -4,14 +4,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include <vgpu/clock.h>
 
 #include "io.h"
 #include "log.h"
 
 #define RING_ENTRIES	8u
-#define ASK_MS		2000	/* how long the supervisor may take to answer */
+#define ASK_NS		2000000000ull	/* how long the supervisor may take to answer */
 #define TAG_CONTROL	1u
 #define TAG_CANCEL	2u
 #define TAG_ANSWER	3u
@@ -56,11 +57,6 @@ static int arm_wake(struct vgpu_io *io)
 	io_uring_sqe_set_data64(sqe, io->wake_tag);
 	io->wake_armed = true;
 	return 0;
-}
-
-static void add(_Atomic uint64_t *counter, uint64_t n)
-{
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
 static void close_all(int *fds, unsigned int n)
@@ -139,10 +135,10 @@ static void took_control(struct vgpu_io *io, int res)
 static void count_wake(struct vgpu_io *io, uint64_t serial, uint64_t doorbells)
 {
 	if (io->serial && serial > io->serial + 1)
-		add(&io->stats->wake_gaps, serial - io->serial - 1);
+		vgpu_count(&io->stats->wake_gaps, serial - io->serial - 1);
 	io->serial = serial;
-	add(&io->stats->wakes, 1);
-	add(&io->stats->doorbells, doorbells);
+	vgpu_count(&io->stats->wakes, 1);
+	vgpu_count(&io->stats->doorbells, doorbells);
 }
 
 static void took_wake_message(struct vgpu_io *io, size_t size)
@@ -173,8 +169,8 @@ static void took_wake(struct vgpu_io *io, int res)
 		return;
 	}
 	if (io->wake_kind == VGPU_WAKE_EVENTFD) {
-		add(&io->stats->wakes, 1);
-		add(&io->stats->doorbells, io->wake_count);
+		vgpu_count(&io->stats->wakes, 1);
+		vgpu_count(&io->stats->doorbells, io->wake_count);
 	} else {
 		took_wake_message(io, (size_t)res);
 	}
@@ -308,17 +304,9 @@ int vgpu_io_wait(struct vgpu_io *io, int64_t timeout_ns)
 	return 0;
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 int vgpu_io_ask(struct vgpu_io *io, struct vgpu_msg *m, int fd, enum vgpu_control_type answer, int *answer_fd)
 {
-	uint64_t until = now_ms() + ASK_MS;
+	uint64_t until = vgpu_clock_ns() + ASK_NS;
 	int ret;
 
 	*answer_fd = -1;
@@ -327,7 +315,7 @@ int vgpu_io_ask(struct vgpu_io *io, struct vgpu_msg *m, int fd, enum vgpu_contro
 	while (!ret && !(io->answer_came && io->answer.h.type == answer)) {
 		if (io->control_closed || io->broken[0])
 			return -ECONNRESET;
-		if (now_ms() >= until)
+		if (vgpu_clock_ns() >= until)
 			return -ETIMEDOUT;
 		ret = vgpu_io_wait(io, 1000000);
 	}

@@ -18,11 +18,6 @@
 #define FLAG_COOPERATIVE 1u
 #define PARAMS_MOST	1024u	/* of a cooperative kernel: 4 KiB of words */
 
-static void add(_Atomic uint64_t *counter, uint64_t n)
-{
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
-}
-
 static struct vgpu_handle_entry *find_function(struct vgpu_session *s, uint64_t id)
 {
 	enum vgpu_handle_kind kind = vgpu_handle_kind_of(id);
@@ -181,7 +176,7 @@ CUresult vgpu_handle_launch(struct vgpu_session *s, struct vgpu_request *rq)
 		r = launch(s, a, f, stream, attrs, params);
 	if (r)
 		return r;
-	add(&s->stats->launches, 1);
+	vgpu_count(&s->stats->launches, 1);
 	vgpu_timeout_launched(s, stream);
 	return CUDA_SUCCESS;
 }

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#include <vgpu/clock.h>
+
 #include "call.h"
 #include "loop.h"
 #include "log.h"
@@ -34,19 +36,6 @@ struct loop {
 	bool settled;		/* a limited sleep has passed since the last command */
 	uint32_t trace;		/* what the guest has been told */
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static void add(_Atomic uint64_t *counter, uint64_t n)
-{
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
-}
 
 static inline void relax(void)
 {
@@ -137,28 +126,28 @@ static void rest(struct loop *l)
 		nanosleep(&nap, NULL);
 		return;
 	}
-	from = now_ns();
+	from = vgpu_clock_ns();
 	sched_yield();
-	if (now_ns() - from >= CROWDED_NS)
+	if (vgpu_clock_ns() - from >= CROWDED_NS)
 		l->naps = CROWDED_NAPS;
 }
 
 /* Look at an empty ring for window_ns of our own time, rests not counted. True: a command or an event came. */
 static bool look(struct loop *l)
 {
-	uint64_t from = now_ns();
+	uint64_t from = vgpu_clock_ns();
 
 	l->looked_ns = 0;
 	announce(l, VGPU_CONSUMER_POLLING);
 	do {
 		if (glance(l))
 			return true;
-		add(&l->s->stats->polls, SPINS);
+		vgpu_count(&l->s->stats->polls, SPINS);
 		if (vgpu_io_poll(l->io))
 			return true;
-		l->looked_ns += now_ns() - from;
+		l->looked_ns += vgpu_clock_ns() - from;
 		rest(l);
-		from = now_ns();
+		from = vgpu_clock_ns();
 	} while (l->looked_ns < l->window_ns);
 	return false;
 }
@@ -203,12 +192,12 @@ static int sleep_now(struct loop *l)
 	}
 	l->announced = VGPU_CONSUMER_ASLEEP;
 	atomic_store_explicit(&s->stats->state, VGPU_CONSUMER_ASLEEP, memory_order_relaxed);
-	add(&s->stats->sleeps, 1);
-	start = now_ns();
+	vgpu_count(&s->stats->sleeps, 1);
+	start = vgpu_clock_ns();
 	ret = vgpu_io_wait(l->io, sleep_limit(l));
 	l->settled = true;
 	announce(l, VGPU_CONSUMER_RUNNING);
-	adapt(l, l->looked_ns + now_ns() - start);
+	adapt(l, l->looked_ns + vgpu_clock_ns() - start);
 	return ret;
 }
 
@@ -231,7 +220,7 @@ static int idle(struct loop *l)
 	if (trace != l->trace)
 		atomic_store_explicit(&l->s->channel->ctl.trace, trace, memory_order_relaxed);
 	l->trace = trace;
-	vgpu_watchdog_run(l->s, now_ns());
+	vgpu_watchdog_run(l->s, vgpu_clock_ns());
 	vgpu_timeline_collect(l->s);
 	if (!look(l) && !(l->settled && vgpu_arena_step_ahead(l->s)))
 		ret = sleep_now(l);

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #include <gen/driver_table.h>
+#include <vgpu/clock.h>
 
 #include "io.h"
 #include "log.h"
@@ -118,23 +118,15 @@ int vgpu_monitor_open(struct vgpu_monitor *m, struct vgpu_device *d, enum vgpu_d
 	return 0;
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 bool vgpu_monitor_census(struct vgpu_monitor *m, struct vgpu_ctl_census *census)
 {
 	struct vgpu_io *io = m->io;
-	uint64_t until = now_ns() + CENSUS_NS;
+	uint64_t until = vgpu_clock_ns() + CENSUS_NS;
 
 	io->census_came = false;
 	if (vgpu_io_note(io, VGPU_CTL_CENSUS_ASK, VGPU_HOST_OK, ""))
 		return false;
-	while (!io->census_came && !io->control_closed && !io->detach && !io->broken[0] && now_ns() < until)
+	while (!io->census_came && !io->control_closed && !io->detach && !io->broken[0] && vgpu_clock_ns() < until)
 		if (vgpu_io_wait(io, CENSUS_NAP_NS) < 0)
 			return false;
 	if (!io->census_came || io->census.count > VGPU_CENSUS_MOST)

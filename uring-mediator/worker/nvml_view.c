@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <vgpu/clock.h>
+
 #include "monitor.h"
 
 #define LOOK_LEAST_NS 20000000ull	/* a shorter time says nothing of the load */
@@ -191,14 +193,6 @@ struct look {
 
 static struct look last;
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static uint64_t now_us(void)
 {
 	struct timespec t;
@@ -219,12 +213,12 @@ static uint64_t busy_before(const struct vgpu_census_entry *e)
 /* The share of the time since the last look that each process had work, in percent, as many as `census` has. */
 static bool loads(struct vgpu_ctl_census *census, unsigned int percent[VGPU_CENSUS_MOST])
 {
-	uint64_t ns = now_ns(), past = ns - last.ns;
+	uint64_t ns = vgpu_clock_ns(), past = ns - last.ns;
 	struct timespec nap = { 0, (long)(LOOK_LEAST_NS - past) };
 
 	if (past < LOOK_LEAST_NS) {
 		nanosleep(&nap, NULL);
-		ns = now_ns();
+		ns = vgpu_clock_ns();
 		past = ns - last.ns;
 	}
 	if (!vgpu_monitor_census(monitor, census))
@@ -349,5 +343,5 @@ void vgpu_nvml_view(struct vgpu_monitor *m)
 		return;
 	t->nvmlDeviceGetUtilizationRates = soft_utilization;
 	t->process_utilization = soft_process_utilization;
-	last.ns = now_ns();
+	last.ns = vgpu_clock_ns();
 }

@@ -5,7 +5,8 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <time.h>
+
+#include <vgpu/clock.h>
 
 #include "monitor.h"
 #include "session.h"
@@ -47,21 +48,6 @@ void *vgpu_room(struct vgpu_request *rq, uint32_t *end, uint32_t size)
 	return p;
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static void add(_Atomic uint64_t *counter, uint64_t n)
-{
-	/* One writer: a plain load and store, no locked instruction. */
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
-			      memory_order_relaxed);
-}
-
 static void trace(struct vgpu_session *s, const struct vgpu_cmd *cmd, const struct vgpu_request *rq,
 		  uint64_t taken, CUresult result)
 {
@@ -71,7 +57,7 @@ static void trace(struct vgpu_session *s, const struct vgpu_cmd *cmd, const stru
 
 	*r = (struct vgpu_trace_record){
 		.seq = cmd->seq, .op = cmd->op, .thread = cmd->thread, .guest = vgpu_cmd_stamp(cmd), .taken = taken,
-		.done = now_ns(), .bytes = rq->bytes, .stream = rq->stream, .result = (int32_t)result,
+		.done = vgpu_clock_ns(), .bytes = rq->bytes, .stream = rq->stream, .result = (int32_t)result,
 		.flags = vgpu_timeline_keep(s, rq, tail, result) ? VGPU_TRACE_TIMED : 0,
 	};
 	atomic_store_explicit(&st->trace_tail, tail + 1, memory_order_release);
@@ -135,11 +121,11 @@ static void count(struct vgpu_session *s, const struct vgpu_cmd *cmd, CUresult r
 {
 	struct vgpu_worker_stats *st = s->stats;
 
-	add(&st->commands, 1);
+	vgpu_count(&st->commands, 1);
 	atomic_store_explicit(&st->last_seq, cmd->seq, memory_order_relaxed);
 	atomic_store_explicit(&st->last_op, cmd->op, memory_order_relaxed);
 	if (r)
-		add(&st->errors, 1);
+		vgpu_count(&st->errors, 1);
 	if (s->memory_used > s->memory_peak)
 		vgpu_memory_note_peak(s);
 }
@@ -150,7 +136,7 @@ static int execute(struct vgpu_session *s, struct vgpu_outcome *outcome)
 	const struct vgpu_cmd *cmd = (const struct vgpu_cmd *)s->command;
 	const struct vgpu_op_info *op = vgpu_op_find(cmd->op);
 	bool tracing = atomic_load_explicit(&s->stats->trace, memory_order_relaxed);
-	uint64_t taken = tracing ? now_ns() : 0;
+	uint64_t taken = tracing ? vgpu_clock_ns() : 0;
 	uint8_t *args = s->command + sizeof(*cmd);
 	struct vgpu_request rq = {
 		.args = args, .args_size = cmd->args_size, .payload = args + align8(cmd->args_size),
@@ -172,7 +158,7 @@ static int execute(struct vgpu_session *s, struct vgpu_outcome *outcome)
 	else if (cmd->slot)
 		answer(s, cmd, &rq, r);
 	if (cmd->slot)
-		add(&s->stats->replies, 1);
+		vgpu_count(&s->stats->replies, 1);
 	else if (r)
 		defer(s, cmd, r);
 	if (rq.late_fence && !s->sticky)
@@ -192,6 +178,6 @@ int vgpu_request_call(struct vgpu_session *s, struct vgpu_outcome *outcome)
 	int ret = execute(s, outcome);
 
 	if (!ret)
-		add(&s->stats->calls, 1);
+		vgpu_count(&s->stats->calls, 1);
 	return ret;
 }

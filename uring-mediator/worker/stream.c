@@ -19,11 +19,6 @@ struct vgpu_thread_stream {
 	CUstream stream;
 };
 
-static void add(_Atomic uint64_t *counter, uint64_t n)
-{
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
-}
-
 CUresult vgpu_stream_builtin(struct vgpu_session *s, uint64_t id, void **obj)
 {
 	uint32_t index = vgpu_handle_index(id);
@@ -101,7 +96,7 @@ CUresult vgpu_fence_write(struct vgpu_session *s, struct vgpu_request *rq, CUstr
 	r = s->drv->cuStreamWriteValue64_v2(stream, at, value, CU_STREAM_WRITE_VALUE_DEFAULT);
 	if (r)
 		return vgpu_fence_fail(s, rq, index, value, r);
-	add(&s->stats->fences, 1);
+	vgpu_count(&s->stats->fences, 1);
 	vgpu_watchdog_expect(&s->watchdog, index, value);
 	return CUDA_SUCCESS;
 }
@@ -117,7 +112,7 @@ CUresult vgpu_handle_fence(struct vgpu_session *s, struct vgpu_request *rq)
 	rq->stream = a->stream;
 	if (!a->stream) {
 		atomic_store_explicit(&s->channel->fences[a->fence], a->value, memory_order_release);
-		add(&s->stats->fences, 1);
+		vgpu_count(&s->stats->fences, 1);
 		return CUDA_SUCCESS;
 	}
 	r = vgpu_session_lookup(s, VGPU_HANDLE_STREAM, a->stream, &stream);

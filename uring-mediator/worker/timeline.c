@@ -2,9 +2,9 @@
 /* Device times for traces, see timeline.h. The worker's only thread. */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <gen/driver_table.h>
+#include <vgpu/clock.h>
 
 #include "session.h"
 
@@ -46,14 +46,6 @@ struct vgpu_timeline {
 	uint32_t waiting_count;
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 /* Some of our calls would end a capture of the guest; for this thread they are declared harmless. Gives the mode before. */
 static CUstreamCaptureMode exchange_mode(const struct vgpu_driver *drv, CUstreamCaptureMode mode)
 {
@@ -84,7 +76,7 @@ static CUresult elapsed(const struct vgpu_driver *drv, CUevent from, CUevent to,
 /* The width in ns of what is known of the moment when the event came; 0: it did not come. */
 static uint64_t tie_once(const struct vgpu_driver *drv, const struct vgpu_timeline *t, struct base *b)
 {
-	uint64_t before = now_ns(), after = before;
+	uint64_t before = vgpu_clock_ns(), after = before;
 	CUresult r = drv->cuEventRecord(b->event, t->empty);
 
 	b->ns = 0;
@@ -92,7 +84,7 @@ static uint64_t tie_once(const struct vgpu_driver *drv, const struct vgpu_timeli
 		return 0;
 	do {
 		r = drv->cuEventQuery(b->event);
-		after = now_ns();
+		after = vgpu_clock_ns();
 	} while (r == CUDA_ERROR_NOT_READY && after - before < TIE_MOST_NS);
 	if (r)
 		return 0;
@@ -117,7 +109,7 @@ static bool tie(const struct vgpu_driver *drv, struct vgpu_timeline *t, struct b
 static bool choose_base(const struct vgpu_driver *drv, struct vgpu_timeline *t)
 {
 	struct base *b = &t->bases[t->current], *other = &t->bases[!t->current];
-	uint64_t now = now_ns();
+	uint64_t now = vgpu_clock_ns();
 
 	if (b->ns && (now - b->ns < BASE_NS || other->users || now < t->retry_ns))
 		return true;

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include <gen/driver_table.h>
+#include <vgpu/clock.h>
 
 #include "control.h"
 #include "log.h"
@@ -43,14 +44,6 @@ struct vgpu_timeout {
 	struct lane lane[LANES];
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 /* ---- the thread ---- */
 
 static bool expired(struct vgpu_timeout *t, uint32_t i, uint64_t now)
@@ -81,7 +74,7 @@ static void fire(struct vgpu_timeout *t)
 static bool look(struct vgpu_timeout *t)
 {
 	uint32_t count = atomic_load(&t->lane_count);
-	uint64_t now = now_ns();
+	uint64_t now = vgpu_clock_ns();
 
 	for (uint32_t i = 0; i < count; i++)
 		if (expired(t, i, now))
