@@ -29,6 +29,7 @@ calls=$(status "$hops.guest_commands")
 for key in guest_doorbells worker_wakes worker_doorbells worker_calls worker_commands; do
 	expect "$key" "$calls" "$(status "$hops.$key")"
 done
+expect "messages for each thousand commands" 1000 "$(status "$hops.messages_per_1000 | floor")"
 "$programs/vectoradd" || fail "vectoradd in ring mode"
 soon 5 status_is "$live_sessions" 0 || fail "the session was not ended"
 expect "calls by register in ring mode" 0 "$(status "$hops.worker_calls")"

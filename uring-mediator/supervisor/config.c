@@ -22,7 +22,7 @@
 #define AT(field) offsetof(struct config, field), sizeof(((struct config *)0)->field)
 
 enum kind { KIND_TEXT, KIND_DEVICE, KIND_MODE, KIND_COUNT, KIND_SECONDS, KIND_SIZE, KIND_UIDS, KIND_LEVEL, KIND_SWITCH,
-	    KIND_PAGES };
+	    KIND_PAGES, KIND_DEVICES };
 
 struct setting {
 	const char *name;
@@ -43,8 +43,8 @@ static const struct setting settings[] = {
 	{ "allow-uids", KIND_UIDS, AT(allow_uids), true, "LIST",
 	  "numeric user ids that may connect, by commas (whoever the mode admits)" },
 	{ "device", KIND_DEVICE, AT(device), false, "auto|cuda|soft", "what computes (auto)" },
-	{ "devices", KIND_TEXT, AT(devices), false, "LIST",
-	  "devices offered: ordinals or UUIDs, by commas (all)" },
+	{ "devices", KIND_DEVICES, AT(devices), false, "LIST",
+	  "GPUs offered: ordinals or UUIDs, by commas (all)" },
 	{ "soft-devices", KIND_COUNT, AT(soft_devices), false, "N", "devices of the soft device, 1 to 8 (1)" },
 	{ "kernel-timeout", KIND_SECONDS, AT(kernel_timeout_ms), true, "SECONDS",
 	  "how long a kernel may run before its session is ended, 0 = for ever (0)" },
@@ -166,7 +166,7 @@ static int parse_uids(struct config *c, const char *text)
 		c->allow_uids[c->allow_uid_count++] = (uid_t)uid;
 		at = *end ? end + 1 : end;
 	}
-	return 0;
+	return c->allow_uid_count ? 0 : -EINVAL;	/* none would be everybody */
 }
 
 static int set_text(char *to, size_t size, const char *text)
@@ -183,6 +183,14 @@ static int set_text(char *to, size_t size, const char *text)
 static int set_device(char *to, size_t size, const char *text)
 {
 	if (strcmp(text, "auto") && strcmp(text, "cuda") && strcmp(text, "soft"))
+		return -EINVAL;
+	return set_text(to, size, text);
+}
+
+/* What the worker would refuse; which of them exist says its driver. */
+static int set_devices(char *to, size_t size, const char *text)
+{
+	if (strcmp(text, "all") && strspn(text, "0123456789abcdefABCDEFGPU-,") != strlen(text))
 		return -EINVAL;
 	return set_text(to, size, text);
 }
@@ -240,6 +248,8 @@ static int set_value(struct config *c, const struct setting *s, const char *text
 		return set_switch(field, text);
 	case KIND_PAGES:
 		return set_pages(field, text);
+	case KIND_DEVICES:
+		return set_devices(field, s->size, text);
 	}
 	return -EINVAL;
 }
@@ -257,6 +267,7 @@ static const char *kind_wants(const struct setting *s)
 		[KIND_LEVEL] = "error, warning, notice, info or debug",
 		[KIND_SWITCH] = "yes or no",
 		[KIND_PAGES] = "auto, never or always",
+		[KIND_DEVICES] = "all, or ordinals or UUIDs (GPU-...) separated by commas",
 	};
 
 	return wants[s->kind];
@@ -334,6 +345,12 @@ static int unknown_key(struct file_reader *r, const char *name)
 	return 0;
 }
 
+static int unusable_value(struct file_reader *r, const struct setting *s, const char *value)
+{
+	snprintf(r->problem, sizeof(r->problem), "%s = %s: must be %s", s->name, value, kind_wants(s));
+	return 0;
+}
+
 static struct config_vm *vm_entry(struct config *c, uint32_t vm_id)
 {
 	for (uint32_t i = 0; i < c->vm_count; i++)
@@ -350,23 +367,25 @@ static int file_vm_value(struct file_reader *r, const char *section, const char 
 {
 	struct config_vm *vm;
 	uint64_t id, n = 0;
-	int ret;
 
 	if (parse_number(section + 3, 10, UINT32_MAX, &id) || !(vm = vm_entry(r->config, (uint32_t)id))) {
 		snprintf(r->problem, sizeof(r->problem), "section [%s]: not a VM number, or too many", section);
 		return 0;
 	}
 	if (!strcmp(name, "max-sessions")) {
-		ret = parse_number(value, 10, 1000000, &n);
-		vm->max_sessions = (uint32_t)n;
+		if (!parse_number(value, 10, 1000000, &n)) {
+			vm->max_sessions = (uint32_t)n;
+			return 1;
+		}
 	} else if (!strcmp(name, "memory-limit")) {
-		ret = config_parse_size(value, &vm->memory_limit);
+		if (!config_parse_size(value, &vm->memory_limit))
+			return 1;
 	} else {
-		return unknown_key(r, name);
+		snprintf(r->problem, sizeof(r->problem),
+			 "unknown key '%s': those of a VM are max-sessions and memory-limit", name);
+		return 0;
 	}
-	if (ret)
-		snprintf(r->problem, sizeof(r->problem), "%s = %s: not a valid value", name, value);
-	return !ret;
+	return unusable_value(r, find_setting(name), value);
 }
 
 /* inih: 1 = fine, 0 = error in this line. */
@@ -380,17 +399,17 @@ static int file_value(void *user, const char *section, const char *name, const c
 	if (!strncmp(section, "vm ", 3))
 		return file_vm_value(r, section, name, value);
 	if (strcmp(section, "mediator")) {
-		snprintf(r->problem, sizeof(r->problem),
-			 "section [%s]: the sections are [mediator] and [vm N]", section);
+		if (section[0])
+			snprintf(r->problem, sizeof(r->problem),
+				 "section [%s]: the sections are [mediator] and [vm N]", section);
+		else
+			snprintf(r->problem, sizeof(r->problem), "'%s' stands before any section, such as [mediator]", name);
 		return 0;
 	}
 	s = find_setting(name);
 	if (!s)
 		return unknown_key(r, name);
-	if (!set_value(r->config, s, value))
-		return 1;
-	snprintf(r->problem, sizeof(r->problem), "%s = %s: must be %s", name, value, kind_wants(s));
-	return 0;
+	return set_value(r->config, s, value) ? unusable_value(r, s, value) : 1;
 }
 
 static int read_file(struct config *c, struct error *e)
@@ -503,8 +522,8 @@ static void set_defaults(struct config *c)
 		.shm_limit = 16ull << 30, .register_ahead = 64ull << 20, .image_store = 512ull << 20, .log_level = VGPU_LOG_INFO,
 	};
 	snprintf(c->socket, sizeof(c->socket), "%s", VGPU_DEFAULT_SOCKET);
-	if (env && env[0] && strlen(env) < sizeof(c->socket))
-		snprintf(c->socket, sizeof(c->socket), "%s", env);
+	if (env && env[0] && set_text(c->socket, sizeof(c->socket), env))
+		c->socket[0] = 0;	/* too long: whatever names the socket now, it is not the default */
 }
 
 static int derive_control(struct config *c, struct error *e)
@@ -548,6 +567,9 @@ static int check(struct config *c, struct error *e)
 {
 	struct vgpu_shm_geometry g;
 
+	if (!strcmp(c->device, "soft") && strcmp(c->devices, "all"))
+		return fail(e, "devices %s: this chooses GPUs; how many devices the soft device has is soft-devices",
+			    c->devices);
 	if (vgpu_shm_geometry(&g, c->shm_size, 1))
 		return fail(e, "shm-size %llu: must be a power of two from 64M to 64G",
 			    (unsigned long long)c->shm_size);
@@ -557,7 +579,9 @@ static int check(struct config *c, struct error *e)
 		return fail(e, "shm-limit is less than shm-size");
 	if (!c->max_sessions || !c->start_timeout_ms)
 		return fail(e, "max-sessions and start-timeout must not be 0");
-	if (c->socket[0] && !strcmp(c->socket, c->control))
+	if (!c->socket[0])
+		return fail(e, "VGPU_SOCKET_PATH: the path is longer than %zu bytes", sizeof(c->socket) - 1);
+	if (!strcmp(c->socket, c->control))
 		return fail(e, "socket and control are the same path");
 	return 0;
 }

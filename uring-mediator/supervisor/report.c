@@ -105,7 +105,7 @@ static int hops_print(struct json_object *o, struct printbuf *out, int level, in
 	}
 	return sprintbuf(out, ",\"stub_known\":%s,\"doorbells_per_1000\":%.3f,\"messages_per_1000\":%.3f}",
 			 h->stub_known ? "true" : "false", rate(h->guest_doorbells, h->commands),
-			 rate(h->wakes + h->calls, h->commands));
+			 rate(h->wakes, h->commands));
 }
 
 static struct json_object *hops_json(const struct hops *h)

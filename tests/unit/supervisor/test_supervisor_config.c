@@ -122,10 +122,15 @@ static void mistakes_have_a_line(void **state)
 	expect_bad("[mediator]\nsocket-mode = 999\n", NULL, NULL, "octal");
 	expect_bad("[mediator]\nallow-uids = root\n", NULL, NULL, "numeric user ids");
 	expect_bad("[mediator]\nsocket =\n", NULL, NULL, ":2: socket");
-	expect_bad("pool = 1\n", NULL, NULL, ":1: section []");
+	expect_bad("pool = 1\n", NULL, NULL, ":1: 'pool' stands before any section");
+	expect_bad("[mediator]\nallow-uids = \n", NULL, NULL, "numeric user ids");
+	expect_bad("[mediator]\ndevices = none\n", NULL, NULL, ":2: devices = none: must be all, or ordinals");
 	expect_bad("[meditator]\npool = 1\n", NULL, NULL, "[meditator]");
 	expect_bad("[vm x]\nmax-sessions = 1\n", NULL, NULL, "not a VM number");
 	expect_bad("[vm 1]\nmax-session = 1\n", NULL, NULL, ":2: unknown key");
+	expect_bad("[vm 1]\npool = 1\n", NULL, NULL, "those of a VM are max-sessions and memory-limit");
+	expect_bad("[vm 1]\nmax-sessions = x\n", NULL, NULL, ":2: max-sessions = x: must be a number");
+	expect_bad("[vm 1]\nmemory-limit = 1X\n", NULL, NULL, ":2: memory-limit = 1X: must be a size");
 	expect_bad("[mediator]\nnonsense\n", NULL, NULL, ":2:");
 	/* Only the first mistake is shown. */
 	expect_bad("[mediator]\na = 1\npool = x\n", NULL, NULL, ":2: unknown key 'a'");
@@ -149,6 +154,12 @@ static void the_command_line_is_checked(void **state)
 	expect_bad(NULL, "--shm-limit", "64M", "less than shm-size");
 	expect_bad(NULL, "--max-sessions", "0", "must not be 0");
 	expect_bad(NULL, "--socket", long_path, "--socket");
+	expect_bad("[mediator]\ndevice = soft\n", "--devices", "0,1", "soft-devices");
+	assert_int_equal(load("[mediator]\ndevice = cuda\n", "--devices", "GPU-12ab,1"), CONFIG_RUN);
+	assert_int_equal(setenv("VGPU_SOCKET_PATH", long_path, 1), 0);
+	expect_bad(NULL, NULL, NULL, "VGPU_SOCKET_PATH: the path is longer than 107 bytes");
+	assert_int_equal(load(NULL, "--socket", "/tmp/a"), CONFIG_RUN);
+	unsetenv("VGPU_SOCKET_PATH");
 	expect_bad(NULL, "--config", "/nonexistent", "/nonexistent: No such file");
 	expect_bad(NULL, "--config", "/", "/: Is a directory");
 }
