@@ -12,6 +12,21 @@
 #define ANSWER_SECONDS	10
 #define CHUNK		65536
 
+/* What to do about it; "" if that is not known. */
+static const char *advice(int error)
+{
+	switch (error) {
+	case ENOENT:
+	case ECONNREFUSED:
+		return "vgpuctl: start vgpu-mediator, or name its control socket with --control\n";
+	case EACCES:
+		return "vgpuctl: the control socket is for the mediator's user and for root\n";
+	case EPROTOTYPE:
+		return "vgpuctl: that is a socket for guests; the one for vgpuctl is control.sock beside it\n";
+	}
+	return "";
+}
+
 int ctl_connect(const char *path)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -27,9 +42,7 @@ int ctl_connect(const char *path)
 	if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof(a))) {
 		int ret = -errno;
 
-		fprintf(stderr, "vgpuctl: no mediator at %s: %s\n", path, strerror(errno));
-		if (ret == -ENOENT || ret == -ECONNREFUSED)
-			fprintf(stderr, "vgpuctl: start vgpu-mediator, or name its control socket with --control\n");
+		fprintf(stderr, "vgpuctl: no mediator at %s: %s\n%s", path, strerror(-ret), advice(-ret));
 		if (fd >= 0)
 			close(fd);
 		return ret;

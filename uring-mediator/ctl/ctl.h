@@ -115,6 +115,12 @@ void chrome_record(struct chrome *c, uint32_t session, const char *name, struct 
 /* 0, or -errno: what was written may not be complete. */
 int chrome_close(struct chrome *c);
 
+/* ---- status.c ---- */
+
+/* That live session, or that VM, in the status document; NULL if there is none. */
+struct json_object *status_session(struct json_object *status, uint64_t id);
+struct json_object *status_vm(struct json_object *status, uint64_t id);
+
 /* ---- the commands ---- */
 
 int ctl_status(int fd, const struct ctl_options *o);

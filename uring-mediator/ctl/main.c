@@ -78,7 +78,7 @@ static int parse_seconds(const char *text, double *seconds)
 	char *end;
 
 	*seconds = strtod(text, &end);
-	return end == text || *end || *seconds < 0 || *seconds > 1e6 ? -EINVAL : 0;
+	return end == text || *end || !(*seconds >= 0 && *seconds <= 1e6) ? -EINVAL : 0;	/* a NaN neither */
 }
 
 /* 0, or -EINVAL for a value that makes no sense. */

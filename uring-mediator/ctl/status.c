@@ -4,6 +4,36 @@
 
 #include "ctl.h"
 
+struct json_object *status_session(struct json_object *status, uint64_t id)
+{
+	struct json_object *vms = get_child(status, "vms");
+
+	for (size_t i = 0; i < json_object_array_length(vms); i++) {
+		struct json_object *list = get_child(json_object_array_get_idx(vms, i), "sessions");
+
+		for (size_t j = 0; j < json_object_array_length(list); j++) {
+			struct json_object *s = json_object_array_get_idx(list, j);
+
+			if (get_number(s, "session") == id)
+				return s;
+		}
+	}
+	return NULL;
+}
+
+struct json_object *status_vm(struct json_object *status, uint64_t id)
+{
+	struct json_object *vms = get_child(status, "vms");
+
+	for (size_t i = 0; i < json_object_array_length(vms); i++) {
+		struct json_object *vm = json_object_array_get_idx(vms, i);
+
+		if (get_number(vm, "vm_id") == id)
+			return vm;
+	}
+	return NULL;
+}
+
 static void show_device(struct json_object *status)
 {
 	struct json_object *d = get_child(status, "device");
@@ -132,18 +162,33 @@ static void show_status(const struct ctl_options *o, struct json_object *s)
 		show_vm(o, json_object_array_get_idx(vms, i));
 }
 
+/* Does what --vm and --session ask for exist? If not, it is said. */
+static bool chosen_exists(const struct ctl_options *o, struct json_object *s)
+{
+	if (o->vm_given && !status_vm(s, o->vm))
+		fprintf(stderr, "vgpuctl: VM %u: no such VM has reached the mediator\n", o->vm);
+	else if (o->session && !status_session(s, o->session))
+		fprintf(stderr, "vgpuctl: session %u: there is no such session now\n", o->session);
+	else
+		return true;
+	return false;
+}
+
 int ctl_status(int fd, const struct ctl_options *o)
 {
 	struct json_object *s = ctl_request(fd, "status", 0, 0);
+	int ret = CTL_FINE;
 
 	if (!s)
 		return CTL_NO_MEDIATOR;
 	if (o->json)
-		puts(json_object_to_json_string_ext(s, JSON_C_TO_STRING_PRETTY));
+		puts(json_object_to_json_string_ext(s, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+	else if (!chosen_exists(o, s))
+		ret = CTL_BROKEN;
 	else
 		show_status(o, s);
 	json_object_put(s);
-	return CTL_FINE;
+	return ret;
 }
 
 int ctl_kill(int fd, const struct ctl_options *o)

@@ -25,23 +25,6 @@ static bool is_pci(struct json_object *vm)
 
 /* ---- looking again ---- */
 
-static struct json_object *find_session(struct json_object *status, uint64_t id)
-{
-	struct json_object *vms = get_child(status, "vms");
-
-	for (size_t i = 0; i < json_object_array_length(vms); i++) {
-		struct json_object *list = get_child(json_object_array_get_idx(vms, i), "sessions");
-
-		for (size_t j = 0; j < json_object_array_length(list); j++) {
-			struct json_object *s = json_object_array_get_idx(list, j);
-
-			if (get_number(s, "session") == id)
-				return s;
-		}
-	}
-	return NULL;
-}
-
 static bool looks_broken(struct json_object *status)
 {
 	struct json_object *vms = get_child(status, "vms");
@@ -149,7 +132,7 @@ struct tally {
 /* A session that moved since the first look is on its way, whatever it looked like. */
 static void forgive_moving(struct json_object *first, struct json_object *s, struct verdict *v)
 {
-	struct json_object *before = find_session(first, get_number(s, "session"));
+	struct json_object *before = status_session(first, get_number(s, "session"));
 
 	if (v->kind == VERDICT_BROKEN && (!before || session_moved(before, s))) {
 		v->kind = VERDICT_NOTE;
@@ -269,7 +252,8 @@ static void show_nothing(const struct ctl_options *o, struct json_object *status
 		printf("    A stub is connected, so look in the guest: is our libcuda.so.1 the one that is\n"
 		       "    loaded (VGPU_LOG=debug), does lspci show the device, may the user open it?\n");
 	else
-		printf("    No stub is connected: is QEMU running with -device vgpu-stub,socket=%s?\n",
+		printf("    No stub is connected: is QEMU running with -device vgpu-stub,socket=%s?\n"
+		       "    Without a VM: has the program our libcuda.so.1, and this path in VGPU_SOCKET_PATH?\n",
 		       get_text(status, "socket"));
 }
 
@@ -284,7 +268,7 @@ int ctl_verify(int fd, const struct ctl_options *o)
 		return CTL_NO_MEDIATOR;
 	}
 	if (o->json) {
-		puts(json_object_to_json_string_ext(status, JSON_C_TO_STRING_PRETTY));
+		puts(json_object_to_json_string_ext(status, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
 		broken = looks_broken(status);
 		sessions = 1;
 	} else {
