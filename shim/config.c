@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include <vgpu/device.h>
+#include <vgpu/shm.h>
 #include <vgpu/socket.h>
 
 #include "log.h"
@@ -177,22 +178,44 @@ static void read_copy_threads(struct vgpu_config *c)
 			   text, VGPU_COPY_THREADS_MAX);
 }
 
-static void read_sizes(struct vgpu_config *c)
+static void read_shm_size(struct vgpu_config *c)
 {
 	const char *text = getenv("VGPU_SHM_SIZE");
-	const char *occupy = getenv("VGPU_TEST_OCCUPY");
+	struct vgpu_shm_geometry unused;
+	uint64_t bytes;
+
+	if (!text)
+		return;
+	if (vgpu_parse_size(text, &bytes) && !vgpu_shm_geometry(&unused, bytes, 1))
+		c->shm_size = bytes;
+	else
+		vgpu_error("VGPU_SHM_SIZE='%.40s' is not understood: accepted is a power of two from 64M to 64G; using the mediator's default",
+			   text);
+}
+
+static bool parse_occupy(const char *text, struct vgpu_config *c)
+{
 	const char *end;
 
-	if (text && !vgpu_parse_size(text, &c->shm_size))
-		vgpu_error("VGPU_SHM_SIZE='%.40s' is not understood: accepted are bytes with K, M or G; using the mediator's default",
-			   text);
-	if (occupy && !strcmp(occupy, "first"))
+	if (!strcmp(text, "first"))
 		c->occupy = VGPU_OCCUPY_FIRST;
-	else if (occupy && !strcmp(occupy, "largest"))
+	else if (!strcmp(text, "largest"))
 		c->occupy = VGPU_OCCUPY_LARGEST;
-	if (occupy && parse_number(occupy, 0, UINT64_MAX, &c->occupy_at, &end) && *end == ',')
-		if (!parse_number(end + 1, 0, UINT64_MAX, &c->occupy_size, &end) || *end)
-			c->occupy_size = 0;
+	else
+		return parse_number(text, 0, UINT64_MAX, &c->occupy_at, &end) && *end == ',' &&
+		       parse_number(end + 1, 0, UINT64_MAX, &c->occupy_size, &end) && !*end;
+	return true;
+}
+
+static void read_occupy(struct vgpu_config *c)
+{
+	const char *text = getenv("VGPU_TEST_OCCUPY");
+
+	if (!text || parse_occupy(text, c))
+		return;
+	c->occupy_size = 0;
+	vgpu_error("VGPU_TEST_OCCUPY='%.40s' is not understood: accepted are ADDRESS,SIZE, first and largest; occupying nothing",
+		   text);
 }
 
 void vgpu_config_read(void)
@@ -204,7 +227,8 @@ void vgpu_config_read(void)
 	read_log();
 	read_transport(c);
 	read_pci_id(c);
-	read_sizes(c);
+	read_shm_size(c);
+	read_occupy(c);
 	read_copy_threads(c);
 	read_record(c);
 	c->socket_path = getenv("VGPU_SOCKET_PATH");

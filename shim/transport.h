@@ -36,7 +36,7 @@ struct vgpu_transport {
 	uint32_t channel;		/* ours */
 	uint32_t session;		/* unix: the mediator's number, 0 until known */
 	char mapping[32];		/* how the memory is mapped, for people */
-	char text[240];			/* why open failed: one line with the next step */
+	char text[320];			/* why open failed: one line with the next step */
 };
 
 struct vgpu_transport_ops {

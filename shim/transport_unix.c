@@ -34,6 +34,18 @@ static int fail(struct vgpu_transport *t, int error, const char *what)
 	return -error;
 }
 
+/* What to do about a mediator's socket that did not take us. */
+static const char *advice(int error)
+{
+	switch (error) {
+	case EACCES:
+		return "this user may not open it, see --socket-mode and --socket-group of vgpu-mediator";
+	case EPROTOTYPE:
+		return "this is a socket of another kind, set VGPU_SOCKET_PATH to that of vgpu-mediator --socket";
+	}
+	return "start vgpu-mediator, or set VGPU_SOCKET_PATH";
+}
+
 static int connect_socket(struct vgpu_transport *t, const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -52,9 +64,8 @@ static int connect_socket(struct vgpu_transport *t, const char *path)
 	if (!connect(t->link_fd, (struct sockaddr *)&address, sizeof(address)))
 		return 0;
 	e = errno;
-	snprintf(t->text, sizeof(t->text),
-		 "no vGPU device in this machine and no mediator at %s (%s): start vgpu-mediator, or set VGPU_SOCKET_PATH",
-		 path, strerror(e));
+	snprintf(t->text, sizeof(t->text), "no vGPU device in this machine and no mediator at %s (%s): %s", path,
+		 strerror(e), advice(e));
 	return e == ENOENT || e == ECONNREFUSED ? -ENODEV : -e;
 }
 

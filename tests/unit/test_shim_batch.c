@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -108,6 +109,28 @@ static void ids_and_sizes(void **state)
 	assert_false(vgpu_parse_size("M", &n));
 }
 
+static const struct vgpu_config *read_with(const char *name, const char *value)
+{
+	assert_int_equal(setenv(name, value, 1), 0);
+	vgpu_config_read();
+	assert_int_equal(unsetenv(name), 0);
+	return &vgpu_config;
+}
+
+/* What the mediator would refuse is the default, as any value that is not understood. */
+static void what_cannot_be_is_the_default(void **state)
+{
+	(void)state;
+	assert_int_equal(read_with("VGPU_SHM_SIZE", "64M")->shm_size, 64ull << 20);
+	assert_int_equal(read_with("VGPU_SHM_SIZE", "32M")->shm_size, 0);
+	assert_int_equal(read_with("VGPU_SHM_SIZE", "100M")->shm_size, 0);
+	assert_int_equal(read_with("VGPU_SHM_SIZE", "128G")->shm_size, 0);
+	assert_int_equal(read_with("VGPU_TEST_OCCUPY", "0x10000,4096")->occupy_size, 4096);
+	assert_int_equal(read_with("VGPU_TEST_OCCUPY", "0x10000,4096x")->occupy_size, 0);
+	assert_int_equal(read_with("VGPU_TEST_OCCUPY", "largest")->occupy, VGPU_OCCUPY_LARGEST);
+	assert_int_equal(read_with("VGPU_TEST_OCCUPY", "last")->occupy, VGPU_OCCUPY_NOTHING);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -116,6 +139,7 @@ int main(void)
 		cmocka_unit_test(time_flushes),
 		cmocka_unit_test(only_sense_is_accepted),
 		cmocka_unit_test(ids_and_sizes),
+		cmocka_unit_test(what_cannot_be_is_the_default),
 	};
 
 	/* 300 ms: long enough that the first two tests never meet it. */
