@@ -80,6 +80,15 @@ done
 [[ $repetitions =~ ^[1-9][0-9]?$ ]] || die_usage "--repetitions: '$repetitions' is not a number from 1 to 99"
 [ ${#update[@]} -eq 0 ] || [ -n "$report$rewrite" ] || die_usage "--update-docs needs --report or --rewrite"
 
+case $device in
+auto | cuda | soft) ;;
+*) die_usage "--device wants auto, cuda or soft, not '$device'" ;;
+esac
+# Before minutes of compiling; what is a source and no benchmark is seen when all is built.
+for name in ${benches+"${benches[@]}"}; do
+	[ -n "$as_built" ] || [ -f "$VGPU_ROOT/bench/$name.c" ] || die_usage "there is no benchmark '$name'" "NAME is that of bench_NAME, see bench/"
+done
+
 # report_tool ARGUMENT...: bench/report with its packages.
 report_tool() {
 	"$(python)" "$VGPU_ROOT/bench/report" "$@"

@@ -3,6 +3,7 @@
 set -u
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
+[ $# -le 1 ] || die_usage "clean takes one option" "see ./dev clean --help"
 case ${1:-} in
 '')
 	# The guest's kernel and QEMU's headers: only the network gives them back.

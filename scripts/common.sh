@@ -40,9 +40,10 @@ warn() {
 	[ $# -lt 2 ] || printf '       %s\n' "$2" >&2
 }
 
+# A script whose status 1 means something else sets die_status.
 die() {
 	warn "$@"
-	exit 1
+	exit "${die_status:-1}"
 }
 
 die_usage() {

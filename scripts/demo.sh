@@ -24,7 +24,7 @@ DESCRIPTION
                is one, and else the soft device, which is the host's CPU
 
 EXIT STATUS
-    0 if both results were right and the hops agree, else 1.
+    0 if both results were right and the hops agree, else 1; 2: wrong usage.
 EOF
 }
 

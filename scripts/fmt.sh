@@ -4,6 +4,7 @@ set -u
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 check=0
+[ $# -le 1 ] || die_usage "fmt takes one option" "see ./dev fmt --help"
 case ${1:-} in
 '') ;;
 --check) check=1 ;;

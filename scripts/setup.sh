@@ -51,6 +51,7 @@ install_packages() {
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $need >&2
 }
 
+[ $# -le 1 ] || die_usage "setup takes one argument" "see ./dev setup --help"
 case ${1:-} in
 '') ;;
 report) list=$VGPU_ROOT/packages-report.txt ;;

@@ -35,8 +35,8 @@ OPTIONS
     --list     list the tests of the gcc variant and run nothing
 
 EXIT STATUS
-    0 if at least one test passed and none failed, else 1. A skipped test
-    says why in its log: DIR/meson-logs/testlog.txt.
+    0 if at least one test passed and none failed, else 1; 2: wrong usage. A
+    skipped test says why in its log: DIR/meson-logs/testlog.txt.
 EOF
 }
 

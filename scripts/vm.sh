@@ -24,8 +24,9 @@ DESCRIPTION
     Boots Debian's kernel with this host's root file system, read-only, under a
     layer of memory: everything can be written and nothing of it remains. The
     command starts in the current directory with PATH, HOME, USER, LANG, TERM
-    and every VGPU_* variable but VGPU_SOCKET_PATH and VGPU_BUILD. It runs as
-    root of the guest, with the rights of the calling user on the host's files.
+    and every VGPU_* variable but VGPU_SOCKET_PATH, VGPU_BUILD and VGPU_ROOT. It
+    runs as root of the guest, with the rights of the calling user on the host's
+    files.
     libcuda.so.1 is this project's, and the vgpu-stub device is present.
 
     Standard output, standard error and the exit status are the command's own.
@@ -257,13 +258,14 @@ choose_accel() {
 
 parse "$@"
 check_options
+# Others are the command's own. common.sh uses it.
+# shellcheck disable=SC2034
+die_status=125
 command -v qemu-system-x86_64 >/dev/null && command -v busybox >/dev/null ||
 	"$VGPU_ROOT/scripts/setup.sh" || exit 125
-kernel_fetch || { warn "there is no guest kernel" "see the messages above; it needs the network once" && exit 125; }
-if [ $plain -eq 0 ] && [ ! -e "$VGPU_BUILD/stub/vgpu-stub.so" ]; then
-	warn "there is no $VGPU_BUILD/stub/vgpu-stub.so" "run ./dev build, or use --plain"
-	exit 125
-fi
+kernel_fetch || die "there is no guest kernel" "see the messages above; it needs the network once"
+[ $plain -eq 1 ] || [ -e "$VGPU_BUILD/stub/vgpu-stub.so" ] ||
+	die "there is no $VGPU_BUILD/stub/vgpu-stub.so" "run ./dev build, or use --plain"
 choose_accel
 
 announce=
@@ -293,5 +295,4 @@ if [ "$qemu_status" -ne 0 ] && [ $((SECONDS - begun)) -ge "$limit" ]; then
 	warn "the guest was ended after $limit s" "a longer time: --timeout SECONDS"
 	exit 124
 fi
-warn "${refusal:-the guest ended before the command did}"
-exit 125
+die "${refusal:-the guest ended before the command did}"

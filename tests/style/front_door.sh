@@ -14,7 +14,7 @@ wrong() {
 	bad=1
 }
 
-for cmd in setup build demo test vm bench fmt clean; do
+for cmd in setup build demo test vm bench bundle fmt clean; do
 	"$dev" $cmd --help >"$tmp/out" 2>"$tmp/err" || wrong "$cmd --help fails"
 	[ -s "$tmp/out" ] && [ ! -s "$tmp/err" ] || wrong "$cmd --help does not print its help"
 	"$dev" --help | grep -q "^    $cmd " || wrong "--help does not name $cmd"
@@ -22,6 +22,12 @@ for cmd in setup build demo test vm bench fmt clean; do
 	"$dev" $cmd --no-such-option >"$tmp/out" 2>"$tmp/err"
 	[ $? -eq 2 ] || wrong "$cmd accepts --no-such-option"
 	[ -s "$tmp/err" ] || wrong "$cmd does not say what is wrong with --no-such-option"
+done
+# Told at once, not when all is built.
+for usage in 'bench no_such_benchmark' 'bench --device gpu' 'clean --all stray' 'setup report stray' 'fmt --check stray'; do
+	# shellcheck disable=SC2086 # a list of words
+	timeout 5 "$dev" $usage >"$tmp/out" 2>"$tmp/err"
+	[ $? -eq 2 ] && [ -s "$tmp/err" ] || wrong "'$usage' is not refused"
 done
 "$dev" nonsense 2>"$tmp/err"
 [ $? -eq 2 ] && grep -q "unknown command 'nonsense'" "$tmp/err" || wrong "an unknown command passes"

@@ -32,3 +32,8 @@ grep -q 'was ended after 12 s' "$work/err" || fail "nothing says that time ran o
 
 guest --plain -- /no/such/command 2>/dev/null
 expect "status of a command that does not exist" 127 $?
+
+mkdir -p "$work/half/stub" && : >"$work/half/stub/vgpu-stub.so"
+VGPU_BUILD=$work/half guest --accel tcg -- true 2>"$work/err"
+expect "status where there is no mediator to start" 125 $?
+grep -q 'run ./dev build' "$work/err" || fail "nothing says what to do about it: $(cat "$work/err")"
