@@ -374,6 +374,26 @@ int dst_wide(struct decode *d, const struct operand *o, enum type t, uint32_t *s
 	return 0;
 }
 
+int emit_plain(struct decode *d, unsigned sources, enum type td, enum type ta, enum type tb, enum type tc)
+{
+	int err = need_operands(d, sources + 1, sources + 1);
+
+	if (!err)
+		err = dst(d, 0, td, &d->in.d);
+	if (!err)
+		err = src(d, 1, ta, &d->in.a);
+	if (!err && sources > 1)
+		err = src(d, 2, tb, &d->in.b);
+	if (!err && sources > 2)
+		err = src(d, 3, tc, &d->in.c);
+	return err ? err : emit(d->p, &d->in);
+}
+
+int emit_alike(struct decode *d, unsigned sources, enum type t)
+{
+	return emit_plain(d, sources, t, t, t, t);
+}
+
 int immediate(struct decode *d, unsigned i, uint64_t limit, uint64_t *value)
 {
 	if (d->ops[i]->kind != OPD_INT || d->ops[i]->value > limit)

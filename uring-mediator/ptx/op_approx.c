@@ -96,21 +96,6 @@ static int op_half(struct thread *t, const struct insn *in)
 	return OP_NEXT;
 }
 
-static int operands(struct decode *d, enum type t)
-{
-	unsigned n = d->in.sub == X_DIV ? 2 : 1;
-	int err = need_operands(d, n + 1, n + 1);
-
-	d->in.type = (uint8_t)t;
-	if (!err)
-		err = dst(d, 0, t, &d->in.d);
-	if (!err)
-		err = src(d, 1, t, &d->in.a);
-	if (!err && n > 1)
-		err = src(d, 2, t, &d->in.b);
-	return err ? err : emit(d->p, &d->in);
-}
-
 static int decode_approx(struct decode *d)
 {
 	unsigned op = d->in.sub;
@@ -131,7 +116,8 @@ static int decode_approx(struct decode *d)
 	} else {
 		return decode_fail(d, -ENOTSUP, "unknown type");
 	}
-	return operands(d, t);
+	d->in.type = (uint8_t)t;
+	return emit_alike(d, op == X_DIV ? 2 : 1, t);
 }
 
 const struct op_def ops_approx[] = {

@@ -232,19 +232,6 @@ static int op_bmsk(struct thread *t, const struct insn *in)
 
 enum { L_AND, L_OR, L_XOR, L_NOT, L_CNOT };
 
-static int sources(struct decode *d, enum type td, enum type ta, enum type tb, unsigned n)
-{
-	int err = need_operands(d, n + 1, n + 1);
-
-	if (!err)
-		err = dst(d, 0, td, &d->in.d);
-	if (!err)
-		err = src(d, 1, ta, &d->in.a);
-	if (!err && n > 1)
-		err = src(d, 2, tb, &d->in.b);
-	return err ? err : emit(d->p, &d->in);
-}
-
 static int decode_logic(struct decode *d)
 {
 	static const ptx_op ops[][3] = {
@@ -258,12 +245,12 @@ static int decode_logic(struct decode *d)
 		d->in.fn = d->in.sub == L_NOT ? op_not_pred : ops[d->in.sub][0];
 		if (d->in.sub == L_CNOT)
 			return decode_fail(d, -ENOTSUP, "unknown type");
-		return sources(d, T_PRED, T_PRED, T_PRED, n);
+		return emit_alike(d, n, T_PRED);
 	}
 	if (t < T_B16 || t > T_B64)
 		return decode_fail(d, -ENOTSUP, "unknown type");
 	d->in.fn = ops[d->in.sub][t - T_B16];
-	return sources(d, t, t, t, n);
+	return emit_alike(d, n, t);
 }
 
 static int decode_shift(struct decode *d)
@@ -277,17 +264,7 @@ static int decode_shift(struct decode *d)
 	if (size < 2 || (!d->in.sub && (t < T_B16 || t > T_B64)))
 		return decode_fail(d, -ENOTSUP, "unknown type");
 	d->in.fn = !d->in.sub ? left[i] : type_is_signed(t) ? right_s[i] : right_u[i];
-	return sources(d, t, t, T_U32, 2);
-}
-
-static int three(struct decode *d, enum type t, enum type tb, enum type tc)
-{
-	int err = need_operands(d, 4, 4);
-
-	if (!err)
-		err = src(d, 3, tc, &d->in.c);
-	d->nops = 3;
-	return err ? err : sources(d, t, t, tb, 2);
+	return emit_plain(d, 2, t, t, T_U32, T_NONE);
 }
 
 static int decode_shf(struct decode *d)
@@ -301,7 +278,7 @@ static int decode_shf(struct decode *d)
 	d->in.fn = op_shf;
 	if (mod_take_type(d) != T_B32)
 		return decode_fail(d, -ENOTSUP, "unknown type");
-	return three(d, T_B32, T_B32, T_U32);
+	return emit_plain(d, 3, T_B32, T_B32, T_B32, T_U32);
 }
 
 static int decode_lop3(struct decode *d)
@@ -318,7 +295,7 @@ static int decode_lop3(struct decode *d)
 	d->in.imm = (int64_t)lut;
 	d->in.fn = op_lop3;
 	d->nops = 4;
-	return three(d, T_B32, T_B32, T_B32);
+	return emit_alike(d, 3, T_B32);
 }
 
 static int decode_prmt(struct decode *d)
@@ -329,7 +306,7 @@ static int decode_prmt(struct decode *d)
 		return decode_fail(d, -ENOTSUP, "unknown type");
 	d->in.sub2 = (uint8_t)(mod_take_any(d, modes) + 1);
 	d->in.fn = op_prmt;
-	return three(d, T_B32, T_B32, T_B32);
+	return emit_alike(d, 3, T_B32);
 }
 
 static bool wide_int(enum type t)
@@ -346,7 +323,7 @@ static int decode_bfe(struct decode *d)
 	d->in.type = (uint8_t)t;
 	d->in.size = (uint8_t)type_size(t);
 	d->in.fn = op_bfe;
-	return three(d, t, T_U32, T_U32);
+	return emit_plain(d, 3, t, t, T_U32, T_U32);
 }
 
 static int decode_bfi(struct decode *d)
@@ -361,7 +338,7 @@ static int decode_bfi(struct decode *d)
 	if (!err)
 		err = src(d, 4, T_U32, &d->in.e);
 	d->nops = 4;
-	return err ? err : three(d, t, t, T_U32);
+	return err ? err : emit_plain(d, 3, t, t, t, T_U32);
 }
 
 static int decode_bfind(struct decode *d)
@@ -375,7 +352,7 @@ static int decode_bfind(struct decode *d)
 	d->in.type = (uint8_t)t;
 	d->in.size = (uint8_t)type_size(t);
 	d->in.fn = op_bfind;
-	return sources(d, T_U32, t, T_NONE, 1);
+	return emit_plain(d, 1, T_U32, t, T_NONE, T_NONE);
 }
 
 static int decode_count(struct decode *d)
@@ -386,7 +363,7 @@ static int decode_count(struct decode *d)
 		return decode_fail(d, -ENOTSUP, "unknown type");
 	d->in.size = (uint8_t)type_size(t);
 	d->in.fn = op_count;
-	return sources(d, d->in.sub == B_BREV ? t : T_U32, t, T_NONE, 1);
+	return emit_plain(d, 1, d->in.sub == B_BREV ? t : T_U32, t, T_NONE, T_NONE);
 }
 
 static int decode_fns(struct decode *d)
@@ -394,7 +371,7 @@ static int decode_fns(struct decode *d)
 	if (mod_take_type(d) != T_B32)
 		return decode_fail(d, -ENOTSUP, "unknown type");
 	d->in.fn = op_fns;
-	return three(d, T_B32, T_B32, T_S32);
+	return emit_plain(d, 3, T_B32, T_B32, T_B32, T_S32);
 }
 
 static int decode_bmsk(struct decode *d)
@@ -405,7 +382,7 @@ static int decode_bmsk(struct decode *d)
 	if (mod_take_type(d) != T_B32)
 		return decode_fail(d, -ENOTSUP, "unknown type");
 	d->in.fn = op_bmsk;
-	return sources(d, T_B32, T_B32, T_B32, 2);
+	return emit_alike(d, 2, T_B32);
 }
 
 const struct op_def ops_bits[] = {

@@ -58,9 +58,7 @@ static int decode_carry(struct decode *d)
 {
 	static const ptx_op ops[] = {op_add, op_sub, op_mad};
 	bool takes = d->op[d->op_len - 1] == 'c', mad = d->in.sub == C_MAD;
-	unsigned sources = mad ? 3 : 2;
 	enum type t;
-	int err;
 
 	d->in.flag = mod_take(d, "cc");
 	if (!takes && !d->in.flag)
@@ -77,16 +75,7 @@ static int decode_carry(struct decode *d)
 	d->in.type = (uint8_t)t;
 	d->in.size = (uint8_t)type_size(t);
 	d->in.fn = ops[d->in.sub];
-	err = need_operands(d, sources + 1, sources + 1);
-	if (!err)
-		err = dst(d, 0, t, &d->in.d);
-	if (!err)
-		err = src(d, 1, t, &d->in.a);
-	if (!err)
-		err = src(d, 2, t, &d->in.b);
-	if (!err && mad)
-		err = src(d, 3, t, &d->in.c);
-	return err ? err : emit(d->p, &d->in);
+	return emit_alike(d, mad ? 3 : 2, t);
 }
 
 const struct op_def ops_carry[] = {

@@ -332,28 +332,19 @@ static int decode_slct(struct decode *d)
 {
 	bool ftz = mod_take(d, "ftz");
 	enum type td = mod_take_type(d), t = mod_take_type(d);
-	int err = need_operands(d, 4, 4);
 
 	if (type_size(td) < 2 || type_is_half(td) || (t != T_S32 && t != T_F32) || (ftz && t != T_F32))
 		return decode_fail(d, -ENOTSUP, "unknown type");
 	d->in.ftz = ftz;
 	d->in.type = (uint8_t)t;
 	d->in.fn = op_slct;
-	if (!err)
-		err = dst(d, 0, td, &d->in.d);
-	if (!err)
-		err = src(d, 1, td, &d->in.a);
-	if (!err)
-		err = src(d, 2, td, &d->in.b);
-	if (!err)
-		err = src(d, 3, t, &d->in.c);
-	return err ? err : emit(d->p, &d->in);
+	return emit_plain(d, 3, td, td, td, t);
 }
 
 static int decode_testp(struct decode *d)
 {
 	static const char *const tests[] = {"finite", "infinite", "number", "notanumber", "normal", "subnormal", NULL};
-	int which = mod_take_any(d, tests), err = need_operands(d, 2, 2);
+	int which = mod_take_any(d, tests);
 	enum type t = mod_take_type(d);
 
 	if (which < 0 || !type_is_float(t))
@@ -361,27 +352,16 @@ static int decode_testp(struct decode *d)
 	d->in.sub = (uint8_t)which;
 	d->in.type = (uint8_t)t;
 	d->in.fn = op_testp;
-	if (!err)
-		err = dst(d, 0, T_PRED, &d->in.d);
-	if (!err)
-		err = src(d, 1, t, &d->in.a);
-	return err ? err : emit(d->p, &d->in);
+	return emit_plain(d, 1, T_PRED, t, T_NONE, T_NONE);
 }
 
 static int decode_copysign(struct decode *d)
 {
 	enum type t = mod_take_type(d);
-	int err = need_operands(d, 3, 3);
 
 	d->in.type = (uint8_t)t;
 	d->in.fn = op_copysign;
-	if (!err)
-		err = dst(d, 0, t, &d->in.d);
-	if (!err)
-		err = src(d, 1, t, &d->in.a);
-	if (!err)
-		err = src(d, 2, t, &d->in.b);
-	return err ? err : emit(d->p, &d->in);
+	return emit_alike(d, 2, t);
 }
 
 const struct op_def ops_compare[] = {

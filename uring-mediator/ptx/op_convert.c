@@ -255,27 +255,13 @@ static int decode_integers(struct decode *d, enum type to, enum type from)
 /* f16x2 and bf16x2 from two f32, and tf32. */
 static int decode_packed(struct decode *d, enum type to, enum type from)
 {
-	int err = 0;
-
 	d->in.flag = mod_take(d, "relu");
 	if (from != T_F32 || (d->in.rnd != RND_RN && d->in.rnd != RND_RZ && !(to == T_TF32 && d->in.rnd == RND_RNA)))
 		return decode_fail(d, -ENOTSUP, "unknown conversion");
 	if (d->in.sat || d->in.ftz)
 		return decode_fail(d, -ENOTSUP, "unknown modifier");
-	if (to == T_TF32) {
-		d->in.fn = op_to_float;
-		err = need_operands(d, 2, 2);
-	} else {
-		d->in.fn = op_to_pair;
-		err = need_operands(d, 3, 3);
-		if (!err)
-			err = src(d, 2, T_F32, &d->in.b);
-	}
-	if (!err)
-		err = dst(d, 0, T_B32, &d->in.d);
-	if (!err)
-		err = src(d, 1, T_F32, &d->in.a);
-	return err ? err : emit(d->p, &d->in);
+	d->in.fn = to == T_TF32 ? op_to_float : op_to_pair;
+	return emit_plain(d, to == T_TF32 ? 1 : 2, T_B32, T_F32, T_F32, T_NONE);
 }
 
 static int decode_floats(struct decode *d, enum type to, enum type from)

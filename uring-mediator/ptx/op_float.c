@@ -165,21 +165,6 @@ static int op_min_max(struct thread *t, const struct insn *in)
 	return OP_NEXT;
 }
 
-static int operands(struct decode *d, enum type t, unsigned n)
-{
-	int err = need_operands(d, n + 1, n + 1);
-
-	if (!err)
-		err = dst(d, 0, t, &d->in.d);
-	if (!err)
-		err = src(d, 1, t, &d->in.a);
-	if (!err && n > 1)
-		err = src(d, 2, t, &d->in.b);
-	if (!err && n > 2)
-		err = src(d, 3, t, &d->in.c);
-	return err ? err : emit(d->p, &d->in);
-}
-
 /* Consumes rounding, .ftz, .sat and the type. */
 static int modifiers(struct decode *d, enum type *t)
 {
@@ -208,7 +193,7 @@ static int decode_arithmetic(struct decode *d)
 		d->in.fn = plain[t == T_F64][d->in.sub];
 	if (d->in.sub == F_FMA && !d->in.rnd && (d->op[0] == 'f' || t == T_F64))
 		return decode_fail(d, -EINVAL, "a rounding mode is missing");
-	return operands(d, t, d->in.sub == F_FMA ? 3 : 2);
+	return emit_alike(d, d->in.sub == F_FMA ? 3 : 2, t);
 }
 
 /* div, rcp, sqrt with a rounding mode; .approx and .full belong to the approximations. */
@@ -229,7 +214,7 @@ static int decode_divide(struct decode *d)
 	if (err)
 		return err;
 	d->in.fn = t == T_F64 ? op_f64 : op_f32;
-	return operands(d, t, d->in.sub == F_DIV ? 2 : 1);
+	return emit_alike(d, d->in.sub == F_DIV ? 2 : 1, t);
 }
 
 static int decode_sign(struct decode *d)
@@ -240,7 +225,7 @@ static int decode_sign(struct decode *d)
 	if (!err && (d->in.rnd || d->in.sat))
 		err = decode_fail(d, -ENOTSUP, "unknown modifier");
 	d->in.fn = op_sign;
-	return err ? err : operands(d, t, 1);
+	return err ? err : emit_alike(d, 1, t);
 }
 
 static int decode_min_max(struct decode *d)
@@ -252,7 +237,7 @@ static int decode_min_max(struct decode *d)
 		err = decode_fail(d, -ENOTSUP, "unknown modifier");
 	d->in.flag = t == T_F32 && mod_take(d, "NaN");
 	d->in.fn = op_min_max;
-	return err ? err : operands(d, t, 2);
+	return err ? err : emit_alike(d, 2, t);
 }
 
 const struct op_def ops_float[] = {

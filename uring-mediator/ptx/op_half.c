@@ -123,7 +123,6 @@ static int decode_half(struct decode *d)
 	unsigned op = d->in.sub, n = op == H_FMA ? 3 : op == H_NEG || op == H_ABS ? 1 : 2;
 	enum rounding rnd = mod_take_rounding(d);
 	enum type t = mod_take_type(d);
-	int err = need_operands(d, n + 1, n + 1);
 
 	if (!type_is_half(t) || (rnd != RND_NONE && rnd != RND_RN) || (rnd && op >= H_NEG))
 		return decode_fail(d, -ENOTSUP, "unknown type or rounding");
@@ -136,15 +135,7 @@ static int decode_half(struct decode *d)
 	d->in.flag = op == H_FMA && !d->in.sat && mod_take(d, "relu");
 	d->in.neg = op >= H_MIN && mod_take(d, "NaN");
 	d->in.fn = op_half;
-	if (!err)
-		err = dst(d, 0, t, &d->in.d);
-	if (!err)
-		err = src(d, 1, t, &d->in.a);
-	if (!err && n > 1)
-		err = src(d, 2, t, &d->in.b);
-	if (!err && n > 2)
-		err = src(d, 3, t, &d->in.c);
-	return err ? err : emit(d->p, &d->in);
+	return emit_alike(d, n, t);
 }
 
 const struct op_def ops_half[] = {

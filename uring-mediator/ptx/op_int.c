@@ -181,22 +181,10 @@ static ptx_op select_op(unsigned op, enum type t)
 	return NULL;
 }
 
-/* Sources of type @t (the third of type @t3) and a result of type @td; in.fn is set already. */
-static int finish(struct decode *d, enum type td, enum type t, enum type t3, unsigned sources)
+/* All operands are of type @t; in.fn is set already, if there is one for that type. */
+static int finish(struct decode *d, enum type t, unsigned sources)
 {
-	int err = need_operands(d, sources + 1, sources + 1);
-
-	if (!err && !d->in.fn)
-		err = decode_fail(d, -ENOTSUP, "unknown type");
-	if (!err)
-		err = dst(d, 0, td, &d->in.d);
-	if (!err)
-		err = src(d, 1, t, &d->in.a);
-	if (!err && sources > 1)
-		err = src(d, 2, t, &d->in.b);
-	if (!err && sources > 2)
-		err = src(d, 3, t3, &d->in.c);
-	return err ? err : emit(d->p, &d->in);
+	return d->in.fn ? emit_alike(d, sources, t) : decode_fail(d, -ENOTSUP, "unknown type");
 }
 
 static bool has_mod(const struct decode *d, const char *name)
@@ -218,7 +206,7 @@ static int decode_add(struct decode *d)
 	d->in.fn = select_op(d->in.sub, t);
 	if (t == T_S32 && mod_take(d, "sat"))
 		d->in.fn = d->in.sub == I_ADD ? add_sat_s32 : sub_sat_s32;
-	return finish(d, t, t, T_NONE, 2);
+	return finish(d, t, 2);
 }
 
 static int decode_two(struct decode *d)
@@ -226,7 +214,7 @@ static int decode_two(struct decode *d)
 	enum type t = mod_take_type(d);
 
 	d->in.fn = select_op(d->in.sub, t);
-	return finish(d, t, t, T_NONE, 2);
+	return finish(d, t, 2);
 }
 
 static int decode_one(struct decode *d)
@@ -234,7 +222,7 @@ static int decode_one(struct decode *d)
 	enum type t = mod_take_type(d);
 
 	d->in.fn = select_op(d->in.sub, t);
-	return finish(d, t, t, T_NONE, 1);
+	return finish(d, t, 1);
 }
 
 static int decode_sad(struct decode *d)
@@ -242,7 +230,7 @@ static int decode_sad(struct decode *d)
 	enum type t = mod_take_type(d);
 
 	d->in.fn = select_op(I_SAD, t);
-	return finish(d, t, t, t, 3);
+	return finish(d, t, 3);
 }
 
 static int decode_wide(struct decode *d, bool add)
@@ -259,7 +247,7 @@ static int decode_wide(struct decode *d, bool add)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		if (rows[i].type == t) {
 			d->in.fn = add ? rows[i].mad : rows[i].mul;
-			return finish(d, rows[i].twice, t, rows[i].twice, add ? 3 : 2);
+			return emit_plain(d, add ? 3 : 2, rows[i].twice, t, t, rows[i].twice);
 		}
 	return decode_fail(d, -ENOTSUP, "unknown type");
 }
@@ -281,7 +269,7 @@ static int decode_mul(struct decode *d)
 	d->in.fn = select_op(hi ? (add ? I_MAD_HI : I_MUL_HI) : d->in.sub, t);
 	if (add && hi && t == T_S32 && mod_take(d, "sat"))
 		d->in.fn = mad_hi_sat_s32;
-	return finish(d, t, t, t, add ? 3 : 2);
+	return finish(d, t, add ? 3 : 2);
 }
 
 static int decode_mul24(struct decode *d)
@@ -296,7 +284,7 @@ static int decode_mul24(struct decode *d)
 	d->in.type = (uint8_t)t;
 	d->in.sat = add && d->in.flag && t == T_S32 && mod_take(d, "sat");
 	d->in.fn = t == T_U32 || t == T_S32 ? op_mad24 : NULL;
-	return finish(d, t, t, t, add ? 3 : 2);
+	return finish(d, t, add ? 3 : 2);
 }
 
 static int decode_dot(struct decode *d)
@@ -313,7 +301,7 @@ static int decode_dot(struct decode *d)
 	t = d->in.type;
 	if ((t == T_U32 || t == T_S32) && (d->in.type2 == T_U32 || d->in.type2 == T_S32))
 		d->in.fn = op_dot;
-	return finish(d, T_B32, T_B32, T_B32, 3);
+	return finish(d, T_B32, 3);
 }
 
 const struct op_def ops_int[] = {

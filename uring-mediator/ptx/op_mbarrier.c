@@ -187,16 +187,10 @@ static int decode_inval(struct decode *d)
 
 static int decode_pending_count(struct decode *d)
 {
-	int err = need_operands(d, 2, 2);
-
 	d->in.fn = op_pending_count;
 	if (mod_take_type(d) != T_B64)
 		return decode_fail(d, -ENOTSUP, "unknown type");
-	if (!err)
-		err = dst(d, 0, T_U32, &d->in.d);
-	if (!err)
-		err = src(d, 1, T_B64, &d->in.a);
-	return err ? err : emit(d->p, &d->in);
+	return emit_plain(d, 1, T_U32, T_B64, T_NONE, T_NONE);
 }
 
 static int decode_mbarrier(struct decode *d)

@@ -118,36 +118,26 @@ static int decode_cvta(struct decode *d)
 	bool to = mod_take(d, "to");
 	enum space space = take_space(d);
 	enum type t = mod_take_type(d);
-	int err = need_operands(d, 2, 2);
 	uint64_t window = space_window(space);
 
 	if (t != T_U64 || space == SP_GENERIC)
 		return decode_fail(d, -ENOTSUP, "unknown state space or type");
 	if (space == SP_PARAM && !d->p->f->is_entry)
 		window = PTX_WINDOW_LOCAL;
-	if (!err)
-		err = dst(d, 0, t, &d->in.d);
-	if (!err)
-		err = src(d, 1, t, &d->in.a);
 	d->in.imm = (int64_t)(to ? -window : window);
 	d->in.fn = window ? exec_add_imm : op_mov;
-	return err ? err : emit(d->p, &d->in);
+	return emit_alike(d, 1, t);
 }
 
 static int decode_isspacep(struct decode *d)
 {
 	enum space space = take_space(d);
-	int err = need_operands(d, 2, 2);
 
 	if (space == SP_GENERIC || space == SP_CONST)
 		return decode_fail(d, -ENOTSUP, "unknown state space");
 	d->in.space = (uint8_t)space;
 	d->in.fn = op_isspacep;
-	if (!err)
-		err = dst(d, 0, T_PRED, &d->in.d);
-	if (!err)
-		err = src(d, 1, T_U64, &d->in.a);
-	return err ? err : emit(d->p, &d->in);
+	return emit_plain(d, 1, T_PRED, T_U64, T_NONE, T_NONE);
 }
 
 const struct op_def ops_move[] = {

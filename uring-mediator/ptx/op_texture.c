@@ -78,24 +78,26 @@ static void set_results(struct thread *t, const struct insn *in, const uint32_t 
 		t->r[in->slots[i]] = v[i];
 }
 
-/* An instruction of another shape than the texture reads, but not outside of it. */
-static bool fits(const struct ptx_texture *x, const struct insn *in)
+/* NULL after a fault, which an instruction of another shape than the texture is, too. */
+static const struct ptx_texture *texture_of(struct thread *t, const struct insn *in)
 {
+	const struct ptx_texture *x = exec_texture(t, in, t->r[in->a], false);
 	const struct texture_geometry *g = &texture_geometries[in->sub];
 
-	return x->layered == g->layered && x->cube == g->cube;
+	if (!x || (x->layered == g->layered && x->cube == g->cube))
+		return x;
+	exec_fault(t, in, PTX_FAULT_ILLEGAL_INSTRUCTION, 0, "a texture with layers or faces, or without");
+	return NULL;
 }
 
 static int op_tex(struct thread *t, const struct insn *in)
 {
-	const struct ptx_texture *x = exec_texture(t, in, t->r[in->a], false);
+	const struct ptx_texture *x = texture_of(t, in);
 	struct sample_point p = point_of(t, in);
 	uint32_t v[RESULTS];
 
 	if (!x)
 		return OP_FAULT;
-	if (!fits(x, in))
-		return exec_fault(t, in, PTX_FAULT_ILLEGAL_INSTRUCTION, 0, "a texture with layers or faces, or without");
 	texture_sample(x, &p, v);
 	set_results(t, in, v);
 	return OP_NEXT;
@@ -103,14 +105,12 @@ static int op_tex(struct thread *t, const struct insn *in)
 
 static int op_tld4(struct thread *t, const struct insn *in)
 {
-	const struct ptx_texture *x = exec_texture(t, in, t->r[in->a], false);
+	const struct ptx_texture *x = texture_of(t, in);
 	struct sample_point p = point_of(t, in);
 	uint32_t v[RESULTS];
 
 	if (!x)
 		return OP_FAULT;
-	if (!fits(x, in))
-		return exec_fault(t, in, PTX_FAULT_ILLEGAL_INSTRUCTION, 0, "a texture with layers or faces, or without");
 	texture_gather(x, &p, in->sub2, v);
 	set_results(t, in, v);
 	return OP_NEXT;

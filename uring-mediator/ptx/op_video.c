@@ -71,7 +71,6 @@ static bool is_word(enum type t)
 static int decode_video(struct decode *d)
 {
 	enum type to = mod_take_type(d), a = mod_take_type(d), b = mod_take_type(d);
-	int err = need_operands(d, 4, 4);
 
 	if (!is_word(to) || !is_word(a) || !is_word(b))
 		return decode_fail(d, -ENOTSUP, "unknown type");
@@ -82,15 +81,7 @@ static int decode_video(struct decode *d)
 	d->in.flag = mod_take(d, "sat");
 	d->in.neg = mod_take(d, "add");
 	d->in.fn = op_video;
-	if (!err)
-		err = dst(d, 0, T_U32, &d->in.d);
-	if (!err)
-		err = src(d, 1, T_U32, &d->in.a);
-	if (!err)
-		err = src(d, 2, T_U32, &d->in.b);
-	if (!err)
-		err = src(d, 3, T_U32, &d->in.c);
-	return err ? err : emit(d->p, &d->in);
+	return emit_alike(d, 3, T_U32);
 }
 
 static int64_t word(uint64_t v, bool is_signed)
@@ -139,7 +130,6 @@ static int decode_scalar_video(struct decode *d)
 	static const char *const second[] = {"add", "min", "max", NULL};
 	enum type to = mod_take_type(d), a = mod_take_type(d), b = mod_take_type(d);
 	bool shifts = d->in.sub >= V_SHL;
-	int err;
 
 	if (!is_word(to) || !is_word(a) || !(shifts ? b == T_U32 : is_word(b)))
 		return decode_fail(d, -ENOTSUP, "unknown type");
@@ -151,16 +141,7 @@ static int decode_scalar_video(struct decode *d)
 		return decode_fail(d, -EINVAL, ".clamp or .wrap is missing");
 	d->in.n = (uint8_t)(mod_take_any(d, second) + 1);
 	d->in.fn = op_scalar_video;
-	err = need_operands(d, d->in.n ? 4 : 3, d->in.n ? 4 : 3);
-	if (!err)
-		err = dst(d, 0, T_U32, &d->in.d);
-	if (!err)
-		err = src(d, 1, T_U32, &d->in.a);
-	if (!err)
-		err = src(d, 2, T_U32, &d->in.b);
-	if (!err && d->in.n)
-		err = src(d, 3, T_U32, &d->in.c);
-	return err ? err : emit(d->p, &d->in);
+	return emit_alike(d, d->in.n ? 3 : 2, T_U32);
 }
 
 const struct op_def ops_video[] = {

@@ -168,6 +168,10 @@ int constant(struct parser *p, uint64_t value, uint32_t *slot);
 int slot_new(struct parser *p, uint32_t count, uint32_t *first);
 int template_finish(struct parser *p); /* makes the current function's template as long as its frame */
 int emit(struct parser *p, const struct insn *in);
+/* The rest of an instruction of the form "d, a{, b{, c}}": takes that many sources, of these types, and emits it. */
+int emit_plain(struct decode *d, unsigned sources, enum type td, enum type ta, enum type tb, enum type tc);
+/* The same where result and sources are of one type. */
+int emit_alike(struct decode *d, unsigned sources, enum type t);
 int address(struct decode *d, const struct operand *o, enum space space, unsigned size, unsigned align);
 int slots_of_list(struct decode *d, const struct operand *o, enum type t, bool result, const uint32_t **slots);
 /* [handle, {coordinates}]: the handle's slot into in.a; as many coordinates of 32 bits as the caller wants. */
