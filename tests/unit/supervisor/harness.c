@@ -108,6 +108,14 @@ void mediator_kill(const struct mediator *m)
 	assert_int_equal(waitpid(m->pid, &status, 0), m->pid);
 }
 
+void mediator_clear(const struct mediator *m)
+{
+	unlink(m->socket);
+	unlink(m->control);
+	unlink(m->log);
+	assert_int_equal(rmdir(m->dir), 0);
+}
+
 static bool ended(pid_t pid, int *status)
 {
 	return waitpid(pid, status, WNOHANG) == pid;
@@ -115,7 +123,7 @@ static bool ended(pid_t pid, int *status)
 
 void mediator_stop(struct mediator *m)
 {
-	int status = -1, tries = 500;
+	int status = -1, tries = PATIENCE_MS / 10;
 
 	assert_int_equal(kill(m->pid, SIGTERM), 0);
 	while (!ended(m->pid, &status) && tries--)
@@ -124,8 +132,7 @@ void mediator_stop(struct mediator *m)
 	assert_int_equal(WEXITSTATUS(status), 0);
 	assert_int_not_equal(access(m->socket, F_OK), 0);
 	assert_int_not_equal(access(m->control, F_OK), 0);
-	unlink(m->log);
-	rmdir(m->dir);
+	mediator_clear(m);
 }
 
 unsigned int mediator_logged(const struct mediator *m, const char *text)
@@ -222,7 +229,7 @@ int peer_receive(int fd, struct vgpu_packet *p)
 	struct pollfd f = { .fd = fd, .events = POLLIN };
 	int n;
 
-	assert_int_equal(poll(&f, 1, 5000), 1);
+	assert_int_equal(poll(&f, 1, PATIENCE_MS), 1);
 	n = vgpu_msg_recv(fd, p, 0);
 	return n == -ECONNRESET ? 0 : n;
 }

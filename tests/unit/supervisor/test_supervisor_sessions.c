@@ -254,9 +254,10 @@ static void workers_die_with_the_mediator(void **state)
 	assert_int_equal(poll(&worker, 1, 0), 0);
 	mediator_kill(&m);
 	assert_int_equal(peer_receive(s.fd, &p), 0);
-	assert_int_equal(poll(&worker, 1, 5000), 1);
+	assert_int_equal(poll(&worker, 1, PATIENCE_MS), 1);
 	close(worker.fd);
 	shim_close(&s);
+	mediator_clear(&m);
 }
 
 static void a_stale_socket_is_taken_over(void **state)
