@@ -14,7 +14,7 @@ mode() {
 	ctl status | grep -q "running .* $3\$" || fail "the table does not say '$3': $(ctl status)"
 	kill "$started"
 	wait "$started" 2>/dev/null
-	soon 5 status_is "$live_sessions" 0 || fail "the session was not ended"
+	soon 10 status_is "$live_sessions" 0 || fail "the session was not ended"
 	expect "batch of the ended one" "$1 $2" "$(status '.vms[0].ended[-1] | "\(.batch) \(.batch_usec)"')"
 }
 mode 0 0 '0 (register)'
@@ -22,7 +22,7 @@ mode 1 0 1
 mode 32 70 '32 or 70 us'
 
 VGPU_BATCH=0 "$programs/vectoradd" || fail "vectoradd in register mode"
-soon 5 status_is "$live_sessions" 0 || fail "the session was not ended"
+soon 10 status_is "$live_sessions" 0 || fail "the session was not ended"
 hops='.vms[0].ended[-1].hops'
 calls=$(status "$hops.guest_commands")
 [ "$calls" -gt 10 ] || fail "the guest counted only $calls commands"
@@ -31,7 +31,7 @@ for key in guest_doorbells worker_wakes worker_doorbells worker_calls worker_com
 done
 expect "messages for each thousand commands" 1000 "$(status "$hops.messages_per_1000 | floor")"
 "$programs/vectoradd" || fail "vectoradd in ring mode"
-soon 5 status_is "$live_sessions" 0 || fail "the session was not ended"
+soon 10 status_is "$live_sessions" 0 || fail "the session was not ended"
 expect "calls by register in ring mode" 0 "$(status "$hops.worker_calls")"
 ctl verify >"$work/verify.log" || fail "verify found a broken hop"
 mediator_down

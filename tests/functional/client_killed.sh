@@ -9,11 +9,11 @@ descriptors() {
 round() {
 	start victim "$programs/churn" 64
 	soon 10 says victim ready || fail "the client did not start"
-	soon 3 status_is "$memory_used" $((64 << 20)) || fail "the memory of the client is not accounted"
+	soon 10 status_is "$memory_used" $((64 << 20)) || fail "the memory of the client is not accounted"
 	kill -KILL "$started"
 	wait "$started" 2>/dev/null
-	soon 3 status_is "$memory_used" 0 || fail "memory of a killed client is still accounted"
-	soon 3 status_is "$live_sessions" 0 || fail "the session of a killed client is left"
+	soon 10 status_is "$memory_used" 0 || fail "memory of a killed client is still accounted"
+	soon 10 status_is "$live_sessions" 0 || fail "the session of a killed client is left"
 	soon 10 status_is '.pool.ready == .pool.target' true || fail "the pool was not filled again"
 }
 round

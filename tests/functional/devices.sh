@@ -35,6 +35,6 @@ prefix() {
 	done
 }
 expect "by the beginning of a UUID" "$c " "$(seen "$(prefix "$c")")"
-soon 5 status_is "$live_sessions" 0 || fail "a session is left"
-soon 5 status_is .pool.ready 0 || fail "a pool of 0 keeps workers"
+soon 10 status_is "$live_sessions" 0 || fail "a session is left"
+soon 10 status_is .pool.ready 0 || fail "a pool of 0 keeps workers"
 mediator_down

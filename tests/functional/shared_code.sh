@@ -11,7 +11,7 @@ code() {
 	local name=$1
 	shift
 	"$programs/code" "$@" >"$work/$name.log" 2>&1 || fail "code $*: exit status $?"
-	soon 5 status_is "$live_sessions" 0 || fail "the session of $name is left over"
+	soon 10 status_is "$live_sessions" 0 || fail "the session of $name is left over"
 }
 
 # of KEY: a counter of the session that ended last.
@@ -65,16 +65,16 @@ done
 for p in "${pids[@]}"; do
 	wait "$p" || fail "a process of four failed"
 done
-soon 5 status_is "$live_sessions" 0 || fail "a session is left over"
+soon 10 status_is "$live_sessions" 0 || fail "a session is left over"
 expect "images kept" 3 "$(images count)"
 if [ "$(id -u)" = 0 ]; then
 	chmod 711 "$work"
 	chmod 666 "$work/mediator.sock"
 	setpriv --reuid 65534 --clear-groups "$programs/code" $kib >"$work/user.log" 2>&1 || fail "another user's process failed"
-	soon 5 status_is "$live_sessions" 0
+	soon 10 status_is "$live_sessions" 0
 	sent_all "another user" $kib
 	setpriv --reuid 65534 --clear-groups "$programs/code" $kib >"$work/user.log" 2>&1 || fail "another user's process failed"
-	soon 5 status_is "$live_sessions" 0
+	soon 10 status_is "$live_sessions" 0
 	sent_none "the same user" $kib
 fi
 mediator_down

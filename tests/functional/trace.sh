@@ -11,7 +11,7 @@ ctl trace --seconds 0 --chrome /dev/full 2>"$work/full.log"
 expect "the status of a trace on a full disk" 1 $?
 grep -q 'not be written whole' "$work/full.log" || fail "a trace that was lost is said to be written"
 # Recording is on from the moment when somebody asks, and the worker must know it.
-ctl trace --seconds 4 --chrome "$work/trace.json" 2>"$work/trace.log" &
+ctl trace --seconds 8 --chrome "$work/trace.json" 2>"$work/trace.log" &
 tracer=$!
 sleep 0.5
 "$VGPU_BUILD/bench/bench_driver" --quick overlap >"$work/bench.log" 2>&1 || fail "the program failed"

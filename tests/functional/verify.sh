@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 mediator_up
 "$programs/churn" 4 1 || fail "the program failed"
-soon 5 status_is "$live_sessions" 0 || fail "the session was not ended"
+soon 10 status_is "$live_sessions" 0 || fail "the session was not ended"
 ctl verify >"$work/verify.log" || fail "verify found a broken hop"
 total=".vms[0].ended_total"
 sent=$(status "$total.guest_commands")

@@ -20,5 +20,5 @@ expect "the client's exit status" 2 $?
 says victim 'vgpu: ' || fail "nothing said why"
 wait "$steady" || fail "the bystander was disturbed"
 "$programs/churn" 4 1 || fail "the next client does not work"
-soon 5 status_is "$memory_used" 0 || fail "memory was left over"
+soon 10 status_is "$memory_used" 0 || fail "memory was left over"
 mediator_down

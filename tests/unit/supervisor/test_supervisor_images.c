@@ -184,6 +184,7 @@ static int connect_from_container(const struct mediator *m, pid_t *owner)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), own;
+	socklen_t size = sizeof(a);
 
 	assert_true(fd >= 0);
 	memcpy(a.sun_path, m->socket, strlen(m->socket));
@@ -203,6 +204,7 @@ static int connect_from_container(const struct mediator *m, pid_t *owner)
 	assert_int_equal(setns(own, CLONE_NEWPID), 0);
 	close(own);
 	assert_true(*owner > 0);
+	soon(!getpeername(fd, (struct sockaddr *)&a, &size));
 	return fd;
 }
 
@@ -221,7 +223,6 @@ static void a_container_finds_its_own(void **state)
 		mediator_stop(&m);
 		skip();	/* only root can be a container */
 	}
-	nap_ms(100);
 	shim_open(&s[0], &m);
 	shim_open_on(&s[1], fd, VGPU_ROLE_SHIM);
 	a = party_of_shim(&s[0]);
