@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Moving pages of the application into the arena, and back: the content is copied, then the mapping replaced at one stroke,
- * a portion at a time under a guard, so that other threads read and store as if nothing happened. One mutex
- * over the list of pieces and all moving; it is held while the worker is asked.
+ * Moving pages of the application into the arena, and back: they are exchanged for those of a block, and for private ones again
+ * (pages.c), which other threads do not notice. One mutex over the list of pieces and all moving; it is held while the
+ * worker is asked.
  *
  * What stays where it is: memory that is shared already, whose other sharers would be lost; the stack; code; more
  * than a part of the arena, so that copies and pinned memory find some, too.
@@ -16,22 +16,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <gen/wire.h>
 
 #include "call.h"
-#include "guard.h"
 #include "log.h"
 #include "maps.h"
 #include "memory.h"
+#include "pages.h"
 #include "record.h"
 #include "session.h"
 #include "thread.h"
 
 #define PAGE		4096ull
-#define PORTION		(1ull << 20)	/* bytes under a guard at once */
 #define AREAS		16		/* mappings that one range may touch */
 #define ARENA_PART	2u		/* of the arena, this part at most */
 #define CHILD_MS	10000	/* for a child that is stopped before it has its copies */
@@ -40,6 +38,7 @@
 struct piece {
 	uint64_t start, bytes;
 	uint8_t *block;		/* of the arena */
+	uint8_t *fresh;		/* its pages once more, on their way to `start`; else NULL */
 	uint32_t users;		/* registered ranges that touch it */
 	bool moved;		/* the application's pages are the block's */
 };
@@ -107,31 +106,40 @@ static void erase(uint32_t i)
 
 /* ---- the worker's side ---- */
 
-static CUresult tell_register(uint64_t start, uint64_t bytes)
+/* A driver takes its time for both: after a success there is something else to do before answer(). */
+static CUresult ask_register(struct vgpu_call *c, const struct range *range)
 {
 	struct vgpu_args_host_register *a;
-	struct vgpu_call c;
-	CUresult r = vgpu_call_begin(&c, VGPU_OP_host_register, sizeof(*a), 0, VGPU_CALL_REPLY | VGPU_CALL_CONTEXT);
+	CUresult r = vgpu_call_begin(c, VGPU_OP_host_register, sizeof(*a), 0, VGPU_CALL_REPLY | VGPU_CALL_CONTEXT);
 
 	if (r)
 		return r;
-	a = c.args;
-	a->address = start;
-	a->bytes = bytes;
-	return vgpu_call_finish(&c);
+	a = c->args;
+	a->address = range->start;
+	a->bytes = range->bytes;
+	vgpu_call_submit(c);
+	return CUDA_SUCCESS;
 }
 
-static CUresult tell_unregister(uint64_t start)
+static CUresult ask_unregister(struct vgpu_call *c, const struct range *range)
 {
 	struct vgpu_args_host_unregister *a;
-	struct vgpu_call c;
-	CUresult r = vgpu_call_begin(&c, VGPU_OP_host_unregister, sizeof(*a), 0, VGPU_CALL_REPLY);
+	CUresult r = vgpu_call_begin(c, VGPU_OP_host_unregister, sizeof(*a), 0, VGPU_CALL_REPLY);
 
 	if (r)
 		return r;
-	a = c.args;
-	a->address = start;
-	return vgpu_call_finish(&c);
+	a = c->args;
+	a->address = range->start;
+	vgpu_call_submit(c);
+	return CUDA_SUCCESS;
+}
+
+static CUresult answer(struct vgpu_call *c)
+{
+	CUresult r = vgpu_call_wait(c);
+
+	vgpu_call_end(c);
+	return r;
 }
 
 static uint64_t offset_of(const struct piece *p)
@@ -168,95 +176,17 @@ static void tell_unmap(const struct piece *p)
 
 /* ---- moving ---- */
 
-/* 64 bytes at once, of whatever type. */
-typedef uint64_t line __attribute__((vector_size(64), may_alias));
-
-/*
- * Whole pages, whoever has what in them: memcpy() may be a sanitizer's, which knows better than to read between
- * two blocks. `bytes` in pages.
- */
-__attribute__((no_sanitize("address", "thread"))) static void copy_pages(void *to, const void *from, uint64_t bytes)
-{
-	const line *in = from;
-	line *out = to;
-	uint64_t i;
-
-	for (i = 0; i < bytes / sizeof(line); i++) {
-		out[i] = in[i];
-		__asm__ volatile("" ::: "memory");	/* else the compiler sees what it is, and calls memcpy() */
-	}
-}
-
-/* Copy a portion and put the new pages in the place of the old. `replace` says how. */
-static int replace_guarded(void *at, void *copy, uint64_t bytes, int prot,
-			   int (*replace)(void *at, void *copy, uint64_t bytes, int prot))
-{
-	uint64_t start = (uint64_t)(uintptr_t)at;
-	struct vgpu_guard g;
-	int r;
-
-	r = vgpu_guard_begin(&g, start, start + bytes);
-	if (r)
-		return r;
-	if (prot & PROT_WRITE && mprotect(at, bytes, PROT_READ)) {
-		r = -errno;
-	} else {
-		copy_pages(copy, at, bytes);
-		r = replace(at, copy, bytes, prot);
-		if (r && prot & PROT_WRITE)
-			mprotect(at, bytes, prot);
-	}
-	vgpu_guard_end(&g);
-	return r;
-}
-
-/*
- * Past the C library: a thread sanitizer's mmap() counts as a store to every byte, a race with the threads that use
- * them, while here their content and history stay.
- */
-static int replace_by_block(void *at, void *copy, uint64_t bytes, int prot)
-{
-	long r = syscall(SYS_mmap, at, bytes, prot, MAP_SHARED | MAP_FIXED, vgpu_session.transport.memory_fd,
-			 (uint8_t *)copy - vgpu_session.base);
-
-	return r == -1 ? -errno : 0;
-}
-
-static int replace_by_own(void *at, void *copy, uint64_t bytes, int prot)
-{
-	if (prot != (PROT_READ | PROT_WRITE) && mprotect(copy, bytes, prot))
-		return -errno;
-	return mremap(copy, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, at) == MAP_FAILED ? -errno : 0;
-}
-
-/* An area's pages become those of `copy`: *done bytes of them, all unless it fails. */
-static int replace_all(const struct vgpu_area *a, uint8_t *copy, uint64_t *done,
-		       int (*replace)(void *at, void *copy, uint64_t bytes, int prot))
-{
-	uint64_t bytes, size = a->end - a->start;
-	int r;
-
-	for (*done = 0; *done < size; *done += bytes) {
-		bytes = size - *done < PORTION ? size - *done : PORTION;
-		r = replace_guarded((void *)(uintptr_t)(a->start + *done), copy + *done, bytes, a->prot, replace);
-		if (r)
-			return r;
-	}
-	return 0;
-}
-
 /* Pages of a piece that are still the block's, with the content that they have, for the application alone. */
 static int take_back_area(const struct vgpu_area *a)
 {
 	uint64_t size = a->end - a->start, done;
-	uint8_t *own = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	uint8_t *own = vgpu_pages_private(a->start, size);
 	int r;
 
-	if (own == MAP_FAILED)
-		return -errno;
-	r = replace_all(a, own, &done, replace_by_own);
-	if (r)
-		munmap(own + done, size - done);	/* what was before it lies elsewhere now */
+	if (!own)
+		return -ENOMEM;
+	r = vgpu_pages_exchange(a, own, &done);
+	vgpu_pages_drop(own + done, size - done);
 	return r;
 }
 
@@ -300,19 +230,25 @@ static int take_back(const struct piece *p)
 	return n < 0 ? n : r;
 }
 
-static int move_in(const struct piece *p, const struct range *range)
+static int move_in(struct piece *p, const struct range *range)
 {
+	uint64_t done, used = 0;
 	struct vgpu_area a;
-	uint64_t done;
 	int i, r = 0;
 
+	if (!p->fresh)
+		return -ENOMEM;
 	for (i = 0; i < range->count && !r; i++) {
 		a = range->areas[i];
 		a.start = a.start < p->start ? p->start : a.start;
 		a.end = a.end > p->start + p->bytes ? p->start + p->bytes : a.end;
-		if (a.start < a.end)
-			r = replace_all(&a, p->block + (a.start - p->start), &done, replace_by_block);
+		if (a.start >= a.end)
+			continue;
+		r = vgpu_pages_exchange(&a, p->fresh + (a.start - p->start), &done);
+		used = a.start - p->start + done;
 	}
+	vgpu_pages_drop(p->fresh + used, p->bytes - used);
+	p->fresh = NULL;
 	return r;
 }
 
@@ -398,12 +334,13 @@ static CUresult piece_new(uint32_t i, uint64_t start, uint64_t bytes)
 	return r;
 }
 
-/* If its pages cannot be taken back they stay the block's: better that than the loss of them. */
+/* A driver may still be at work on its registration. If its pages cannot be taken back they stay the block's: better that than the loss of them. */
 static void piece_delete(uint32_t i)
 {
 	struct piece *p = &pieces.at[i];
 	int r = p->moved ? take_back(p) : 0;
 
+	vgpu_pages_drop(p->fresh, p->bytes);
 	tell_unmap(p);
 	if (r)
 		vgpu_warn("registered memory at %#llx stays in the arena: %s", (unsigned long long)p->start, strerror(-r));
@@ -442,6 +379,18 @@ static CUresult fill_gaps(const struct range *range)
 	return r;
 }
 
+static void make_fresh(const struct range *range)
+{
+	struct piece *p;
+	uint32_t i;
+
+	for (i = lower_bound(range->from); i < pieces.count && pieces.at[i].start < range->to; i++) {
+		p = &pieces.at[i];
+		if (!p->moved)
+			p->fresh = vgpu_pages_of_file(p->start, p->bytes, vgpu_session.transport.memory_fd, offset_of(p));
+	}
+}
+
 static int move_all(const struct range *range)
 {
 	uint32_t i;
@@ -474,17 +423,23 @@ static struct range pages_of(uint64_t start, uint64_t bytes)
 static CUresult settle(const struct range *range)
 {
 	CUresult r = fill_gaps(range);
+	struct vgpu_call c;
 	int error;
 
 	if (!r)
-		r = tell_register(range->start, range->bytes);
+		r = ask_register(&c, range);
+	if (r)
+		return r;
+	make_fresh(range);
+	r = answer(&c);
 	if (r)
 		return r;
 	error = move_all(range);
 	if (!error)
 		return CUDA_SUCCESS;
 	vgpu_info("registered memory at %#llx cannot be replaced: %s", (unsigned long long)range->start, strerror(-error));
-	tell_unregister(range->start);
+	if (!ask_unregister(&c, range))
+		answer(&c);
 	return CUDA_ERROR_NOT_SUPPORTED;
 }
 
@@ -530,12 +485,15 @@ CUresult vgpu_moved_add(uint64_t start, uint64_t bytes)
 CUresult vgpu_moved_remove(uint64_t start, uint64_t bytes)
 {
 	struct range range = pages_of(start, bytes);
+	struct vgpu_call c;
 	CUresult r;
 
 	vgpu_lock(&pieces.lock);
-	r = tell_unregister(start);
+	r = ask_unregister(&c, &range);
 	use(&range, -1);
 	drop_unused(&range);
+	if (!r)
+		r = answer(&c);
 	vgpu_unlock(&pieces.lock);
 	return r;
 }
