@@ -312,6 +312,18 @@ static int check_header(struct vgpu_session *s)
 	return -EPROTO;
 }
 
+/* The memory is mapped: ask for a worker, and agree with it. */
+static int meet_worker(struct vgpu_session *s, size_t *next)
+{
+	int r = check_header(s);
+
+	if (r)
+		return r;
+	introduce(s);
+	r = s->transport.ops->start(&s->transport);
+	return r ? r : shake_hands(s, next);
+}
+
 CUresult vgpu_session_open(void)
 {
 	struct vgpu_session *s = &vgpu_session;
@@ -329,18 +341,13 @@ CUresult vgpu_session_open(void)
 	s->geometry = s->transport.geometry;
 	r = map_memory(s, &next);
 	if (!r) {
-		r = check_header(s);
-		if (!r) {
-			introduce(s);
-			r = s->transport.ops->start(&s->transport);
-		}
-		if (!r)
-			r = shake_hands(s, &next);
+		r = meet_worker(s, &next);
 		if (r)
 			munmap(s->base, s->geometry.total_size);
 	}
 	if (r) {
 		vgpu_error("%s", s->transport.text);
+		release_ranges(s, s->range_count);
 		s->transport.ops->close(&s->transport);
 		return r == -ENOMEM ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_ERROR_NO_DEVICE;
 	}

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The pci transport over a folder that looks like sysfs and files that hold still: what it finds, what it refuses,
- * which channel it claims, what it cleans, and how one channel after the other is used up.
+ * which channel it claims, what it cleans, and how one channel after the other is used up; what a session that is
+ * refused there leaves behind.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -22,6 +25,7 @@
 #include <vgpu/device.h>
 
 #include "shim/config.h"
+#include "shim/session.h"
 #include "shim/transport.h"
 
 #define CHANNELS	4u
@@ -202,6 +206,42 @@ static void a_killed_process_leaves_no_lock(void **state)
 	t.ops->close(&t);
 }
 
+#define OFFERED		0x335500000000ull
+#define OFFERED_BYTES	(1ull << 30)
+
+/* A host that offers addresses, sees them taken, and then refuses the process. */
+static void *refuse_late(void *unused)
+{
+	struct vgpu_channel_ctl *ctl = &vgpu_shm_channel(memory, &geometry, 0)->ctl;
+
+	while (!__atomic_load_n(&ctl->guest_version, __ATOMIC_ACQUIRE))
+		sched_yield();
+	ctl->ranges[0] = (struct vgpu_range){ .start = OFFERED, .size = OFFERED_BYTES };
+	ctl->range_count = 1;
+	atomic_store(&ctl->offer_epoch, 1);
+	atomic_store(&ctl->host_state, VGPU_HOST_OFFER);
+	while (atomic_load(&ctl->answer_epoch) != 1)
+		sched_yield();
+	atomic_store(&ctl->host_error, VGPU_HOST_QUOTA);
+	atomic_store(&ctl->host_state, VGPU_HOST_REFUSED);
+	return unused;
+}
+
+static void a_refused_session_keeps_no_addresses(void **state)
+{
+	void *offered = (void *)(uintptr_t)OFFERED;
+	pthread_t host;
+
+	(void)state;
+	vgpu_config = config;
+	assert_int_equal(pthread_create(&host, NULL, refuse_late, NULL), 0);
+	assert_int_equal(vgpu_session_open(), CUDA_ERROR_NO_DEVICE);
+	pthread_join(host, NULL);
+	assert_ptr_equal(mmap(offered, OFFERED_BYTES, PROT_NONE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0), offered);
+	munmap(offered, OFFERED_BYTES);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -209,6 +249,7 @@ int main(void)
 		cmocka_unit_test(a_stale_channel_is_cleaned),
 		cmocka_unit_test(each_opener_has_its_own),
 		cmocka_unit_test(a_killed_process_leaves_no_lock),
+		cmocka_unit_test(a_refused_session_keeps_no_addresses),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
