@@ -60,20 +60,11 @@ __attribute__((destructor)) static void at_exit(void)
 		vgpu_session.transport.ops->exit(&vgpu_session.transport);
 }
 
-static CUresult start(void)
+/* The session is there: what lives on it. */
+static CUresult furnish(void)
 {
-	static bool prepared;
 	CUresult r;
 
-	vgpu_config_read();
-	if (!prepared) {
-		if (pthread_atfork(vgpu_moved_before_fork, vgpu_moved_after_fork, fork_child))
-			return CUDA_ERROR_OUT_OF_MEMORY;
-		prepared = true;
-	}
-	r = vgpu_session_open();
-	if (r)
-		return r;
 	if (vgpu_channel_init(vgpu_config.batch, vgpu_config.batch_usec))
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	if (vgpu_config.record)
@@ -88,6 +79,24 @@ static CUresult start(void)
 	/* The worker has nothing to do until a context is wanted: what the first copy back needs is registered by then. */
 	if (!r)
 		vgpu_arena_prepare(&vgpu_arena, 0);
+	return r;
+}
+
+static CUresult start(void)
+{
+	CUresult r;
+
+	vgpu_config_read();
+	if (pthread_atfork(vgpu_moved_before_fork, vgpu_moved_after_fork, fork_child))
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	r = vgpu_session_open();
+	if (r)
+		return r;
+	r = furnish();
+	if (r) {	/* where CUDA_VISIBLE_DEVICES names none, say */
+		atomic_store(&vgpu_session.state, VGPU_SESSION_COLD);
+		vgpu_session_close();
+	}
 	return r;
 }
 
@@ -107,8 +116,6 @@ CUresult cuInit(unsigned int flags)
 		if (!failed)
 			failed = start();
 		r = failed;
-		if (r && atomic_load(&vgpu_session.state) == VGPU_SESSION_OPEN)
-			atomic_store(&vgpu_session.state, VGPU_SESSION_COLD);
 		break;
 	case VGPU_SESSION_OPEN:
 		break;

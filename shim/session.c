@@ -333,6 +333,7 @@ CUresult vgpu_session_open(void)
 	if (vgpu_config.occupy_size)
 		occupy(vgpu_config.occupy_at, vgpu_config.occupy_size);
 	s->range_count = 0;
+	s->base = NULL;
 	r = vgpu_transport_open(&s->transport, &vgpu_config);
 	if (r) {
 		vgpu_error("%s", s->transport.text);
@@ -340,21 +341,28 @@ CUresult vgpu_session_open(void)
 	}
 	s->geometry = s->transport.geometry;
 	r = map_memory(s, &next);
-	if (!r) {
+	if (!r)
 		r = meet_worker(s, &next);
-		if (r)
-			munmap(s->base, s->geometry.total_size);
-	}
 	if (r) {
 		vgpu_error("%s", s->transport.text);
-		release_ranges(s, s->range_count);
-		s->transport.ops->close(&s->transport);
+		vgpu_session_close();
 		return r == -ENOMEM ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_ERROR_NO_DEVICE;
 	}
 	vgpu_info("session %u, channel %u, transport %s (%s), %llu MiB shared at %p, batch %u", s->channel->ctl.session,
 		  s->transport.channel, s->transport.ops->name, s->transport.mapping,
 		  (unsigned long long)(s->geometry.total_size >> 20), (void *)s->base, vgpu_config.batch);
 	return CUDA_SUCCESS;
+}
+
+void vgpu_session_close(void)
+{
+	struct vgpu_session *s = &vgpu_session;
+
+	s->transport.ops->close(&s->transport);
+	release_ranges(s, s->range_count);
+	if (s->base)
+		munmap(s->base, s->geometry.total_size);
+	s->base = NULL;
 }
 
 static const char *error_name(CUresult error)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The one session of this process: transport, mapped shared memory, and
- * whether it lives. vgpu_session_open() runs once in the first cuInit; the
- * pointers are constant from then on, also after the session died.
+ * whether it lives. vgpu_session_open() runs once in the first cuInit; once
+ * that has succeeded the pointers are constant, also after the session died.
  */
 #ifndef VGPU_SHIM_SESSION_H
 #define VGPU_SHIM_SESSION_H
@@ -37,6 +37,8 @@ extern struct vgpu_session vgpu_session;
 
 /* 0, or the CUresult of cuInit; a failure has been logged with the next step. */
 CUresult vgpu_session_open(void);
+/* Nobody uses the session, or ever will: give worker, addresses and memory back. */
+void vgpu_session_close(void);
 /*
  * Is the host's end there? Asked by waiters now and then. 0, or the error
  * that each call returns from now on; the first to notice logs which hop died.

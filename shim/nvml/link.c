@@ -32,8 +32,7 @@ static void forget(void)
 
 	if (atomic_load(&s->state) == VGPU_SESSION_COLD)
 		return;
-	s->transport.ops->close(&s->transport);
-	munmap(s->base, s->geometry.total_size);
+	vgpu_session_close();
 	atomic_store(&s->state, VGPU_SESSION_COLD);
 }
 

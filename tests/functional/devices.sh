@@ -27,6 +27,10 @@ expect "until the first that makes no sense" "$a $b " "$(seen 0,1,x,2)"
 expect "none" "" "$(seen -1)"
 says seen CUDA_ERROR_NO_DEVICE || fail "no device is another error"
 expect "twice the same" "" "$(seen 1,1)"
+start none env CUDA_VISIBLE_DEVICES=-1 "$programs/devices" stay
+soon 10 says none 'cuInit: 100' || fail "cuInit without a device"
+soon 5 status_is "$live_sessions" 0 || fail "a program without a device keeps a worker"
+kill "$started"
 # The beginning of a UUID that only one device has.
 prefix() {
 	local i

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Says which devices the driver shows, one a line: its UUID. Then computes a little on each. Exit status 0, or 2 if a
- * call failed.
+ * call failed. With an argument it only calls cuInit, and stays, whatever that says, until it is killed.
  */
 #include "program.h"
+
+#include <unistd.h>
 
 static void use(CUdevice device)
 {
@@ -21,12 +23,23 @@ static void use(CUdevice device)
 		program_die("copying", CUDA_ERROR_UNKNOWN);
 }
 
-int main(void)
+static void stay(void)
+{
+	printf("cuInit: %d\n", (int)cuInit(0));
+	fflush(stdout);
+	for (;;)
+		pause();
+}
+
+int main(int argc, char **argv)
 {
 	CUdevice device;
 	CUuuid uuid;
 	int count;
 
+	(void)argv;
+	if (argc > 1)
+		stay();
 	CHECK(cuInit(0));
 	CHECK(cuDeviceGetCount(&count));
 	for (int i = 0; i < count; i++) {
