@@ -349,6 +349,26 @@ CUresult vgpu_memory_init(void)
 
 /* ---- API ---- */
 
+/* The device's driver has given memory: what cannot be entered in the table goes back. */
+static CUresult enter(CUdeviceptr start, uint64_t size)
+{
+	CUresult r = vgpu_memory_add(VGPU_RANGE_DEVICE, start, size, 0);
+
+	if (r)
+		vgpu_remote_cuMemFree_v2(start);
+	return r;
+}
+
+/* The same of memory that a stream gives, and takes. */
+static CUresult enter_ordered(CUdeviceptr start, uint64_t size, uint32_t flags, CUstream stream)
+{
+	CUresult r = size ? vgpu_memory_add(VGPU_RANGE_DEVICE, start, size, flags) : CUDA_SUCCESS;
+
+	if (r)
+		vgpu_remote_cuMemFreeAsync(start, stream);
+	return r;
+}
+
 CUresult cuMemAlloc_v2(CUdeviceptr *dptr, size_t bytesize)
 {
 	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT | VGPU_CALL_UNSAFE);
@@ -358,7 +378,7 @@ CUresult cuMemAlloc_v2(CUdeviceptr *dptr, size_t bytesize)
 	if (!dptr || !bytesize)
 		return CUDA_ERROR_INVALID_VALUE;
 	r = vgpu_remote_cuMemAlloc_v2(dptr, bytesize);
-	return r ? r : vgpu_memory_add(VGPU_RANGE_DEVICE, *dptr, bytesize, 0);
+	return r ? r : enter(*dptr, bytesize);
 }
 
 CUresult cuMemAllocPitch_v2(CUdeviceptr *dptr, size_t *pitch, size_t width_in_bytes, size_t height,
@@ -371,7 +391,7 @@ CUresult cuMemAllocPitch_v2(CUdeviceptr *dptr, size_t *pitch, size_t width_in_by
 	if (!dptr || !pitch || !width_in_bytes || !height)
 		return CUDA_ERROR_INVALID_VALUE;
 	r = vgpu_remote_cuMemAllocPitch_v2(dptr, pitch, width_in_bytes, height, element_size_bytes);
-	return r ? r : vgpu_memory_add(VGPU_RANGE_DEVICE, *dptr, *pitch * height, 0);
+	return r ? r : enter(*dptr, *pitch * height);
 }
 
 /* Memory that the device's driver is about to free: forgotten, unless a graph will make it again. */
@@ -445,7 +465,7 @@ CUresult cuMemAllocAsync(CUdeviceptr *dptr, size_t bytesize, CUstream stream)
 
 	if (!r)
 		r = vgpu_remote_cuMemAllocAsync(dptr, bytesize, stream);
-	return r || !bytesize ? r : vgpu_memory_add(VGPU_RANGE_DEVICE, *dptr, bytesize, flags);
+	return r ? r : enter_ordered(*dptr, bytesize, flags, stream);
 }
 
 CUresult cuMemAllocFromPoolAsync(CUdeviceptr *dptr, size_t bytesize, CUmemoryPool pool, CUstream stream)
@@ -460,7 +480,7 @@ CUresult cuMemAllocFromPoolAsync(CUdeviceptr *dptr, size_t bytesize, CUmemoryPoo
 		return dptr ? vgpu_host_pool_alloc(host, bytesize, s, dptr) : CUDA_ERROR_INVALID_VALUE;
 	if (!r)
 		r = vgpu_remote_cuMemAllocFromPoolAsync(dptr, bytesize, pool, stream);
-	return r || !bytesize ? r : vgpu_memory_add(VGPU_RANGE_DEVICE, *dptr, bytesize, flags);
+	return r ? r : enter_ordered(*dptr, bytesize, flags, stream);
 }
 
 CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream stream)

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory that the driver gave and that cannot be entered in the table of pointers goes back to the driver. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <pthread.h>
+
+#include <cmocka.h>
+#include <gen/cuda_api.h>
+#include <gen/wire.h>
+
+#include "shim/context.h"
+#include "shim/device.h"
+#include "shim/memory.h"
+#include "shim_fake.h"
+
+#define GIVEN	0x700000000000ull	/* where the driver puts all */
+#define BYTES	4096u
+
+static _Atomic uint64_t freed, freed_ordered;
+
+static void answer(struct shim_fake *f, const struct vgpu_cmd *cmd)
+{
+	static const struct vgpu_ret_device_snapshot device = { .device_count = 1 };
+	static const struct vgpu_ret_cuMemAlloc_v2 given = { .dptr = GIVEN };
+
+	(void)f;
+	switch (cmd->op) {
+	case VGPU_OP_device_snapshot:
+		shim_fake_reply(cmd, 0, &device, sizeof(device));
+		return;
+	case VGPU_OP_cuMemAlloc_v2:
+	case VGPU_OP_cuMemAllocAsync:
+		shim_fake_reply(cmd, 0, &given, sizeof(given));
+		return;
+	case VGPU_OP_cuMemFree_v2:
+		freed = ((const struct vgpu_args_cuMemFree_v2 *)(cmd + 1))->dptr;
+		break;
+	case VGPU_OP_cuMemFreeAsync:
+		freed_ordered = ((const struct vgpu_args_cuMemFreeAsync *)(cmd + 1))->dptr;
+		break;
+	default:
+		break;
+	}
+	if (cmd->slot)
+		shim_fake_reply(cmd, 0, NULL, 0);
+}
+
+/* Until the consumer has taken all that was sent. */
+static void settle(void)
+{
+	assert_int_equal(cuCtxSetFlags(0), 0);
+}
+
+static void what_cannot_be_entered_goes_back(void **state)
+{
+	CUdeviceptr p;
+
+	(void)state;
+	assert_int_equal(vgpu_memory_add(VGPU_RANGE_RESERVED, GIVEN, BYTES, 0), 0);
+	assert_int_equal(cuMemAlloc_v2(&p, BYTES), CUDA_ERROR_INVALID_VALUE);
+	settle();
+	assert_int_equal(freed, GIVEN);
+	assert_int_equal(cuMemAllocAsync(&p, BYTES, NULL), CUDA_ERROR_INVALID_VALUE);
+	settle();
+	assert_int_equal(freed_ordered, GIVEN);
+}
+
+static void what_is_entered_stays(void **state)
+{
+	struct vgpu_range_info info;
+	CUdeviceptr p;
+
+	(void)state;
+	assert_true(vgpu_memory_remove(GIVEN, 1u << VGPU_RANGE_RESERVED, &info));
+	freed = 0;
+	assert_int_equal(cuMemAlloc_v2(&p, BYTES), 0);
+	settle();
+	assert_int_equal(p, GIVEN);
+	assert_int_equal(freed, 0);
+	assert_true(vgpu_memory_find(GIVEN, &info));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_cannot_be_entered_goes_back),
+		cmocka_unit_test(what_is_entered_stays),
+	};
+	pthread_t worker;
+	CUcontext ctx;
+	int r;
+
+	shim_fake.command = answer;
+	shim_fake_open(1, 50);
+	if (pthread_create(&worker, NULL, shim_fake_thread, NULL))
+		return 1;
+	r = vgpu_device_init(NULL) || vgpu_context_init() || cuCtxCreate_v2(&ctx, 0, 0);
+	if (!r)
+		r = cmocka_run_group_tests(tests, NULL, NULL);
+	atomic_store(&shim_fake.stop, true);
+	pthread_join(worker, NULL);
+	return r;
+}
