@@ -76,6 +76,27 @@ static CUresult parse_extra(void **extra, const struct vgpu_function *f, const v
 	return f->param_count && *size <= f->params[f->param_count - 1].offset ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
 }
 
+/*
+ * Where the parameters are: in a *block of *size bytes, or, NULL, in l->params, and then *size is the whole block's. A
+ * kernel without any needs neither.
+ */
+static inline CUresult find_params(const struct vgpu_launch *l, const struct vgpu_function *f, const void **block,
+				   size_t *size)
+{
+	CUresult r;
+
+	*block = NULL;
+	*size = f->param_bytes;
+	if (l->extra) {
+		r = l->params ? CUDA_ERROR_INVALID_VALUE : parse_extra(l->extra, f, block, size);
+		if (r)
+			return r;
+	}
+	if (f->param_count && !*block && !l->params)
+		return CUDA_ERROR_INVALID_VALUE;
+	return *size > VGPU_LAUNCH_PARAM_BYTES ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+}
+
 /* Bytes of the block as it travels: the driver reads all parameters. */
 static size_t whole_block(const struct vgpu_function *f, size_t given)
 {
@@ -98,16 +119,10 @@ static void pack(uint8_t *to, const struct vgpu_function *f, void **params)
 
 CUresult vgpu_launch_block(const struct vgpu_launch *l, const struct vgpu_function *f, void **block, uint32_t *bytes)
 {
-	size_t size = f->param_bytes;
-	const void *given = NULL;
-	CUresult r = CUDA_SUCCESS;
+	const void *given;
+	size_t size;
+	CUresult r = find_params(l, f, &given, &size);
 
-	if (l->extra)
-		r = l->params ? CUDA_ERROR_INVALID_VALUE : parse_extra(l->extra, f, &given, &size);
-	else if (f->param_count && !l->params)
-		r = CUDA_ERROR_INVALID_VALUE;
-	if (!r && size > VGPU_LAUNCH_PARAM_BYTES)
-		r = CUDA_ERROR_INVALID_VALUE;
 	*bytes = (uint32_t)(given ? whole_block(f, size) : size);
 	*block = r ? NULL : calloc(1, *bytes + 1);
 	if (r || !*block)
@@ -260,7 +275,7 @@ CUresult vgpu_launch(const struct vgpu_launch *l)
 	struct vgpu_function *f;
 	struct vgpu_stream *s;
 	struct vgpu_call c;
-	const void *block = NULL;
+	const void *block;
 	size_t bytes, given, padded;
 	uint64_t shape = 0;	/* what the driver has to say first */
 	CUresult r;
@@ -276,16 +291,7 @@ CUresult vgpu_launch(const struct vgpu_launch *l)
 		r = vgpu_launch_check(l, f);
 	if (r)
 		return r;
-	bytes = f->param_bytes;
-	if (l->extra) {
-		if (l->params)
-			return CUDA_ERROR_INVALID_VALUE;
-		r = parse_extra(l->extra, f, &block, &bytes);
-		if (!r && f->param_count && !block)
-			r = CUDA_ERROR_INVALID_VALUE;
-	} else if (f->param_count && !l->params) {
-		r = CUDA_ERROR_INVALID_VALUE;
-	}
+	r = find_params(l, f, &block, &given);
 	if (!r && l->attr_count) {
 		r = prepare_attributes(l, attributes);
 		shape = r ? 0 : cluster_shape(l);
@@ -296,9 +302,6 @@ CUresult vgpu_launch(const struct vgpu_launch *l)
 		r = check_at_once(l);
 	if (r)
 		return r;
-	if (bytes > VGPU_LAUNCH_PARAM_BYTES)
-		return CUDA_ERROR_INVALID_VALUE;
-	given = bytes;
 	bytes = whole_block(f, given);
 	padded = vgpu_align8(bytes);
 	r = vgpu_call_begin(&c, VGPU_OP_launch, sizeof(*a),
