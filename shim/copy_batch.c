@@ -122,7 +122,7 @@ static CUresult element_of(const CUmemcpy3DOperand *o, size_t *bytes)
 	if (!a)
 		return CUDA_ERROR_INVALID_HANDLE;
 	*bytes = vgpu_array_element(a);
-	return *bytes ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
+	return *bytes ? CUDA_SUCCESS : vgpu_unsupported("cuMemcpy3DBatchAsync of compressed arrays");
 }
 
 static void fill_source(CUDA_MEMCPY3D *c, const CUmemcpy3DOperand *o, size_t element)

@@ -46,7 +46,7 @@ static CUresult known(void *data, CUpointer_attribute attribute, uint64_t p, con
 	bool registered = i->kind == VGPU_RANGE_REGISTERED;
 	bool managed = i->kind == VGPU_RANGE_MANAGED || i->kind == VGPU_RANGE_MIRROR;
 	bool reachable = managed || i->kind == VGPU_RANGE_PINNED || i->kind == VGPU_RANGE_MOVED;
-	unsigned char zero[16] = { 0 };
+	const uint64_t none = 0;
 
 	switch (attribute) {
 	case CU_POINTER_ATTRIBUTE_CONTEXT:
@@ -62,7 +62,7 @@ static CUresult known(void *data, CUpointer_attribute attribute, uint64_t p, con
 		put_pointer(data, registered || reachable ? p : 0);
 		return registered || reachable ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 	case CU_POINTER_ATTRIBUTE_P2P_TOKENS:
-		return CUDA_ERROR_NOT_SUPPORTED;
+		return vgpu_unsupported("CU_POINTER_ATTRIBUTE_P2P_TOKENS");
 	case CU_POINTER_ATTRIBUTE_BUFFER_ID:
 	case CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID:
 		put(data, &i->id, sizeof(i->id));
@@ -91,7 +91,7 @@ static CUresult known(void *data, CUpointer_attribute attribute, uint64_t p, con
 		put_pointer(data, (uint64_t)(uintptr_t)(reachable ? vgpu_host_pool_giver(i->start) : NULL));
 		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES:
-		put(data, zero, 8);
+		put(data, &none, sizeof(none));
 		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
 		put_int(data, i->sync_memops);
