@@ -4,13 +4,8 @@
  * which each instance parses again (variables are bound once for a parsed module), and a parsed copy that answers
  * questions. A mutex in the library guards its instances.
  */
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "calls.h"
 #include "module.h"
@@ -19,8 +14,7 @@ struct soft_library {
 	struct soft_object obj;
 	struct soft_code code;
 	struct ptx_module *ptx; /* parsed, unbound: for names and attributes */
-	size_t num_kernels;
-	uint64_t *kernels;      /* handles */
+	struct soft_entries kernels;
 	pthread_mutex_t lock;
 	uint64_t instance[SOFT_MAX_CONTEXTS]; /* modules, by the context's index */
 };
@@ -31,7 +25,7 @@ static void release_library(struct soft_object *o)
 
 	ptx_free(l->ptx);
 	soft_code_free(&l->code);
-	free(l->kernels);
+	free(l->kernels.handles);
 	pthread_mutex_destroy(&l->lock);
 	free(l);
 }
@@ -46,44 +40,30 @@ static void release_kernel(struct soft_object *o)
 
 static void unload(struct soft_library *l)
 {
-	struct soft_object *o;
-	size_t i;
-
-	for (i = 0; i < l->num_kernels; i++) {
-		o = soft_take(l->kernels[i], SOFT_KERNEL);
-		if (o)
-			soft_put(o);
-	}
-	for (i = 0; i < SOFT_MAX_CONTEXTS; i++)
+	soft_entries_drop(&l->kernels, SOFT_KERNEL);
+	for (size_t i = 0; i < SOFT_MAX_CONTEXTS; i++)
 		if (l->instance[i])
 			soft_module_unload(l->instance[i]);
 }
 
 static CUresult make_kernels(struct soft_library *l)
 {
-	size_t n = ptx_entry_count(l->ptx);
+	CUresult rc = soft_entries_init(&l->kernels, l->ptx);
 	struct soft_kernel *k;
 
-	l->kernels = calloc(n + 1, sizeof(*l->kernels));
-	if (!l->kernels)
-		return CUDA_ERROR_OUT_OF_MEMORY;
-	for (; l->num_kernels < n; l->num_kernels++) {
+	for (size_t i = 0; !rc && i < ptx_entry_count(l->ptx); i++) {
 		k = calloc(1, sizeof(*k));
 		if (!k)
 			return CUDA_ERROR_OUT_OF_MEMORY;
 		soft_object_init(&k->obj, SOFT_KERNEL, NULL, release_kernel);
 		soft_ref(&l->obj);
 		k->library = l;
-		k->index = l->num_kernels;
-		k->entry = ptx_entry_at(l->ptx, k->index);
+		k->index = i;
+		k->entry = ptx_entry_at(l->ptx, i);
 		atomic_init(&k->settings.carveout, -1);
-		if (soft_bind(&k->obj) < 0) {
-			soft_put(&k->obj);
-			return CUDA_ERROR_OUT_OF_MEMORY;
-		}
-		l->kernels[l->num_kernels] = k->obj.handle;
+		rc = soft_entries_add(&l->kernels, &k->obj);
 	}
-	return CUDA_SUCCESS;
+	return rc;
 }
 
 /* Lock held. The instance in @ctx, made if there is none; with a reference. */
@@ -177,39 +157,6 @@ static CUresult soft_cuLibraryLoadData(CUlibrary *library, const void *code, CUj
 	return rc;
 }
 
-static CUresult soft_cuLibraryLoadFromFile(CUlibrary *library, const char *name, CUjit_option *options, void **values,
-					   unsigned int n, CUlibraryOption *library_options, void **library_values,
-					   unsigned int num_library_options)
-{
-	struct stat st;
-	struct soft_jit jit;
-	CUresult rc = soft_jit_open(&jit, n, options, values);
-	void *image;
-	int fd;
-
-	if (rc)
-		return rc;
-	if (!library || !name || (num_library_options && !library_options))
-		return CUDA_ERROR_INVALID_VALUE;
-	(void)library_values;
-	rc = CUDA_ERROR_FILE_NOT_FOUND;
-	soft_jit_begin(&jit);
-	fd = open(name, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return rc;
-	if (!fstat(fd, &st) && st.st_size > 0) {
-		image = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-		if (image != MAP_FAILED) {
-			vgpu_soft_set_image_limit((size_t)st.st_size);
-			rc = load(library, image, &jit);
-			munmap(image, (size_t)st.st_size);
-			soft_jit_end(&jit);
-		}
-	}
-	close(fd);
-	return rc;
-}
-
 static CUresult soft_cuLibraryUnload(CUlibrary handle)
 {
 	struct soft_library *l;
@@ -237,20 +184,17 @@ static CUresult enter_library(CUlibrary handle, bool arguments_ok, struct soft_l
 static CUresult soft_cuLibraryGetKernel(CUkernel *out, CUlibrary handle, const char *name)
 {
 	struct soft_library *l;
-	size_t i;
+	uint64_t found;
 	CUresult rc = enter_library(handle, out && name, &l);
 
 	if (rc)
 		return rc;
-	for (i = 0; i < l->num_kernels; i++)
-		if (!strcmp(ptx_entry_at(l->ptx, i)->name, name))
-			break;
-	if (i < l->num_kernels)
-		*out = (CUkernel)(uintptr_t)l->kernels[i];
-	else
-		rc = CUDA_ERROR_NOT_FOUND;
+	found = soft_entries_find(&l->kernels, l->ptx, name);
 	soft_put(&l->obj);
-	return rc;
+	if (!found)
+		return CUDA_ERROR_NOT_FOUND;
+	*out = (CUkernel)(uintptr_t)found;
+	return CUDA_SUCCESS;
 }
 
 static CUresult soft_cuLibraryEnumerateKernels(CUkernel *out, unsigned int most, CUlibrary handle)
@@ -261,8 +205,8 @@ static CUresult soft_cuLibraryEnumerateKernels(CUkernel *out, unsigned int most,
 
 	if (rc)
 		return rc;
-	for (i = 0; i < l->num_kernels && i < most; i++)
-		out[i] = (CUkernel)(uintptr_t)l->kernels[i];
+	for (i = 0; i < l->kernels.count && i < most; i++)
+		out[i] = (CUkernel)(uintptr_t)l->kernels.handles[i];
 	soft_put(&l->obj);
 	return CUDA_SUCCESS;
 }
@@ -274,7 +218,7 @@ static CUresult soft_cuLibraryGetKernelCount(unsigned int *count, CUlibrary hand
 
 	if (rc)
 		return rc;
-	*count = (unsigned)l->num_kernels;
+	*count = (unsigned)l->kernels.count;
 	soft_put(&l->obj);
 	return CUDA_SUCCESS;
 }
@@ -330,10 +274,10 @@ static CUresult soft_cuLibraryGetManaged(CUdeviceptr *dptr, size_t *bytes, CUlib
 	return get_variable(dptr, bytes, handle, name, true);
 }
 
+/* cuLibraryLoadFromFile is the guest's: it reads the file, and what travels is data. */
 void soft_fill_library(struct vgpu_driver *d)
 {
 	SOFT_SLOT(d, cuLibraryLoadData);
-	SOFT_SLOT(d, cuLibraryLoadFromFile);
 	SOFT_SLOT(d, cuLibraryUnload);
 	SOFT_SLOT(d, cuLibraryGetKernel);
 	SOFT_SLOT(d, cuLibraryEnumerateKernels);

@@ -2,12 +2,8 @@
 /*
  * Modules: loading, binding to memory, look-up of functions and variables.
  */
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "calls.h"
 #include "memory.h"
@@ -23,7 +19,7 @@ static void release_module(struct soft_object *o)
 			soft_memory_free(o->ctx, m->globals[i]);
 	ptx_free(m->ptx);
 	free(m->globals);
-	free(m->functions);
+	free(m->functions.handles);
 	free(m);
 }
 
@@ -64,13 +60,10 @@ static CUresult bind_globals(struct soft_module *m)
 
 static CUresult make_functions(struct soft_module *m)
 {
+	CUresult rc = soft_entries_init(&m->functions, m->ptx);
 	struct soft_function *f;
-	size_t i, n = ptx_entry_count(m->ptx);
 
-	m->functions = calloc(n + 1, sizeof(*m->functions));
-	if (!m->functions)
-		return CUDA_ERROR_OUT_OF_MEMORY;
-	for (i = 0; i < n; i++, m->num_functions++) {
+	for (size_t i = 0; !rc && i < ptx_entry_count(m->ptx); i++) {
 		f = calloc(1, sizeof(*f));
 		if (!f)
 			return CUDA_ERROR_OUT_OF_MEMORY;
@@ -79,25 +72,9 @@ static CUresult make_functions(struct soft_module *m)
 		f->module = m;
 		f->entry = ptx_entry_at(m->ptx, i);
 		atomic_init(&f->settings.carveout, -1);
-		if (soft_bind(&f->obj) < 0) {
-			soft_put(&f->obj);
-			return CUDA_ERROR_OUT_OF_MEMORY;
-		}
-		m->functions[i] = f->obj.handle;
+		rc = soft_entries_add(&m->functions, &f->obj);
 	}
-	return CUDA_SUCCESS;
-}
-
-static void drop_functions(struct soft_module *m)
-{
-	struct soft_object *o;
-	size_t i;
-
-	for (i = 0; i < m->num_functions; i++) {
-		o = soft_take(m->functions[i], SOFT_FUNCTION);
-		if (o)
-			soft_put(o);
-	}
+	return rc;
 }
 
 CUresult soft_module_create(struct soft_context *ctx, struct ptx_module *ptx, uint64_t library,
@@ -120,7 +97,7 @@ CUresult soft_module_create(struct soft_context *ctx, struct ptx_module *ptx, ui
 	if (!rc && soft_bind(&m->obj) < 0)
 		rc = CUDA_ERROR_OUT_OF_MEMORY;
 	if (rc) {
-		drop_functions(m);
+		soft_entries_drop(&m->functions, SOFT_FUNCTION);
 		soft_put(&m->obj);
 		soft_put(&m->obj);
 		return rc;
@@ -135,14 +112,14 @@ bool soft_module_unload(uint64_t handle)
 
 	if (!m)
 		return false;
-	drop_functions(m);
+	soft_entries_drop(&m->functions, SOFT_FUNCTION);
 	soft_put(&m->obj);
 	return true;
 }
 
 struct soft_function *soft_module_function(struct soft_module *m, size_t index)
 {
-	return index < m->num_functions ? soft_get(m->functions[index], SOFT_FUNCTION) : NULL;
+	return index < m->functions.count ? soft_get(m->functions.handles[index], SOFT_FUNCTION) : NULL;
 }
 
 CUresult soft_module_variable(struct soft_module *m, const char *name, bool managed, CUdeviceptr *dptr, size_t *bytes)
@@ -206,30 +183,6 @@ static CUresult soft_cuModuleLoadDataEx(CUmodule *module, const void *image, uns
 	return rc;
 }
 
-static CUresult soft_cuModuleLoad(CUmodule *module, const char *name)
-{
-	struct stat st;
-	CUresult rc = CUDA_ERROR_FILE_NOT_FOUND;
-	void *image;
-	int fd;
-
-	if (!module || !name)
-		return CUDA_ERROR_INVALID_VALUE;
-	fd = open(name, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return rc;
-	if (!fstat(fd, &st) && st.st_size > 0) {
-		image = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-		if (image != MAP_FAILED) {
-			vgpu_soft_set_image_limit((size_t)st.st_size);
-			rc = load(module, image, NULL);
-			munmap(image, (size_t)st.st_size);
-		}
-	}
-	close(fd);
-	return rc;
-}
-
 static CUresult soft_cuModuleUnload(CUmodule handle)
 {
 	struct soft_module *m;
@@ -260,20 +213,17 @@ static CUresult enter_module(CUmodule handle, bool arguments_ok, struct soft_mod
 static CUresult soft_cuModuleGetFunction(CUfunction *out, CUmodule handle, const char *name)
 {
 	struct soft_module *m;
-	size_t i;
+	uint64_t found;
 	CUresult rc = enter_module(handle, out && name, &m);
 
 	if (rc)
 		return rc;
-	for (i = 0; i < m->num_functions; i++)
-		if (!strcmp(ptx_entry_at(m->ptx, i)->name, name))
-			break;
-	if (i < m->num_functions)
-		*out = (CUfunction)(uintptr_t)m->functions[i];
-	else
-		rc = CUDA_ERROR_NOT_FOUND;
+	found = soft_entries_find(&m->functions, m->ptx, name);
 	soft_put(&m->obj);
-	return rc;
+	if (!found)
+		return CUDA_ERROR_NOT_FOUND;
+	*out = (CUfunction)(uintptr_t)found;
+	return CUDA_SUCCESS;
 }
 
 static CUresult soft_cuModuleEnumerateFunctions(CUfunction *out, unsigned int most, CUmodule handle)
@@ -284,8 +234,8 @@ static CUresult soft_cuModuleEnumerateFunctions(CUfunction *out, unsigned int mo
 
 	if (rc)
 		return rc;
-	for (i = 0; i < m->num_functions && i < most; i++)
-		out[i] = (CUfunction)(uintptr_t)m->functions[i];
+	for (i = 0; i < m->functions.count && i < most; i++)
+		out[i] = (CUfunction)(uintptr_t)m->functions.handles[i];
 	soft_put(&m->obj);
 	return CUDA_SUCCESS;
 }
@@ -297,7 +247,7 @@ static CUresult soft_cuModuleGetFunctionCount(unsigned int *count, CUmodule hand
 
 	if (rc)
 		return rc;
-	*count = (unsigned)m->num_functions;
+	*count = (unsigned)m->functions.count;
 	soft_put(&m->obj);
 	return CUDA_SUCCESS;
 }
@@ -322,9 +272,9 @@ static CUresult soft_cuModuleGetLoadingMode(CUmoduleLoadingMode *mode)
 	return CUDA_SUCCESS;
 }
 
+/* cuModuleLoad is the guest's: it reads the file, and what travels is data. */
 void soft_fill_module(struct vgpu_driver *d)
 {
-	SOFT_SLOT(d, cuModuleLoad);
 	SOFT_SLOT(d, cuModuleLoadData);
 	SOFT_SLOT(d, cuModuleLoadDataEx);
 	d->cuModuleLoadFatBinary = soft_cuModuleLoadData;

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 
 #include "context.h"
+#include "entries.h"
 #include "handle.h"
 #include "image.h"
 
@@ -33,10 +34,9 @@ struct soft_function {
 struct soft_module {
 	struct soft_object obj;
 	struct ptx_module *ptx;
-	size_t num_functions;
-	uint64_t *functions; /* handles, in the order of the entries */
-	uint64_t *globals;   /* addresses, in the order of the variables */
-	uint64_t library;    /* handle, 0 for a module that was loaded as such */
+	struct soft_entries functions;
+	uint64_t *globals; /* addresses, in the order of the variables */
+	uint64_t library;  /* handle, 0 for a module that was loaded as such */
 };
 
 struct soft_kernel {
