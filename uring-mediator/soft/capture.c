@@ -282,14 +282,6 @@ CUresult soft_capture_wait(struct soft_stream *s, uint64_t event, bool *mine)
 
 /* ---- calls ---- */
 
-static CUresult enter_stream(CUstream handle, struct soft_stream **s)
-{
-	struct soft_context *ctx;
-	CUresult rc = soft_enter(&ctx);
-
-	return rc ? rc : soft_stream_of(ctx, handle, s);
-}
-
 static CUresult begin(struct soft_stream *s, CUgraph graph, const CUgraphNode *nodes, size_t count)
 {
 	struct soft_graph *g = graph ? soft_graph_get(graph) : soft_graph_new();
@@ -323,7 +315,7 @@ static CUresult begin_call(CUstream handle, CUgraph graph, const CUgraphNode *no
 			   CUstreamCaptureMode mode)
 {
 	struct soft_stream *s;
-	CUresult rc = enter_stream(handle, &s);
+	CUresult rc = soft_enter_stream(handle, &s);
 
 	if (rc)
 		return rc;
@@ -410,7 +402,7 @@ static CUresult end(struct soft_stream *s, CUgraph *out)
 static CUresult soft_cuStreamEndCapture(CUstream handle, CUgraph *graph)
 {
 	struct soft_stream *s;
-	CUresult rc = graph ? enter_stream(handle, &s) : CUDA_ERROR_INVALID_VALUE;
+	CUresult rc = graph ? soft_enter_stream(handle, &s) : CUDA_ERROR_INVALID_VALUE;
 
 	if (rc)
 		return rc;
@@ -428,7 +420,7 @@ static CUresult soft_cuStreamGetCaptureInfo_v3(CUstream handle, CUstreamCaptureS
 	const struct soft_capture *c;
 	const struct member *m;
 	struct soft_stream *s;
-	CUresult rc = status ? enter_stream(handle, &s) : CUDA_ERROR_INVALID_VALUE;
+	CUresult rc = status ? soft_enter_stream(handle, &s) : CUDA_ERROR_INVALID_VALUE;
 
 	if (rc)
 		return rc;
@@ -487,7 +479,7 @@ static CUresult soft_cuStreamUpdateCaptureDependencies(CUstream handle, CUgraphN
 						       unsigned int flags)
 {
 	struct soft_stream *s;
-	CUresult rc = flags <= CU_STREAM_SET_CAPTURE_DEPENDENCIES ? enter_stream(handle, &s) : CUDA_ERROR_INVALID_VALUE;
+	CUresult rc = flags <= CU_STREAM_SET_CAPTURE_DEPENDENCIES ? soft_enter_stream(handle, &s) : CUDA_ERROR_INVALID_VALUE;
 
 	if (rc)
 		return rc;

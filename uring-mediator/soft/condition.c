@@ -45,15 +45,13 @@ bool soft_condition_set(uint64_t handle, uint32_t value)
 static CUresult soft_cuGraphConditionalHandleCreate(CUgraphConditionalHandle *out, CUgraph graph, CUcontext ctx,
 						    unsigned int value, unsigned int flags)
 {
-	struct soft_context *current;
-	CUresult rc = ctx ? soft_enter_any() : soft_enter(&current);
+	struct soft_context *found;
+	CUresult rc = soft_enter_context(ctx, &found);
 	struct condition *c;
 	uint32_t i;
 
 	if (rc)
 		return rc;
-	if (ctx && !soft_context_get(ctx))
-		return CUDA_ERROR_INVALID_CONTEXT;
 	if (!out || flags & ~(unsigned int)CU_GRAPH_COND_ASSIGN_DEFAULT)
 		return CUDA_ERROR_INVALID_VALUE;
 	soft_graph_lock();
@@ -262,13 +260,10 @@ static void hand_over(struct soft_op *op)
 
 CUresult soft_condition_run(const struct soft_node *n, CUstream handle)
 {
-	struct soft_context *ctx;
 	struct condition_op *op;
 	struct soft_stream *s;
-	CUresult rc = soft_enter(&ctx);
+	CUresult rc = soft_enter_stream(handle, &s);
 
-	if (!rc)
-		rc = soft_stream_of(ctx, handle, &s);
 	if (rc)
 		return rc;
 	op = calloc(1, sizeof(*op));

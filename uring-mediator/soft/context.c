@@ -150,6 +150,19 @@ CUresult soft_enter(struct soft_context **ctx)
 	return CUDA_SUCCESS;
 }
 
+CUresult soft_enter_context(CUcontext handle, struct soft_context **ctx)
+{
+	CUresult rc;
+
+	if (!handle)
+		return soft_enter(ctx);
+	rc = soft_enter_any();
+	if (rc)
+		return rc;
+	*ctx = soft_context_get(handle);
+	return *ctx ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CONTEXT;
+}
+
 void *soft_enter_object(CUresult *rc, uint64_t handle, unsigned kinds, bool arguments_ok)
 {
 	void *o = NULL;
@@ -419,13 +432,11 @@ static CUresult soft_cuCtxSynchronize(void)
 
 static CUresult soft_cuCtxSynchronize_v2(CUcontext handle)
 {
-	struct soft_context *ctx = handle ? soft_context_get(handle) : NULL;
-	CUresult rc = handle ? soft_enter_any() : soft_enter(&ctx);
+	struct soft_context *ctx;
+	CUresult rc = soft_enter_context(handle, &ctx);
 
 	if (rc)
 		return rc;
-	if (!ctx)
-		return CUDA_ERROR_INVALID_CONTEXT;
 	if (!soft_context_drain(ctx, -1))
 		return CUDA_ERROR_DEINITIALIZED;
 	return vgpu_soft_fault();

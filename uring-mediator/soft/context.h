@@ -43,10 +43,12 @@ struct soft_context {
 
 /* What every call that does work begins with: initialised, not poisoned, a current context that is alive. */
 CUresult soft_enter(struct soft_context **ctx);
-/* The current one of @ctx and its green contexts. */
-struct soft_context *soft_context_here(struct soft_context *ctx);
 /* The same without the need for a context. */
 CUresult soft_enter_any(void);
+/* The same for a call that takes a context, NULL for the current one. INVALID_CONTEXT: it is not alive. */
+CUresult soft_enter_context(CUcontext handle, struct soft_context **ctx);
+/* The same for a call that takes a stream, as soft_stream_of() does; with a reference. */
+CUresult soft_enter_stream(CUstream handle, struct soft_stream **s);
 /*
  * How a call about one object goes on, after it began with *@rc: its other arguments, then the handle. The object, with a
  * reference, if *@rc stays 0.
@@ -54,6 +56,8 @@ CUresult soft_enter_any(void);
 void *soft_enter_object(CUresult *rc, uint64_t handle, unsigned kinds, bool arguments_ok);
 /* Only that the process may use CUDA at all; works in a poisoned one. */
 CUresult soft_enter_poisoned(void);
+/* The current one of @ctx and its green contexts. */
+struct soft_context *soft_context_here(struct soft_context *ctx);
 /* A live context by its handle; NULL when there is none. */
 struct soft_context *soft_context_get(CUcontext handle);
 /* The live context at @index (of the array, of a memory tag); NULL when there is none. */

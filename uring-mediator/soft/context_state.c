@@ -7,37 +7,29 @@
 
 #define PRIORITY_GREATEST (-5)
 
+/* What calls about the current context begin with that have other arguments to check. */
+static CUresult enter(bool arguments_ok, struct soft_context **ctx)
+{
+	CUresult rc = soft_enter(ctx);
+
+	return rc || arguments_ok ? rc : CUDA_ERROR_INVALID_VALUE;
+}
+
 static CUresult soft_cuCtxGetDevice(CUdevice *device)
 {
 	struct soft_context *ctx;
-	CUresult rc = soft_enter(&ctx);
+	CUresult rc = enter(device, &ctx);
 
 	if (rc)
 		return rc;
-	if (!device)
-		return CUDA_ERROR_INVALID_VALUE;
 	*device = ctx->device->ordinal;
 	return CUDA_SUCCESS;
-}
-
-/* The context of a call that takes one, NULL for the current. */
-static CUresult context_argument(CUcontext handle, struct soft_context **ctx)
-{
-	CUresult rc;
-
-	if (!handle)
-		return soft_enter(ctx);
-	rc = soft_enter_any();
-	if (rc)
-		return rc;
-	*ctx = soft_context_get(handle);
-	return *ctx ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CONTEXT;
 }
 
 static CUresult soft_cuCtxGetDevice_v2(CUdevice *device, CUcontext handle)
 {
 	struct soft_context *ctx;
-	CUresult rc = context_argument(handle, &ctx);
+	CUresult rc = soft_enter_context(handle, &ctx);
 
 	if (rc)
 		return rc;
@@ -50,7 +42,7 @@ static CUresult soft_cuCtxGetDevice_v2(CUdevice *device, CUcontext handle)
 static CUresult soft_cuCtxGetId(CUcontext handle, unsigned long long *id)
 {
 	struct soft_context *ctx;
-	CUresult rc = context_argument(handle, &ctx);
+	CUresult rc = soft_enter_context(handle, &ctx);
 
 	if (rc)
 		return rc;
@@ -63,7 +55,7 @@ static CUresult soft_cuCtxGetId(CUcontext handle, unsigned long long *id)
 static CUresult soft_cuCtxGetApiVersion(CUcontext handle, unsigned int *version)
 {
 	struct soft_context *ctx;
-	CUresult rc = context_argument(handle, &ctx);
+	CUresult rc = soft_enter_context(handle, &ctx);
 
 	if (rc)
 		return rc;
@@ -76,12 +68,10 @@ static CUresult soft_cuCtxGetApiVersion(CUcontext handle, unsigned int *version)
 static CUresult soft_cuCtxGetFlags(unsigned int *flags)
 {
 	struct soft_context *ctx;
-	CUresult rc = soft_enter(&ctx);
+	CUresult rc = enter(flags, &ctx);
 
 	if (rc)
 		return rc;
-	if (!flags)
-		return CUDA_ERROR_INVALID_VALUE;
 	*flags = ctx->flags;
 	return CUDA_SUCCESS;
 }
@@ -89,12 +79,10 @@ static CUresult soft_cuCtxGetFlags(unsigned int *flags)
 static CUresult soft_cuCtxSetFlags(unsigned int flags)
 {
 	struct soft_context *ctx;
-	CUresult rc = soft_enter(&ctx);
+	CUresult rc = enter(soft_context_flags_valid(flags), &ctx);
 
 	if (rc)
 		return rc;
-	if (!soft_context_flags_valid(flags))
-		return CUDA_ERROR_INVALID_VALUE;
 	ctx->flags = flags | CU_CTX_MAP_HOST;
 	return CUDA_SUCCESS;
 }
@@ -121,12 +109,10 @@ static bool limit_known(CUlimit limit)
 static CUresult soft_cuCtxGetLimit(size_t *value, CUlimit limit)
 {
 	struct soft_context *ctx;
-	CUresult rc = soft_enter(&ctx);
+	CUresult rc = enter(value, &ctx);
 
 	if (rc)
 		return rc;
-	if (!value)
-		return CUDA_ERROR_INVALID_VALUE;
 	if (!limit_known(limit))
 		return CUDA_ERROR_UNSUPPORTED_LIMIT;
 	*value = ctx->limits[limit];
@@ -158,12 +144,10 @@ static CUresult soft_cuCtxSetLimit(CUlimit limit, size_t value)
 static CUresult soft_cuCtxGetCacheConfig(CUfunc_cache *config)
 {
 	struct soft_context *ctx;
-	CUresult rc = soft_enter(&ctx);
+	CUresult rc = enter(config, &ctx);
 
 	if (rc)
 		return rc;
-	if (!config)
-		return CUDA_ERROR_INVALID_VALUE;
 	*config = ctx->cache_config;
 	return CUDA_SUCCESS;
 }
@@ -171,12 +155,10 @@ static CUresult soft_cuCtxGetCacheConfig(CUfunc_cache *config)
 static CUresult soft_cuCtxSetCacheConfig(CUfunc_cache config)
 {
 	struct soft_context *ctx;
-	CUresult rc = soft_enter(&ctx);
+	CUresult rc = enter((unsigned)config <= CU_FUNC_CACHE_PREFER_EQUAL, &ctx);
 
 	if (rc)
 		return rc;
-	if ((unsigned)config > CU_FUNC_CACHE_PREFER_EQUAL)
-		return CUDA_ERROR_INVALID_VALUE;
 	ctx->cache_config = config;
 	return CUDA_SUCCESS;
 }
@@ -184,12 +166,10 @@ static CUresult soft_cuCtxSetCacheConfig(CUfunc_cache config)
 static CUresult soft_cuCtxGetSharedMemConfig(CUsharedconfig *config)
 {
 	struct soft_context *ctx;
-	CUresult rc = soft_enter(&ctx);
+	CUresult rc = enter(config, &ctx);
 
 	if (rc)
 		return rc;
-	if (!config)
-		return CUDA_ERROR_INVALID_VALUE;
 	*config = ctx->shared_config;
 	return CUDA_SUCCESS;
 }
@@ -197,14 +177,9 @@ static CUresult soft_cuCtxGetSharedMemConfig(CUsharedconfig *config)
 static CUresult soft_cuCtxSetSharedMemConfig(CUsharedconfig config)
 {
 	struct soft_context *ctx;
-	CUresult rc = soft_enter(&ctx);
 
-	if (rc)
-		return rc;
-	if ((unsigned)config > CU_SHARED_MEM_CONFIG_EIGHT_BYTE_BANK_SIZE)
-		return CUDA_ERROR_INVALID_VALUE;
 	/* A hint; banks have one size here. */
-	return CUDA_SUCCESS;
+	return enter((unsigned)config <= CU_SHARED_MEM_CONFIG_EIGHT_BYTE_BANK_SIZE, &ctx);
 }
 
 static CUresult soft_cuCtxResetPersistingL2Cache(void)
@@ -254,12 +229,9 @@ static CUresult soft_cuCtxDisablePeerAccess(CUcontext peer)
 static CUresult soft_cuCtxGetExecAffinity(CUexecAffinityParam *affinity, CUexecAffinityType type)
 {
 	struct soft_context *ctx;
-	CUresult rc = soft_enter(&ctx);
+	CUresult rc = enter(affinity && type == CU_EXEC_AFFINITY_TYPE_SM_COUNT, &ctx);
 
-	if (rc)
-		return rc;
-	return affinity && type == CU_EXEC_AFFINITY_TYPE_SM_COUNT ? CUDA_ERROR_UNSUPPORTED_EXEC_AFFINITY :
-								    CUDA_ERROR_INVALID_VALUE;
+	return rc ? rc : CUDA_ERROR_UNSUPPORTED_EXEC_AFFINITY;
 }
 
 /* There is no profiler to start: the calls only check what they check natively. */

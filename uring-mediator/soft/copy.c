@@ -117,13 +117,9 @@ static CUresult copy_call(CUdeviceptr dst, enum soft_side dst_side, CUdeviceptr 
 			  CUstream stream, bool sync)
 {
 	struct soft_box box = { { dst, n, n }, { src, n, n }, n, 1, 1 };
-	struct soft_context *ctx;
 	struct soft_stream *s;
-	CUresult rc = soft_enter(&ctx);
+	CUresult rc = soft_enter_stream(stream, &s);
 
-	if (rc)
-		return rc;
-	rc = soft_stream_of(ctx, stream, &s);
 	if (rc)
 		return rc;
 	if (!soft_captured(s))

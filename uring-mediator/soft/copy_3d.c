@@ -117,11 +117,10 @@ static CUresult copy_box(const struct side *dst, const struct side *src, uint64_
 static bool capture(const CUDA_MEMCPY3D *c, CUstream handle, bool sync, CUresult *rc)
 {
 	CUgraphNodeParams p = { .type = CU_GRAPH_NODE_TYPE_MEMCPY };
-	struct soft_context *ctx;
 	struct soft_stream *s;
 	bool captured;
 
-	if (soft_enter(&ctx) || soft_stream_of(ctx, handle, &s))
+	if (soft_enter_stream(handle, &s))
 		return false;
 	captured = soft_captured(s);
 	p.memcpy.copyParams = *c;

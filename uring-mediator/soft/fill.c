@@ -74,13 +74,9 @@ static CUresult fill_call(CUdeviceptr dst, size_t pitch, unsigned size, uint32_t
 			  CUstream stream)
 {
 	struct fill_op f = { .to = { dst, pitch, 0 }, .height = height, .size = size, .value = value };
-	struct soft_context *ctx;
 	struct soft_stream *s;
-	CUresult rc = soft_enter(&ctx);
+	CUresult rc = soft_enter_stream(stream, &s);
 
-	if (rc)
-		return rc;
-	rc = soft_stream_of(ctx, stream, &s);
 	if (rc)
 		return rc;
 	if (dst % size || (height > 1 && pitch % size) || __builtin_mul_overflow(width, size, &f.width) ||

@@ -118,8 +118,7 @@ CUresult soft_stream_of(struct soft_context *ctx, CUstream handle, struct soft_s
 	return *out ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
 }
 
-/* What the calls below begin with. */
-static CUresult enter_stream(CUstream handle, struct soft_stream **s)
+CUresult soft_enter_stream(CUstream handle, struct soft_stream **s)
 {
 	struct soft_context *ctx;
 	CUresult rc = soft_enter(&ctx);
@@ -169,7 +168,7 @@ static CUresult soft_cuStreamDestroy_v2(CUstream handle)
 static CUresult soft_cuStreamSynchronize(CUstream handle)
 {
 	struct soft_stream *s;
-	CUresult rc = enter_stream(handle, &s);
+	CUresult rc = soft_enter_stream(handle, &s);
 
 	if (rc)
 		return rc;
@@ -181,7 +180,7 @@ static CUresult soft_cuStreamSynchronize(CUstream handle)
 static CUresult soft_cuStreamQuery(CUstream handle)
 {
 	struct soft_stream *s;
-	CUresult rc = enter_stream(handle, &s);
+	CUresult rc = soft_enter_stream(handle, &s);
 
 	if (rc)
 		return rc;
@@ -193,7 +192,7 @@ static CUresult soft_cuStreamQuery(CUstream handle)
 static CUresult soft_cuStreamGetPriority(CUstream handle, int *priority)
 {
 	struct soft_stream *s;
-	CUresult rc = enter_stream(handle, &s);
+	CUresult rc = soft_enter_stream(handle, &s);
 
 	if (rc)
 		return rc;
@@ -206,7 +205,7 @@ static CUresult soft_cuStreamGetPriority(CUstream handle, int *priority)
 static CUresult soft_cuStreamGetFlags(CUstream handle, unsigned int *flags)
 {
 	struct soft_stream *s;
-	CUresult rc = enter_stream(handle, &s);
+	CUresult rc = soft_enter_stream(handle, &s);
 
 	if (rc)
 		return rc;
@@ -219,7 +218,7 @@ static CUresult soft_cuStreamGetFlags(CUstream handle, unsigned int *flags)
 static CUresult soft_cuStreamGetId(CUstream handle, unsigned long long *id)
 {
 	struct soft_stream *s;
-	CUresult rc = enter_stream(handle, &s);
+	CUresult rc = soft_enter_stream(handle, &s);
 
 	if (rc)
 		return rc;
@@ -232,7 +231,7 @@ static CUresult soft_cuStreamGetId(CUstream handle, unsigned long long *id)
 static CUresult soft_cuStreamGetCtx(CUstream handle, CUcontext *out)
 {
 	struct soft_stream *s;
-	CUresult rc = enter_stream(handle, &s);
+	CUresult rc = soft_enter_stream(handle, &s);
 
 	if (rc)
 		return rc;
@@ -254,7 +253,7 @@ static CUresult soft_cuStreamGetCtx_v2(CUstream handle, CUcontext *out, CUgreenC
 static CUresult soft_cuStreamGetDevice(CUstream handle, CUdevice *device)
 {
 	struct soft_stream *s;
-	CUresult rc = enter_stream(handle, &s);
+	CUresult rc = soft_enter_stream(handle, &s);
 
 	if (rc)
 		return rc;
