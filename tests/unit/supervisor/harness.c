@@ -289,6 +289,12 @@ void shim_open(struct shim *s, const struct mediator *m)
 	shim_open_role(s, m, VGPU_ROLE_SHIM);
 }
 
+void shim_start(struct shim *s, const struct mediator *m)
+{
+	shim_open(s, m);
+	soon(atomic_load(&s->channel->ctl.host_state) == VGPU_HOST_READY);
+}
+
 void shim_command(struct shim *s)
 {
 	uint64_t one = 1;

@@ -77,7 +77,9 @@ struct shim {
 void hello_send(int fd, uint32_t role, uint64_t size, uint32_t channels, int memfd);
 /* Connect as a shim with 64 MiB and take WELCOME. */
 void shim_open(struct shim *s, const struct mediator *m);
-/* The same over a socket that is connected already; it is the shim's then. */
+/* The same, and wait until a worker serves it. */
+void shim_start(struct shim *s, const struct mediator *m);
+/* As shim_open(), over a socket that is connected already; it is the shim's then. */
 void shim_open_on(struct shim *s, int fd, uint32_t role);
 /* The same as VGPU_ROLE_SHIM or VGPU_ROLE_MONITOR. */
 void shim_open_role(struct shim *s, const struct mediator *m, uint32_t role);

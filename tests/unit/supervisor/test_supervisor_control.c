@@ -70,8 +70,7 @@ static void sessions_can_be_killed(void **state)
 
 	(void)state;
 	mediator_start(&m, "ok", NULL);
-	shim_open(&s, &m);
-	soon(atomic_load(&s.channel->ctl.host_state) == VGPU_HOST_READY);
+	shim_start(&s, &m);
 	fd = control_connect(&m);
 	snprintf(line, sizeof(line), "{\"cmd\":\"kill\",\"session\":%u}\n", s.session);
 	o = control_ask(fd, line);
@@ -108,8 +107,7 @@ static void traces_can_be_read(void **state)
 
 	(void)state;
 	mediator_start(&m, "ok", NULL);
-	shim_open(&s, &m);
-	soon(atomic_load(&s.channel->ctl.host_state) == VGPU_HOST_READY);
+	shim_start(&s, &m);
 	shim_command(&s);
 	soon(atomic_load(&s.channel->ring.head) == 64);
 	assert_int_equal(atomic_load(&s.channel->ctl.trace), 0);
@@ -134,8 +132,7 @@ static void tracing_ends_with_its_reader(void **state)
 
 	(void)state;
 	mediator_start(&m, "ok", NULL);
-	shim_open(&s, &m);
-	soon(atomic_load(&s.channel->ctl.host_state) == VGPU_HOST_READY);
+	shim_start(&s, &m);
 	fd = control_connect(&m);
 	records(fd, s.session);
 	assert_int_equal(atomic_load(&s.channel->ctl.trace), 1);

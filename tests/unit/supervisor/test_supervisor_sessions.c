@@ -22,8 +22,7 @@ static void serves_a_session(void **state)
 
 	(void)state;
 	mediator_start(&m, "ok", NULL);
-	shim_open(&s, &m);
-	soon(host_state(&s) == VGPU_HOST_READY);
+	shim_start(&s, &m);
 	assert_int_equal(s.channel->ctl.session, s.session);
 	for (int i = 0; i < 5; i++)
 		shim_command(&s);
@@ -80,8 +79,7 @@ static void a_worker_may_end_a_session(void **state)
 
 	(void)state;
 	mediator_start(&m, "ended", NULL);
-	shim_open(&s, &m);
-	soon(host_state(&s) == VGPU_HOST_READY);
+	shim_start(&s, &m);
 	shim_command(&s);
 	expect_end(&s, VGPU_HOST_DEAD, VGPU_HOST_PROTOCOL, "makes no sense");
 	mediator_stop(&m);
@@ -175,8 +173,7 @@ static void a_conflict_gets_another_worker(void **state)
 	unlink(file);
 	assert_int_equal(setenv("FAKE_WORKER_FILE", file, 1), 0);
 	mediator_start(&m, "conflict-once", "--pool", "1", NULL);
-	shim_open(&s, &m);
-	soon(host_state(&s) == VGPU_HOST_READY);
+	shim_start(&s, &m);
 	assert_int_equal(mediator_logged(&m, "trying another worker (1 of 4)"), 1);
 	shim_command(&s);
 	soon(atomic_load(&s.channel->ring.head) == 64);
@@ -195,8 +192,7 @@ static void a_pool_of_none_starts_on_demand(void **state)
 	nap_ms(50);
 	assert_int_equal(status_number(&m, "pool.ready"), 0);
 	assert_int_equal(status_number(&m, "pool.starting"), 0);
-	shim_open(&s, &m);
-	soon(host_state(&s) == VGPU_HOST_READY);
+	shim_start(&s, &m);
 	shim_close(&s);
 	mediator_stop(&m);
 }
@@ -248,8 +244,7 @@ static void workers_die_with_the_mediator(void **state)
 
 	(void)state;
 	mediator_start(&m, "ok", NULL);
-	shim_open(&s, &m);
-	soon(host_state(&s) == VGPU_HOST_READY);
+	shim_start(&s, &m);
 	worker.fd = worker_of_session(&m);
 	assert_int_equal(poll(&worker, 1, 0), 0);
 	mediator_kill(&m);
@@ -270,8 +265,7 @@ static void a_stale_socket_is_taken_over(void **state)
 	mediator_kill(&m);
 	assert_int_equal(access(m.socket, F_OK), 0);
 	mediator_restart(&m, "ok", NULL);
-	shim_open(&s, &m);
-	soon(host_state(&s) == VGPU_HOST_READY);
+	shim_start(&s, &m);
 	shim_close(&s);
 	mediator_stop(&m);
 }
@@ -327,8 +321,7 @@ static void closing_is_bounded(void **state)
 
 	(void)state;
 	mediator_start(&m, "ok", NULL);
-	shim_open(&s, &m);
-	soon(host_state(&s) == VGPU_HOST_READY);
+	shim_start(&s, &m);
 	atomic_store(&s.channel->ctl.counters.commands, 1000);
 	close(s.fd);
 	soon(host_state(&s) == VGPU_HOST_DEAD);
@@ -347,8 +340,7 @@ static void last_commands_are_executed(void **state)
 	(void)state;
 	mediator_start(&m, "ok", NULL);
 	for (int i = 0; i < 20; i++) {
-		shim_open(&s, &m);
-		soon(host_state(&s) == VGPU_HOST_READY);
+		shim_start(&s, &m);
 		for (int k = 0; k < 50; k++)
 			shim_command(&s);
 		shim_close(&s);
@@ -365,8 +357,7 @@ static void the_end_is_told(void **state)
 
 	(void)state;
 	mediator_start(&m, "ok", NULL);
-	shim_open(&s, &m);
-	soon(host_state(&s) == VGPU_HOST_READY);
+	shim_start(&s, &m);
 	mediator_stop(&m);
 	expect_end(&s, VGPU_HOST_DEAD, VGPU_HOST_CLOSED, "the mediator ends");
 }
