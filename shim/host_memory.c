@@ -86,7 +86,7 @@ CUresult cuMemAllocManaged(CUdeviceptr *dptr, size_t bytesize, unsigned int flag
 CUresult cuMemFreeHost(void *p)
 {
 	struct vgpu_range_info info;
-	CUresult r = vgpu_call_ready(0);
+	CUresult r = vgpu_call_ready(VGPU_CALL_UNSAFE);
 
 	if (r)
 		return r;
@@ -137,7 +137,7 @@ CUresult cuMemHostRegister_v2(void *p, size_t bytesize, unsigned int flags)
 CUresult cuMemHostUnregister(void *p)
 {
 	struct vgpu_range_info info;
-	CUresult moved, r = vgpu_call_ready(0);
+	CUresult moved, r = vgpu_call_ready(VGPU_CALL_UNSAFE);
 
 	if (r)
 		return r;

@@ -15,6 +15,7 @@
 #include <gen/shim_hand.h>
 
 #include "call.h"
+#include "capture.h"
 #include "function.h"
 #include "launch.h"
 #include "thread.h"
@@ -123,6 +124,8 @@ CUresult cuLaunchGridAsync(CUfunction f, int grid_width, int grid_height, CUstre
 	if (r)
 		return r;
 	if (grid_width <= 0 || grid_height <= 0)
+	if (!r)
+		r = vgpu_capture_unsafe();
 		return CUDA_ERROR_INVALID_VALUE;
 	if (s->param_bytes < vgpu_function_get(f)->param_bytes)
 		return CUDA_ERROR_INVALID_VALUE;

@@ -124,7 +124,7 @@ CUresult cuLibraryUnload(CUlibrary library)
 	struct vgpu_call c;
 	CUresult r;
 
-	r = vgpu_call_ready(0);
+	r = vgpu_call_ready(VGPU_CALL_UNSAFE);
 	if (r)
 		return r;
 	l = vgpu_handle_object(VGPU_HANDLE_LIBRARY, library);

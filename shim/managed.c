@@ -228,7 +228,7 @@ static CUresult check_advised(CUmem_advise advice, CUmemLocation l)
 
 CUresult cuMemAdvise_v2(CUdeviceptr ptr, size_t bytes, CUmem_advise advice, CUmemLocation location)
 {
-	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT | VGPU_CALL_UNSAFE);
 	uint32_t i;
 
 	if (r)

@@ -220,7 +220,7 @@ CUresult cuPointerSetAttribute(const void *value, CUpointer_attribute attribute,
 {
 	struct vgpu_range_info info;
 	struct vgpu_context *owner;
-	CUresult r = vgpu_call_ready(0);
+	CUresult r = vgpu_call_ready(VGPU_CALL_UNSAFE);
 	unsigned int on;
 
 	if (r)

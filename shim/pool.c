@@ -31,7 +31,7 @@ static bool is_int(CUmemPool_attribute attr)
 
 static CUresult look(CUmemoryPool pool, CUmemPool_attribute attr, const void *value, uint64_t *wire)
 {
-	CUresult r = vgpu_call_ready(0);
+	CUresult r = vgpu_call_ready(VGPU_CALL_UNSAFE);
 
 	if (r)
 		return r;
@@ -106,25 +106,37 @@ CUresult cuMemPoolGetAttribute(CUmemoryPool pool, CUmemPool_attribute attr, void
 CUresult cuMemPoolTrimTo(CUmemoryPool pool, size_t min_bytes_to_keep)
 {
 	struct vgpu_host_pool *host = vgpu_host_pool_find(pool);
+	CUresult r;
 
-	return host ? vgpu_host_pool_trim(host, min_bytes_to_keep) : vgpu_remote_cuMemPoolTrimTo(pool, min_bytes_to_keep);
+	if (!host)
+		return vgpu_remote_cuMemPoolTrimTo(pool, min_bytes_to_keep);
+	r = vgpu_call_ready(VGPU_CALL_UNSAFE);
+	return r ? r : vgpu_host_pool_trim(host, min_bytes_to_keep);
 }
 
 CUresult cuMemPoolSetAccess(CUmemoryPool pool, const CUmemAccessDesc *map, size_t count)
 {
 	struct vgpu_host_pool *host = vgpu_host_pool_find(pool);
+	CUresult r;
 
 	if (!host)
 		return vgpu_remote_cuMemPoolSetAccess(pool, map, count);
+	r = vgpu_call_ready(VGPU_CALL_UNSAFE);
+	if (r)
+		return r;
 	return map && count ? vgpu_host_pool_set_access(host, map, count) : CUDA_ERROR_INVALID_VALUE;
 }
 
 CUresult cuMemPoolGetAccess(CUmemAccess_flags *flags, CUmemoryPool mem_pool, CUmemLocation *location)
 {
 	struct vgpu_host_pool *host = vgpu_host_pool_find(mem_pool);
+	CUresult r;
 
 	if (!host)
 		return vgpu_remote_cuMemPoolGetAccess(flags, mem_pool, location);
+	r = vgpu_call_ready(VGPU_CALL_UNSAFE);
+	if (r)
+		return r;
 	return flags && location ? vgpu_host_pool_get_access(host, location, flags) : CUDA_ERROR_INVALID_VALUE;
 }
 
@@ -185,7 +197,7 @@ CUresult cuDeviceGetMemPool(CUmemoryPool *pool, CUdevice dev)
 
 CUresult cuDeviceSetMemPool(CUdevice dev, CUmemoryPool pool)
 {
-	CUresult r = vgpu_call_ready(0);
+	CUresult r = vgpu_call_ready(VGPU_CALL_UNSAFE);
 
 	if (r)
 		return r;
@@ -203,8 +215,10 @@ CUresult cuDeviceSetMemPool(CUdevice dev, CUmemoryPool pool)
 CUresult cuMemPoolDestroy(CUmemoryPool pool)
 {
 	struct vgpu_host_pool *host = vgpu_host_pool_find(pool);
-	CUresult r = host ? vgpu_host_pool_destroy(host) : vgpu_remote_cuMemPoolDestroy(pool);
+	CUresult r = vgpu_call_ready(VGPU_CALL_UNSAFE);
 
+	if (!r)
+		r = host ? vgpu_host_pool_destroy(host) : vgpu_remote_cuMemPoolDestroy(pool);
 	if (r || host)
 		return r;
 	/* Where it was the current one, the default one is again. */
@@ -280,8 +294,10 @@ CUresult cuMemGetMemPool(CUmemoryPool *pool, CUmemLocation *location, CUmemAlloc
 CUresult cuMemSetMemPool(CUmemLocation *location, CUmemAllocationType type, CUmemoryPool pool)
 {
 	bool host;
-	CUresult r = check_choice(location, type, &host);
+	CUresult r = vgpu_call_ready(VGPU_CALL_UNSAFE);
 
+	if (!r)
+		r = check_choice(location, type, &host);
 	if (r)
 		return r;
 	return host ? vgpu_host_pool_make_current(location, type, pool) : cuDeviceSetMemPool(location->id, pool);

@@ -14,7 +14,7 @@
 /* What the two calls with descriptors ask first. */
 static CUresult check(bool arguments_ok, CUmemAllocationHandleType type, unsigned long long flags)
 {
-	CUresult r = vgpu_call_ready(0);
+	CUresult r = vgpu_call_ready(VGPU_CALL_UNSAFE);
 
 	if (r)
 		return r;
@@ -55,7 +55,7 @@ CUresult cuMemPoolImportFromShareableHandle(CUmemoryPool *pool_out, void *handle
 CUresult cuMemPoolExportPointer(CUmemPoolPtrExportData *share_data_out, CUdeviceptr ptr)
 {
 	struct vgpu_passport p;
-	CUresult r = vgpu_call_ready(0);
+	CUresult r = vgpu_call_ready(VGPU_CALL_UNSAFE);
 
 	if (r)
 		return r;
@@ -95,7 +95,7 @@ CUresult cuMemPoolImportPointer(CUdeviceptr *ptr_out, CUmemoryPool pool, CUmemPo
 {
 	struct vgpu_passport p;
 	uint64_t wire, start, size;
-	CUresult r = vgpu_call_ready(0);
+	CUresult r = vgpu_call_ready(VGPU_CALL_UNSAFE);
 
 	if (r)
 		return r;

@@ -203,7 +203,7 @@ CUresult cuTexObjectCreate(CUtexObject *object, const CUDA_RESOURCE_DESC *resour
 			   const CUDA_RESOURCE_VIEW_DESC *view)
 {
 	struct vgpu_texture t = { .has_view = view };
-	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT | VGPU_CALL_UNSAFE);
 
 	if (r)
 		return r;
@@ -219,7 +219,7 @@ CUresult cuTexObjectCreate(CUtexObject *object, const CUDA_RESOURCE_DESC *resour
 CUresult cuSurfObjectCreate(CUsurfObject *object, const CUDA_RESOURCE_DESC *resource)
 {
 	struct vgpu_texture t = { .has_view = false };
-	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
+	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT | VGPU_CALL_UNSAFE);
 
 	if (r)
 		return r;

@@ -409,6 +409,76 @@ static void unsafe(void **state)
 	ok(cuGraphDestroy(g));
 }
 
+/* Things that may neither be made, set, asked nor given back beside such a capture. */
+struct beside {
+	CUmemoryPool pool;
+	CUarray array;
+	CUmipmappedArray mipmap;
+	CUlibrary library;
+	void *pinned;
+};
+
+static CUresult do_beside(const struct beside *b, int what)
+{
+	CUmemAccessDesc access = { .location = { .type = CU_MEM_LOCATION_TYPE_DEVICE, .id = gpu_device() },
+				   .flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE };
+	CUDA_ARRAY3D_DESCRIPTOR desc = { .Width = 16, .Height = 16, .Format = CU_AD_FORMAT_FLOAT, .NumChannels = 1 };
+	CUDA_RESOURCE_DESC resource = { .resType = CU_RESOURCE_TYPE_ARRAY, .res.array.hArray = b->array };
+	CUDA_TEXTURE_DESC texture = { .flags = CU_TRSF_NORMALIZED_COORDINATES };
+	CUmipmappedArray mipmap;
+	CUmemAccess_flags flags;
+	CUtexObject object;
+	cuuint64_t value = 0;
+	unsigned on = 1;
+
+	switch (what) {
+	case 0: return cuMemFreeHost(b->pinned);
+	case 1: return cuArrayDestroy(b->array);
+	case 2: return cuMipmappedArrayCreate(&mipmap, &desc, 1);
+	case 3: return cuMipmappedArrayDestroy(b->mipmap);
+	case 4: return cuTexObjectCreate(&object, &resource, &texture, NULL);
+	case 5: return cuMemPoolTrimTo(b->pool, 0);
+	case 6: return cuMemPoolSetAttribute(b->pool, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, &value);
+	case 7: return cuMemPoolGetAttribute(b->pool, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, &value);
+	case 8: return cuMemPoolSetAccess(b->pool, &access, 1);
+	case 9: return cuMemPoolGetAccess(&flags, b->pool, &access.location);
+	case 10: return cuMemPoolDestroy(b->pool);
+	case 11: return cuDeviceSetMemPool(gpu_device(), b->pool);
+	case 12: return cuLibraryUnload(b->library);
+	case 13: return cuCtxSetCacheConfig(CU_FUNC_CACHE_PREFER_NONE);
+	default: return cuPointerSetAttribute(&on, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, fx.a);
+	}
+}
+
+/* Each ends the capture and does nothing else. */
+static void unsafe_objects(void **state)
+{
+	CUmemPoolProps props = { .allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
+				 .location = { .type = CU_MEM_LOCATION_TYPE_DEVICE, .id = gpu_device() } };
+	CUDA_ARRAY3D_DESCRIPTOR desc = { .Width = 16, .Height = 16, .Format = CU_AD_FORMAT_FLOAT, .NumChannels = 1 };
+	char *ptx = gpu_ptx("texture.ptx");
+	struct beside b;
+	CUgraph g;
+
+	(void)state;
+	ok(cuMemPoolCreate(&b.pool, &props));
+	ok(cuArray3DCreate(&b.array, &desc));
+	ok(cuMipmappedArrayCreate(&b.mipmap, &desc, 1));
+	ok(cuLibraryLoadData(&b.library, ptx, NULL, NULL, 0, NULL, NULL, 0));
+	ok(cuMemAllocHost(&b.pinned, BYTES));
+	for (int what = 0; what <= 14; what++) {
+		ok(cuStreamBeginCapture(fx.s, CU_STREAM_CAPTURE_MODE_GLOBAL));
+		expect(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, do_beside(&b, what));
+		expect(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, cuStreamEndCapture(fx.s, &g));
+	}
+	ok(cuMemFreeHost(b.pinned));
+	ok(cuLibraryUnload(b.library));
+	ok(cuMipmappedArrayDestroy(b.mipmap));
+	ok(cuArrayDestroy(b.array));
+	ok(cuMemPoolDestroy(b.pool));
+	free(ptx);
+}
+
 /* A capture may go on in a graph that is there, and its front may be moved. */
 static void to_graph(void **state)
 {
@@ -516,6 +586,7 @@ int main(void)
 		cmocka_unit_test(legacy),
 		cmocka_unit_test(modes),
 		cmocka_unit_test(unsafe),
+		cmocka_unit_test(unsafe_objects),
 		cmocka_unit_test(to_graph),
 		cmocka_unit_test(nested),
 		cmocka_unit_test(asked),
