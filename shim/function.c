@@ -232,8 +232,11 @@ CUresult vgpu_function_refresh(struct vgpu_function *f)
 
 /* ---- API ---- */
 
-/* The object for a query of something: initialised, out pointer there, handle live. */
-static CUresult look(const void *app, const void *out, struct vgpu_function **f)
+/*
+ * The object for a query of something: initialised, out pointer there, handle live, and of that kind: here the driver
+ * takes no kernel for a function, as launches do.
+ */
+static CUresult look(enum vgpu_handle_kind kind, const void *app, const void *out, struct vgpu_function **f)
 {
 	CUresult r = vgpu_ready();
 
@@ -241,14 +244,14 @@ static CUresult look(const void *app, const void *out, struct vgpu_function **f)
 		return r;
 	if (!out)
 		return CUDA_ERROR_INVALID_VALUE;
-	*f = vgpu_function_get(app);
+	*f = vgpu_handle_object(kind, app);
 	return *f ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
 }
 
 CUresult cuFuncGetAttribute(int *value, CUfunction_attribute attrib, CUfunction func)
 {
 	struct vgpu_function *f;
-	CUresult r = look(func, value, &f);
+	CUresult r = look(VGPU_HANDLE_FUNCTION, func, value, &f);
 
 	if (r)
 		return r;
@@ -261,7 +264,7 @@ CUresult cuFuncGetAttribute(int *value, CUfunction_attribute attrib, CUfunction 
 CUresult cuKernelGetAttribute(int *value, CUfunction_attribute attrib, CUkernel kernel, CUdevice dev)
 {
 	struct vgpu_function *f;
-	CUresult r = look(kernel, value, &f);
+	CUresult r = look(VGPU_HANDLE_KERNEL, kernel, value, &f);
 
 	if (r)
 		return r;
@@ -284,7 +287,7 @@ static bool is_set(const struct vgpu_function *f, CUfunction_attribute attrib, i
 CUresult cuFuncSetAttribute(CUfunction func, CUfunction_attribute attrib, int value)
 {
 	struct vgpu_function *f;
-	CUresult r = look(func, &f, &f);
+	CUresult r = look(VGPU_HANDLE_FUNCTION, func, &f, &f);
 
 	if (r)
 		return r;
@@ -297,7 +300,7 @@ CUresult cuFuncSetAttribute(CUfunction func, CUfunction_attribute attrib, int va
 CUresult cuKernelSetAttribute(CUfunction_attribute attrib, int val, CUkernel kernel, CUdevice dev)
 {
 	struct vgpu_function *f;
-	CUresult r = look(kernel, &f, &f);
+	CUresult r = look(VGPU_HANDLE_KERNEL, kernel, &f, &f);
 
 	if (r)
 		return r;
@@ -308,10 +311,10 @@ CUresult cuKernelSetAttribute(CUfunction_attribute attrib, int val, CUkernel ker
 	return r ? r : vgpu_function_refresh(f);
 }
 
-static CUresult param_info(const void *app, size_t index, size_t *offset, size_t *size)
+static CUresult param_info(enum vgpu_handle_kind kind, const void *app, size_t index, size_t *offset, size_t *size)
 {
 	struct vgpu_function *f;
-	CUresult r = app ? look(app, offset, &f) : CUDA_ERROR_INVALID_VALUE;
+	CUresult r = app ? look(kind, app, offset, &f) : CUDA_ERROR_INVALID_VALUE;
 
 	if (r)
 		return r;
@@ -325,7 +328,7 @@ static CUresult param_info(const void *app, size_t index, size_t *offset, size_t
 
 CUresult cuFuncGetParamInfo(CUfunction func, size_t param_index, size_t *param_offset, size_t *param_size)
 {
-	return param_info(func, param_index, param_offset, param_size);
+	return param_info(VGPU_HANDLE_FUNCTION, func, param_index, param_offset, param_size);
 }
 
 /* As natively, kernels tell this only where there is a context. */
@@ -333,33 +336,36 @@ CUresult cuKernelGetParamInfo(CUkernel kernel, size_t param_index, size_t *param
 {
 	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
 
-	return r ? r : param_info(kernel, param_index, param_offset, param_size);
+	return r ? r : param_info(VGPU_HANDLE_KERNEL, kernel, param_index, param_offset, param_size);
 }
 
-CUresult cuFuncGetName(const char **name, CUfunction func)
+static CUresult get_name(enum vgpu_handle_kind kind, const void *app, const char **name)
 {
 	struct vgpu_function *f;
-	CUresult r = func ? look(func, name, &f) : CUDA_ERROR_INVALID_VALUE;
+	CUresult r = app ? look(kind, app, name, &f) : CUDA_ERROR_INVALID_VALUE;
 
 	if (!r)
 		*name = f->name;
 	return r;
 }
 
+CUresult cuFuncGetName(const char **name, CUfunction func)
+{
+	return get_name(VGPU_HANDLE_FUNCTION, func, name);
+}
+
 CUresult cuKernelGetName(const char **name, CUkernel func)
 {
-	return cuFuncGetName(name, (CUfunction)func);
+	return get_name(VGPU_HANDLE_KERNEL, func, name);
 }
 
 CUresult cuFuncGetModule(CUmodule *module, CUfunction func)
 {
 	struct vgpu_function *f;
-	CUresult r = look(func, module, &f);
+	CUresult r = look(VGPU_HANDLE_FUNCTION, func, module, &f);
 
 	if (r == CUDA_ERROR_INVALID_HANDLE && !func)	/* as natively */
 		return CUDA_ERROR_INVALID_VALUE;
-	if (!r && f->kind == VGPU_HANDLE_KERNEL)
-		r = vgpu_function_of_kernel(f, &f);
 	if (!r)
 		*module = vgpu_handle_app(VGPU_HANDLE_MODULE, f->owner);
 	return r;
@@ -368,7 +374,7 @@ CUresult cuFuncGetModule(CUmodule *module, CUfunction func)
 CUresult cuFuncIsLoaded(CUfunctionLoadingState *state, CUfunction func)
 {
 	struct vgpu_function *f;
-	CUresult r = look(func, state, &f);
+	CUresult r = look(VGPU_HANDLE_FUNCTION, func, state, &f);
 
 	if (!r)
 		*state = CU_FUNCTION_LOADING_STATE_LOADED;
@@ -379,18 +385,16 @@ CUresult cuFuncLoad(CUfunction func)
 {
 	struct vgpu_function *f;
 
-	return look(func, &f, &f);
+	return look(VGPU_HANDLE_FUNCTION, func, &f, &f);
 }
 
 CUresult cuKernelGetLibrary(CUlibrary *lib, CUkernel kernel)
 {
 	struct vgpu_function *f;
-	CUresult r = look(kernel, lib, &f);
+	CUresult r = look(VGPU_HANDLE_KERNEL, kernel, lib, &f);
 
 	if (r)
 		return r;
-	if (f->kind != VGPU_HANDLE_KERNEL)
-		return CUDA_ERROR_INVALID_HANDLE;
 	*lib = vgpu_handle_app(VGPU_HANDLE_LIBRARY, f->owner);
 	return CUDA_SUCCESS;
 }
@@ -401,9 +405,9 @@ CUresult cuKernelGetFunction(CUfunction *func, CUkernel kernel)
 	CUresult r = vgpu_call_ready(VGPU_CALL_CONTEXT);
 
 	if (!r)
-		r = look(kernel, func, &k);
+		r = look(VGPU_HANDLE_KERNEL, kernel, func, &k);
 	if (!r)
-		r = k->kind == VGPU_HANDLE_KERNEL ? vgpu_function_of_kernel(k, &f) : CUDA_ERROR_INVALID_HANDLE;
+		r = vgpu_function_of_kernel(k, &f);
 	if (!r)
 		*func = vgpu_handle_app(VGPU_HANDLE_FUNCTION, f->wire);
 	return r;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Functions of modules and kernels of libraries: one kind of object for both,
- * since the driver takes a CUkernel for a CUfunction. All that a launch needs
+ * since launches take a CUkernel for a CUfunction. All that a launch needs
  * came with the reply that made it.
  */
 #ifndef VGPU_SHIM_FUNCTION_H

@@ -35,7 +35,7 @@ static void print_kernel(FILE *f, const CUDA_KERNEL_NODE_PARAMS_v3 *k)
 {
 	const char *name = NULL;
 
-	if (cuFuncGetName(&name, k->func ? k->func : (CUfunction)(uintptr_t)k->kern) || !name)
+	if ((k->func ? cuFuncGetName(&name, k->func) : cuKernelGetName(&name, k->kern)) || !name)
 		name = "?";
 	fprintf(f, "\\n%s\\n<<<(%u,%u,%u),(%u,%u,%u),%u>>>", name, k->gridDimX, k->gridDimY, k->gridDimZ, k->blockDimX,
 		k->blockDimY, k->blockDimZ, k->sharedMemBytes);

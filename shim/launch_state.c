@@ -43,7 +43,7 @@ static CUresult find(CUfunction app, struct vgpu_launch_state **state)
 
 	if (r)
 		return r;
-	f = vgpu_function_get(app);
+	f = vgpu_handle_object(VGPU_HANDLE_FUNCTION, app);	/* as natively, these calls take no kernel */
 	if (!f)
 		return CUDA_ERROR_INVALID_HANDLE;
 	vgpu_lock(&lock);
@@ -74,9 +74,12 @@ CUresult cuFuncSetSharedSize(CUfunction hfunc, unsigned int bytes)
 	struct vgpu_launch_state *s;
 	CUresult r = find(hfunc, &s);
 
-	if (!r)
-		s->shared_bytes = bytes;
-	return r;
+	if (r)
+		return r;
+	if (bytes > (unsigned int)vgpu_function_get(hfunc)->attributes[CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES])
+		return CUDA_ERROR_INVALID_VALUE;	/* no launch would take it */
+	s->shared_bytes = bytes;
+	return CUDA_SUCCESS;
 }
 
 CUresult cuParamSetSize(CUfunction hfunc, unsigned int numbytes)
@@ -121,11 +124,11 @@ CUresult cuLaunchGridAsync(CUfunction f, int grid_width, int grid_height, CUstre
 	CUresult r = find(f, &s);
 	void *extra[5];
 
+	if (!r)
+		r = vgpu_capture_unsafe();
 	if (r)
 		return r;
 	if (grid_width <= 0 || grid_height <= 0)
-	if (!r)
-		r = vgpu_capture_unsafe();
 		return CUDA_ERROR_INVALID_VALUE;
 	if (s->param_bytes < vgpu_function_get(f)->param_bytes)
 		return CUDA_ERROR_INVALID_VALUE;

@@ -248,13 +248,12 @@ CUresult cuLibraryGetModule(CUmodule *mod, CUlibrary library)
 	return r;
 }
 
+/* As natively where CU_DEVICE_ATTRIBUTE_UNIFIED_FUNCTION_POINTERS is 0: the addresses would be the worker's. */
 CUresult cuLibraryGetUnifiedFunction(void **fptr, CUlibrary library, const char *symbol)
 {
 	CUresult r = vgpu_ready();
 
 	if (r)
 		return r;
-	if (!fptr || !symbol)
-		return CUDA_ERROR_INVALID_VALUE;
-	return vgpu_handle_live(VGPU_HANDLE_LIBRARY, library) ? CUDA_ERROR_NOT_FOUND : CUDA_ERROR_INVALID_HANDLE;
+	return fptr && symbol && !library ? CUDA_ERROR_INVALID_HANDLE : CUDA_ERROR_INVALID_VALUE;
 }

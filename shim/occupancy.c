@@ -95,8 +95,13 @@ CUresult cuKernelSetCacheConfig(CUkernel kernel, CUfunc_cache config, CUdevice d
 
 CUresult cuFuncSetCacheConfig(CUfunction func, CUfunc_cache config)
 {
-	CUresult r = vgpu_remote_cuFuncSetCacheConfig(func, config);
+	CUresult r = vgpu_ready();
 
+	if (r)
+		return r;
+	if (!vgpu_handle_live(VGPU_HANDLE_FUNCTION, func))	/* a kernel, too */
+		return CUDA_ERROR_INVALID_HANDLE;
+	r = vgpu_remote_cuFuncSetCacheConfig(func, config);
 	vgpu_occupancy_forget();
 	return r;
 }

@@ -48,6 +48,17 @@ static bool find_name(uint64_t module, const char *name, CUtexref *texref)
 	return wire;
 }
 
+CUresult cuModuleGetSurfRef(CUsurfref *ref, CUmodule module, const char *name)
+{
+	CUresult r = vgpu_ready();
+
+	if (r)
+		return r;
+	if (!ref || !name)
+		return CUDA_ERROR_INVALID_VALUE;
+	return vgpu_handle_live(VGPU_HANDLE_MODULE, module) ? vgpu_unsupported("cuModuleGetSurfRef") : CUDA_ERROR_INVALID_HANDLE;
+}
+
 CUresult cuModuleGetTexRef(CUtexref *texref, CUmodule module, const char *name)
 {
 	struct vgpu_module *m;

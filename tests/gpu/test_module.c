@@ -325,6 +325,44 @@ static void libraries(void **state)
 	ok(cuLibraryUnload(lib));
 }
 
+/* Launches take a kernel for a function; what asks about one or the other, or sets it, does not. */
+static void kinds(void **state)
+{
+	CUfunctionLoadingState loading;
+	size_t offset, size;
+	const char *name;
+	CUlibrary lib;
+	CUfunction f, of;
+	CUmodule m;
+	CUkernel k;
+	void *p;
+	int v;
+
+	(void)state;
+	ok(cuLibraryLoadData(&lib, scale_ptx, NULL, NULL, 0, NULL, NULL, 0));
+	ok(cuLibraryGetKernel(&k, lib, "scale"));
+	ok(cuKernelGetFunction(&f, k));
+	of = (CUfunction)k;
+	expect(CUDA_ERROR_INVALID_HANDLE, cuFuncGetAttribute(&v, CU_FUNC_ATTRIBUTE_NUM_REGS, of));
+	expect(CUDA_ERROR_INVALID_HANDLE, cuFuncSetAttribute(of, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 1024));
+	expect(CUDA_ERROR_INVALID_HANDLE, cuFuncSetCacheConfig(of, CU_FUNC_CACHE_PREFER_NONE));
+	expect(CUDA_ERROR_INVALID_HANDLE, cuFuncGetName(&name, of));
+	expect(CUDA_ERROR_INVALID_HANDLE, cuFuncGetParamInfo(of, 0, &offset, &size));
+	expect(CUDA_ERROR_INVALID_HANDLE, cuFuncIsLoaded(&loading, of));
+	expect(CUDA_ERROR_INVALID_HANDLE, cuFuncGetModule(&m, of));
+	expect(CUDA_ERROR_INVALID_HANDLE, cuFuncSetSharedSize(of, 0));
+	expect(CUDA_ERROR_INVALID_HANDLE, cuParamSeti(of, 0, 0));
+	expect(CUDA_ERROR_INVALID_HANDLE, cuKernelGetName(&name, (CUkernel)f));
+	expect(CUDA_ERROR_INVALID_HANDLE, cuKernelGetParamInfo((CUkernel)f, 0, &offset, &size));
+	expect(CUDA_ERROR_INVALID_HANDLE, cuKernelGetAttribute(&v, CU_FUNC_ATTRIBUTE_NUM_REGS, (CUkernel)f, gpu_device()));
+	expect(CUDA_ERROR_INVALID_VALUE, cuFuncSetSharedSize(f, ~0u));
+	ok(cuFuncSetSharedSize(f, 256));
+	/* Neither code for the host nor references to surfaces. */
+	expect(CUDA_ERROR_INVALID_VALUE, cuLibraryGetUnifiedFunction(&p, lib, "scale"));
+	expect(CUDA_ERROR_INVALID_HANDLE, cuLibraryGetUnifiedFunction(&p, NULL, "scale"));
+	ok(cuLibraryUnload(lib));
+}
+
 /* What a kernel's parameters are is asked in a context. */
 static void kernel_parameters(void **state)
 {
@@ -397,6 +435,7 @@ int main(void)
 		cmocka_unit_test(wrong_launch),
 		cmocka_unit_test(wrong_images),
 		cmocka_unit_test(libraries),
+		cmocka_unit_test(kinds),
 		cmocka_unit_test(kernel_parameters),
 		cmocka_unit_test(enumerated),
 	};
