@@ -314,3 +314,31 @@ CUresult cuDeviceGetProperties(CUdevprop *prop, CUdevice dev)
 	prop->textureAlign = a[CU_DEVICE_ATTRIBUTE_TEXTURE_ALIGNMENT];
 	return CUDA_SUCCESS;
 }
+
+CUresult cuDeviceGetLuid(char *luid, unsigned int *device_node_mask, CUdevice dev)
+{
+	CUresult r = look(dev, luid && device_node_mask ? luid : NULL);
+
+	return r ? r : vgpu_unsupported("cuDeviceGetLuid");
+}
+
+CUresult cuDeviceRegisterAsyncNotification(CUdevice dev, CUasyncCallback callback, void *user_data,
+					   CUasyncCallbackHandle *handle)
+{
+	CUresult r = vgpu_ready();
+
+	(void)user_data;
+	if (r)
+		return r;
+	return callback && handle && vgpu_device_valid(dev) ? vgpu_unsupported("cuDeviceRegisterAsyncNotification") :
+							      CUDA_ERROR_INVALID_VALUE;
+}
+
+CUresult cuDeviceUnregisterAsyncNotification(CUdevice dev, CUasyncCallbackHandle handle)
+{
+	CUresult r = vgpu_ready();
+
+	(void)dev;
+	(void)handle;
+	return r ? r : CUDA_ERROR_INVALID_VALUE;
+}

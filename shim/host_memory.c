@@ -109,6 +109,12 @@ static bool is_there(uint64_t start, uint64_t size)
 	return !msync((void *)(uintptr_t)first, start + size - first, MS_ASYNC) || errno != ENOMEM;
 }
 
+/* Bytes of memory in this machine. */
+static uint64_t all_memory(void)
+{
+	return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 CUresult cuMemHostRegister_v2(void *p, size_t bytesize, unsigned int flags)
 {
 	uint64_t start = (uint64_t)(uintptr_t)p;
@@ -119,10 +125,12 @@ CUresult cuMemHostRegister_v2(void *p, size_t bytesize, unsigned int flags)
 		return r;
 	if (!p || !bytesize || flags & ~(unsigned int)REGISTER_FLAGS || start + bytesize < start)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (flags & CU_MEMHOSTREGISTER_IOMEMORY)
-		return vgpu_unsupported("cuMemHostRegister(CU_MEMHOSTREGISTER_IOMEMORY)");
+	if (flags & CU_MEMHOSTREGISTER_IOMEMORY)	/* of ordinary memory natively, and no other can be known here */
+		return CUDA_ERROR_INVALID_VALUE;
 	if (vgpu_memory_find(start, &info) && info.kind == VGPU_RANGE_MOVED)
 		return CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
+	if (bytesize > all_memory())
+		return CUDA_ERROR_OUT_OF_MEMORY;
 	if (vgpu_memory_place(start) != VGPU_PLACE_HOST || !is_there(start, bytesize))
 		return CUDA_ERROR_INVALID_VALUE;
 	moved = vgpu_moved_add(start, bytesize);

@@ -10,7 +10,9 @@
 #include "host_pool.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <gen/cuda_api.h>
 
@@ -163,6 +165,15 @@ bool vgpu_host_pool_serves(const CUmemLocation *location, CUmemAllocationType ty
 	       (type == CU_MEM_ALLOCATION_TYPE_PINNED && is_host(location->type));
 }
 
+/* Does this machine have that node of memory? One that does not say has the first. */
+static bool is_node(int id)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d", id);
+	return !id || (id > 0 && !access(path, F_OK));
+}
+
 static CUresult check_location(const CUmemLocation *l, CUmemAllocationType type)
 {
 	switch (l->type) {
@@ -173,7 +184,7 @@ static CUresult check_location(const CUmemLocation *l, CUmemAllocationType type)
 	case CU_MEM_LOCATION_TYPE_HOST:
 		return CUDA_SUCCESS;
 	case CU_MEM_LOCATION_TYPE_HOST_NUMA:
-		return l->id >= 0 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+		return is_node(l->id) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 	default:
 		return CUDA_ERROR_INVALID_VALUE;
 	}

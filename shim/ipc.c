@@ -123,10 +123,9 @@ CUresult cuMemExportToShareableHandle(void *out, CUmemGenericAllocationHandle ha
 
 	if (r)
 		return r;
-	if (!out || flags)
+	/* No memory here was made to be exported in another way. */
+	if (!out || flags || type != CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (type != CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR)
-		return vgpu_unsupported("cuMemExportToShareableHandle of other handles than file descriptors");
 	r = vgpu_handle_wire(VGPU_HANDLE_MEMGENERIC, (const void *)(uintptr_t)handle, &wire);
 	return r ? r : vgpu_passport_issue_file(out, VGPU_PASSPORT_PHYSICAL, VGPU_OP_memory_export, wire);
 }
@@ -142,11 +141,12 @@ CUresult cuMemImportFromShareableHandle(CUmemGenericAllocationHandle *handle, vo
 		return r;
 	if (!handle)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (type != CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR)
+	if (type == CU_MEM_HANDLE_TYPE_WIN32 || type == CU_MEM_HANDLE_TYPE_WIN32_KMT || type == CU_MEM_HANDLE_TYPE_FABRIC)
 		return vgpu_unsupported("cuMemImportFromShareableHandle of other handles than file descriptors");
-	if (!vgpu_passport_read_file(&p, VGPU_PASSPORT_PHYSICAL, (int)(intptr_t)os_handle))
-		return CUDA_ERROR_INVALID_VALUE;
-	r = vgpu_passport_redeem(&p, VGPU_OP_memory_import, VGPU_HANDLE_MEMGENERIC, 0, &wire);
+	r = type == CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR ?
+		vgpu_passport_read_file(&p, VGPU_PASSPORT_PHYSICAL, os_handle) : CUDA_ERROR_INVALID_VALUE;
+	if (!r)
+		r = vgpu_passport_redeem(&p, VGPU_OP_memory_import, VGPU_HANDLE_MEMGENERIC, 0, &wire);
 	if (!r)
 		*handle = (CUmemGenericAllocationHandle)(uintptr_t)vgpu_handle_app(VGPU_HANDLE_MEMGENERIC, wire);
 	return r;

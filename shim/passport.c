@@ -83,11 +83,15 @@ bool vgpu_passport_read(struct vgpu_passport *p, enum vgpu_passport_kind kind, c
 	return !memcmp(p->magic, magic, sizeof(magic)) && p->kind == kind;
 }
 
-bool vgpu_passport_read_file(struct vgpu_passport *p, enum vgpu_passport_kind kind, int fd)
+CUresult vgpu_passport_read_file(struct vgpu_passport *p, enum vgpu_passport_kind kind, const void *descriptor)
 {
+	int fd = (int)(intptr_t)descriptor;
 	struct vgpu_passport bytes;
 
-	return pread(fd, &bytes, sizeof(bytes), 0) == sizeof(bytes) && vgpu_passport_read(p, kind, &bytes);
+	if (fd > 0 && fcntl(fd, F_GETFD) < 0)
+		return CUDA_ERROR_UNKNOWN;
+	return fd > 0 && pread(fd, &bytes, sizeof(bytes), 0) == sizeof(bytes) && vgpu_passport_read(p, kind, &bytes) ?
+		       CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
 CUresult vgpu_passport_redeem(const struct vgpu_passport *p, uint16_t op, enum vgpu_handle_kind kind, unsigned flags,

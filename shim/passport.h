@@ -35,9 +35,10 @@ CUresult vgpu_passport_issue(struct vgpu_passport *p, enum vgpu_passport_kind ki
 /* The same into a new file: its descriptor. */
 CUresult vgpu_passport_issue_file(int *fd, enum vgpu_passport_kind kind, uint16_t op, uint64_t subject);
 
-/* Copy 64 bytes, or a file, that claim to be a passport of this kind. False: they are not. */
+/* Copy 64 bytes that claim to be a passport of this kind. False: they are not. */
 bool vgpu_passport_read(struct vgpu_passport *p, enum vgpu_passport_kind kind, const void *bytes);
-bool vgpu_passport_read_file(struct vgpu_passport *p, enum vgpu_passport_kind kind, int fd);
+/* The same from the file of a descriptor. INVALID_VALUE: it is none; UNKNOWN, as natively: no file is open as that. */
+CUresult vgpu_passport_read_file(struct vgpu_passport *p, enum vgpu_passport_kind kind, const void *descriptor);
 
 /* A new handle of what the passport names. `op`: a wire whose arguments are the handle's id and the token. */
 CUresult vgpu_passport_redeem(const struct vgpu_passport *p, uint16_t op, enum vgpu_handle_kind kind, unsigned flags,

@@ -5,6 +5,7 @@
  * answers with zeros, as natively.
  */
 #include <string.h>
+#include <unistd.h>
 
 #include <gen/cuda_api.h>
 #include <gen/wire.h>
@@ -214,6 +215,34 @@ CUresult cuPointerGetAttributes(unsigned int num_attributes, CUpointer_attribute
 			unknown(data[i], attributes[i], found ? 0 : ptr);
 	}
 	return CUDA_SUCCESS;
+}
+
+/* Whole pages of device memory could be handed to other devices of the machine, if it had any. */
+CUresult cuMemGetHandleForAddressRange(void *handle, CUdeviceptr dptr, size_t size, CUmemRangeHandleType type,
+				       unsigned long long flags)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	struct vgpu_range_info info;
+
+	if (!handle || !size || (dptr | size) % page || type != CU_MEM_RANGE_HANDLE_TYPE_DMA_BUF_FD ||
+	    flags & ~(unsigned long long)CU_MEM_RANGE_FLAG_DMA_BUF_MAPPING_TYPE_PCIE)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (vgpu_ready())
+		return vgpu_ready();
+	return vgpu_memory_find(dptr, &info) && size <= info.start + info.size - dptr ?
+		       vgpu_unsupported("cuMemGetHandleForAddressRange") : CUDA_ERROR_INVALID_VALUE;
+}
+
+CUresult cuFlushGPUDirectRDMAWrites(CUflushGPUDirectRDMAWritesTarget target, CUflushGPUDirectRDMAWritesScope scope)
+{
+	CUresult r = vgpu_ready();
+
+	if (r)
+		return r;
+	return target == CU_FLUSH_GPU_DIRECT_RDMA_WRITES_TARGET_CURRENT_CTX &&
+			       (scope == CU_FLUSH_GPU_DIRECT_RDMA_WRITES_TO_OWNER ||
+				scope == CU_FLUSH_GPU_DIRECT_RDMA_WRITES_TO_ALL_DEVICES) ?
+		       vgpu_unsupported("cuFlushGPUDirectRDMAWrites") : CUDA_ERROR_INVALID_VALUE;
 }
 
 CUresult cuPointerSetAttribute(const void *value, CUpointer_attribute attribute, CUdeviceptr ptr)

@@ -12,23 +12,22 @@
 #include "passport.h"
 
 /* What the two calls with descriptors ask first. */
-static CUresult check(bool arguments_ok, CUmemAllocationHandleType type, unsigned long long flags)
+static CUresult check(bool arguments_ok, unsigned long long flags)
 {
 	CUresult r = vgpu_call_ready(VGPU_CALL_UNSAFE);
 
 	if (r)
 		return r;
-	if (!arguments_ok || flags)
-		return CUDA_ERROR_INVALID_VALUE;
-	return type == CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR ?
-		CUDA_SUCCESS : vgpu_unsupported("memory pools shared by other handles than file descriptors");
+	return arguments_ok && !flags ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
 CUresult cuMemPoolExportToShareableHandle(void *handle_out, CUmemoryPool pool, CUmemAllocationHandleType handle_type,
 					  unsigned long long flags)
 {
+	/* No pool here was made to be exported in another way. */
+	bool file = handle_type == CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
 	uint64_t wire;
-	CUresult r = check(handle_out && pool, handle_type, flags);
+	CUresult r = check(handle_out && pool && file, flags);
 
 	if (!r)
 		r = vgpu_host_pool_find(pool) ? CUDA_ERROR_INVALID_VALUE : vgpu_handle_wire(VGPU_HANDLE_MEMPOOL, pool, &wire);
@@ -40,13 +39,16 @@ CUresult cuMemPoolImportFromShareableHandle(CUmemoryPool *pool_out, void *handle
 {
 	struct vgpu_passport p;
 	uint64_t wire;
-	CUresult r = check(pool_out, handle_type, flags);
+	CUresult r = check(pool_out, flags);
 
 	if (r)
 		return r;
-	if (!vgpu_passport_read_file(&p, VGPU_PASSPORT_POOL, (int)(intptr_t)handle))
-		return CUDA_ERROR_INVALID_VALUE;
-	r = vgpu_passport_redeem(&p, VGPU_OP_mempool_import, VGPU_HANDLE_MEMPOOL, 0, &wire);
+	if (handle_type == CU_MEM_HANDLE_TYPE_WIN32 || handle_type == CU_MEM_HANDLE_TYPE_FABRIC)
+		return vgpu_unsupported("memory pools shared by other handles than file descriptors");
+	r = handle_type == CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR ?
+		vgpu_passport_read_file(&p, VGPU_PASSPORT_POOL, handle) : CUDA_ERROR_INVALID_VALUE;
+	if (!r)
+		r = vgpu_passport_redeem(&p, VGPU_OP_mempool_import, VGPU_HANDLE_MEMPOOL, 0, &wire);
 	if (!r)
 		*pool_out = vgpu_handle_app(VGPU_HANDLE_MEMPOOL, wire);
 	return r;

@@ -57,9 +57,9 @@ bool vgpu_virtual_find(uint64_t address, struct vgpu_range_info *info)
 CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t size, const CUmemAllocationProp *prop,
 		     unsigned long long flags)
 {
-	if (prop && (prop->location.type == CU_MEM_LOCATION_TYPE_HOST ||
-		     prop->location.type == CU_MEM_LOCATION_TYPE_HOST_NUMA ||
-		     prop->location.type == CU_MEM_LOCATION_TYPE_HOST_NUMA_CURRENT))
+	if (prop && (prop->location.type == CU_MEM_LOCATION_TYPE_HOST_NUMA_CURRENT || prop->win32HandleMetaData))
+		return vgpu_ready() ? vgpu_ready() : CUDA_ERROR_INVALID_VALUE;
+	if (prop && (prop->location.type == CU_MEM_LOCATION_TYPE_HOST || prop->location.type == CU_MEM_LOCATION_TYPE_HOST_NUMA))
 		return vgpu_unsupported("cuMemCreate of host memory");
 	return vgpu_remote_cuMemCreate(handle, size, prop, flags);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Pools of the host and of managed memory: memory in the order of streams that the application reaches as well. */
-#include "gpu_test.h"
-
 #include <stdbool.h>
+#include <unistd.h>
+
+#include "gpu_test.h"
 
 #define SIZE (1u << 20)
 
@@ -229,7 +230,7 @@ static void outlived(void **state)
 static void errors(void **state)
 {
 	CUmemPoolProps props = kinds[HOST];
-	CUmemLocation none = { .type = CU_MEM_LOCATION_TYPE_NONE };
+	CUmemLocation none = { .type = CU_MEM_LOCATION_TYPE_NONE }, node = { .type = CU_MEM_LOCATION_TYPE_HOST_NUMA, .id = 5 };
 	CUmemoryPool pool;
 	CUdeviceptr p;
 
@@ -239,6 +240,8 @@ static void errors(void **state)
 	props.handleTypes = CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
 	expect(CUDA_ERROR_INVALID_VALUE, cuMemPoolCreate(&pool, &props));
 	expect(CUDA_ERROR_INVALID_VALUE, cuMemGetMemPool(&pool, &none, CU_MEM_ALLOCATION_TYPE_PINNED));
+	if (access("/sys/devices/system/node/node5", F_OK))
+		expect(CUDA_ERROR_INVALID_VALUE, cuMemGetMemPool(&pool, &node, CU_MEM_ALLOCATION_TYPE_PINNED));
 	pool = new_pool(HOST);
 	expect(CUDA_ERROR_INVALID_VALUE, cuDeviceSetMemPool(gpu_device(), pool));
 	ok(cuMemAllocFromPoolAsync(&p, SIZE, pool, NULL));

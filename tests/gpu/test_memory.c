@@ -164,6 +164,38 @@ static void attributes(void **state)
 	       cuPointerGetAttribute(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, p));
 }
 
+/* What is wrong with these is said wherever they are not to be had. */
+static void other_devices(void **state)
+{
+	CUdevice dev = gpu_device();
+	CUasyncCallbackHandle handle;
+	unsigned mask;
+	char luid[8];
+	CUdeviceptr p;
+	CUmodule m;
+	int fd;
+
+	(void)state;
+	ok(cuMemAlloc(&p, 1 << 20));
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemGetHandleForAddressRange(NULL, p, 1 << 20, CU_MEM_RANGE_HANDLE_TYPE_DMA_BUF_FD, 0));
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemGetHandleForAddressRange(&fd, p, 64, CU_MEM_RANGE_HANDLE_TYPE_DMA_BUF_FD, 0));
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemGetHandleForAddressRange(&fd, p + 1, 64, CU_MEM_RANGE_HANDLE_TYPE_DMA_BUF_FD, 0));
+	ok(cuMemFree(p));
+	expect(CUDA_ERROR_INVALID_VALUE,
+	       cuFlushGPUDirectRDMAWrites((CUflushGPUDirectRDMAWritesTarget)1, CU_FLUSH_GPU_DIRECT_RDMA_WRITES_TO_OWNER));
+	expect(CUDA_ERROR_INVALID_VALUE, cuFlushGPUDirectRDMAWrites(CU_FLUSH_GPU_DIRECT_RDMA_WRITES_TARGET_CURRENT_CTX,
+								    (CUflushGPUDirectRDMAWritesScope)0));
+	expect(CUDA_ERROR_INVALID_VALUE, cuDeviceGetLuid(NULL, &mask, dev));
+	expect(CUDA_ERROR_INVALID_VALUE, cuDeviceGetLuid(luid, NULL, dev));
+	expect(CUDA_ERROR_INVALID_DEVICE, cuDeviceGetLuid(luid, &mask, -1));
+	expect(CUDA_ERROR_INVALID_VALUE, cuDeviceRegisterAsyncNotification(dev, NULL, NULL, &handle));
+	expect(CUDA_ERROR_INVALID_VALUE, cuDeviceUnregisterAsyncNotification(dev, NULL));
+	m = gpu_module("texture.ptx");
+	expect(CUDA_ERROR_INVALID_VALUE, cuModuleGetSurfRef(NULL, m, "none"));
+	expect(CUDA_ERROR_INVALID_HANDLE, cuModuleGetSurfRef(&(CUsurfref){ NULL }, NULL, "none"));
+	ok(cuModuleUnload(m));
+}
+
 static void many(void **state)
 {
 	enum { N = 3000 };
@@ -317,6 +349,7 @@ int main(void)
 		cmocka_unit_test(host_alloc),
 		cmocka_unit_test(host_register),
 		cmocka_unit_test(attributes),
+		cmocka_unit_test(other_devices),
 		cmocka_unit_test(many),
 		cmocka_unit_test(async_pool),
 		cmocka_unit_test(sync_memops),

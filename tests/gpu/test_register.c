@@ -141,6 +141,9 @@ static void refused(void **state)
 	assert_true(((float *)p)[FLOATS - 1] == FLOATS - 1);
 	ok(cuMemHostUnregister(p));
 	expect(CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED, cuMemHostUnregister(p));
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemHostRegister(p, BYTES, CU_MEMHOSTREGISTER_IOMEMORY));	/* it is none */
+	if ((uint64_t)sysconf(_SC_PHYS_PAGES) * PAGE < 1ull << 40)
+		expect(CUDA_ERROR_OUT_OF_MEMORY, cuMemHostRegister(p, 1ull << 40, 0));
 	free(block);
 	hole = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(hole, MAP_FAILED);

@@ -196,6 +196,11 @@ static void refused(void **state)
 	expect(CUDA_ERROR_INVALID_VALUE, cuMemCreate(&none, 0, &prop, 0));
 	expect(CUDA_ERROR_INVALID_VALUE, cuMemCreate(NULL, grain, &prop, 0));
 	expect(CUDA_ERROR_OUT_OF_MEMORY, cuMemCreate(&none, (size_t)1 << 46, &prop, 0));
+	prop.win32HandleMetaData = &prop;
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemCreate(&none, grain, &prop, 0));
+	prop = device_memory();
+	prop.location.type = CU_MEM_LOCATION_TYPE_HOST_NUMA_CURRENT;
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemCreate(&none, grain, &prop, 0));
 	expect(CUDA_ERROR_INVALID_VALUE, cuMemAddressReserve(NULL, grain, 0, 0, 0));
 	expect(CUDA_ERROR_INVALID_VALUE, cuMemAddressReserve(&at, grain, 0, 0, 1));
 	ok(cuMemAddressReserve(&at, 2 * grain, 0, 0, 0));
@@ -208,6 +213,29 @@ static void refused(void **state)
 	ok(cuMemRelease(h));
 	ok(cuMemAddressFree(at, 2 * grain));
 	expect(CUDA_ERROR_INVALID_VALUE, cuMemAddressFree(at, 2 * grain));
+}
+
+/* Memory leaves as a descriptor if that was asked for when it was made, and comes back as one. */
+static void not_shared(void **state)
+{
+	const CUmemAllocationHandleType file = CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
+	CUmemGenericAllocationHandle h = create(grain), none = 0;
+	void *closed = (void *)999;
+	CUmemoryPool pool;
+	int fd = -1;
+
+	(void)state;
+	for (int type = 0; type < 10; type++)
+		expect(CUDA_ERROR_INVALID_VALUE, cuMemExportToShareableHandle(&fd, h, (CUmemAllocationHandleType)type, 0));
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemExportToShareableHandle(NULL, h, file, 0));
+	ok(cuMemRelease(h));
+	expect(CUDA_ERROR_UNKNOWN, cuMemImportFromShareableHandle(&none, closed, file));
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemImportFromShareableHandle(&none, NULL, file));
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemImportFromShareableHandle(&none, closed, CU_MEM_HANDLE_TYPE_NONE));
+	expect(CUDA_ERROR_UNKNOWN, cuMemPoolImportFromShareableHandle(&pool, closed, file, 0));
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemPoolImportFromShareableHandle(&pool, closed, file, 1));
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemPoolImportFromShareableHandle(&pool, closed, CU_MEM_HANDLE_TYPE_NONE, 0));
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemPoolImportFromShareableHandle(&pool, NULL, file, 0));
 }
 
 /* Was the memory counted while it was mapped, and not any more after that? */
@@ -248,6 +276,7 @@ int main(void)
 		cmocka_unit_test(kernel_access),
 		cmocka_unit_test(access_flags),
 		cmocka_unit_test(refused),
+		cmocka_unit_test(not_shared),
 		cmocka_unit_test(accounted),
 	};
 
