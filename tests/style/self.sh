@@ -11,7 +11,7 @@ bad=0
 # offence TEST FILE TEXT
 offence() {
 	rm -rf "$tmp/t"
-	mkdir -p "$tmp/t/stub"
+	mkdir -p "$tmp/t/stub" "$tmp/t/shim" "$tmp/t/docs/man"
 	printf '%s\nint x;\n' "$mit" >"$tmp/t/good.c"
 	bash "$here/$1" "$tmp/t" >/dev/null || { echo "$1 refuses a good tree" && bad=1; }
 	printf '%b\n' "$3" >"$tmp/t/$2"
@@ -24,5 +24,8 @@ offence length.sh a.c "$(yes ';' | head -n 801)"
 offence length.sh a.c "int f(void)\n{\n$(yes ';' | head -n 81)\n}"
 offence spdx.sh a.c 'int y;'
 offence spdx.sh stub/a.c "$mit"
+offence documented.sh a.md '[more](missing.md)'
+offence documented.sh shim/a.c "$mit\nint f(void) { return !getenv(\"VGPU_NEW\"); }"
+offence documented.sh docs/man/vgpu-guest.7 '.B VGPU_OLD'
 offence places.sh a.md 'see /ro''ot/notes'
 exit $bad
