@@ -10,8 +10,8 @@
  * inside `total_size` can raise SIGBUS for want of file.
  *
  *	0		struct vgpu_shm_header
- *	channels_at	channel_count x channel_stride: one struct vgpu_channel each
  *	extents_at	extent_count x uint32_t: who owns each arena extent
+ *	channels_at	channel_count x channel_stride: one struct vgpu_channel each
  *	arena_at	the arena, extent_count x extent_size bytes
  *
  * Trust.  Every byte here can be changed at any moment by the guest.  The

@@ -10,7 +10,8 @@
 #
 # A second run finds the stamp and does nothing.  Results are also kept in
 # $VGPU_CACHE_DIR (default: ~/.cache/vgpu), so that another build folder needs
-# no network.  The machine's package sources are read, never changed.
+# no network.  $VGPU_QEMU names another program than qemu-system-x86_64.
+# The machine's package sources are read, never changed.
 set -euo pipefail
 
 qemu=${VGPU_QEMU:-qemu-system-x86_64}
@@ -18,7 +19,10 @@ say() { echo "qemu-headers: $*"; }
 die() { echo "qemu-headers: $*" >&2; exit 1; }
 
 [ $# = 1 ] || die "usage: qemu-headers.sh OUTDIR"
-case $1 in -h|--help) sed -n '3,14s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
+case $1 in
+-h|--help) sed -n '4,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
+-*) die "unknown option $1; usage: qemu-headers.sh OUTDIR" ;;
+esac
 
 find_version() {
 	command -v "$qemu" >/dev/null || die "$qemu is not installed (Debian: qemu-system-x86)"

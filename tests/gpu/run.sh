@@ -16,7 +16,7 @@ Steps: native mediated functional apps vm bench (default: all, in this order).
 Writes one log for each program into DIR (default: gpu-results), prints a table
 and the line "N passed, N failed, N skipped"; the status is 0 if nothing failed.
 Without a GPU every step is skipped. VGPU_STEP_SECONDS (default 300) bounds each
-program.
+program, VGPU_VM_SECONDS (default 1500) those that run in a virtual machine.
 EOF
 }
 
