@@ -31,6 +31,7 @@ struct vgpu_arena_extent {
 	uint32_t length;	/* first of a stretch: extents in it */
 	struct vgpu_buddy *buddy;	/* BUDDY: its blocks */
 	bool ahead;		/* first of a stretch: the worker has not said yet that it is registered */
+	bool plain;		/* first of a stretch: it is not to be, and is given up when it is free */
 };
 
 static uint32_t order_of(uint64_t size)
@@ -149,14 +150,15 @@ static bool settle(struct vgpu_arena *a, uint32_t first)
 }
 
 /* Claim a stretch of `count`: all KEPT. False: none to be had. */
-static bool claim_stretch(struct vgpu_arena *a, uint32_t count)
+static bool claim_stretch(struct vgpu_arena *a, uint32_t count, bool plain)
 {
 	int64_t first = claim(a, count);
 
 	if (first < 0)
 		return false;
 	keep_stretch(a, (uint32_t)first, count);
-	return settle(a, (uint32_t)first);
+	a->extents[first].plain = plain;
+	return plain || settle(a, (uint32_t)first);
 }
 
 /* Give up the stretch if all of it is KEPT. */
@@ -209,17 +211,17 @@ static int64_t find_kept(const struct vgpu_arena *a, uint32_t count)
 
 /*
  * `count` extents of ours in one stretch, unused: kept ones, or `step` new ones if the arena has them, or just so many,
- * if need be after what is kept elsewhere was given up. Their index, or -1.
+ * if need be after what is kept elsewhere was given up. Their index, or -1. `plain`: new ones are.
  */
-static int64_t take(struct vgpu_arena *a, uint32_t count, uint32_t step)
+static int64_t take(struct vgpu_arena *a, uint32_t count, uint32_t step, bool plain)
 {
 	int64_t at = find_kept(a, count);
 
 	if (at >= 0 && a->extents[a->extents[at].stretch].ahead && !settle(a, a->extents[at].stretch))
 		at = -1;
-	if (at < 0 && !(step > count && claim_stretch(a, step)) && !claim_stretch(a, count)) {
+	if (at < 0 && !(step > count && claim_stretch(a, step, plain)) && !claim_stretch(a, count, plain)) {
 		shed(a, 0);
-		if (!claim_stretch(a, count))
+		if (!claim_stretch(a, count, plain))
 			return -1;
 	}
 	if (at < 0)
@@ -229,7 +231,7 @@ static int64_t take(struct vgpu_arena *a, uint32_t count, uint32_t step)
 	return at;
 }
 
-static void *alloc_run(struct vgpu_arena *a, uint64_t size)
+static void *alloc_run(struct vgpu_arena *a, uint64_t size, bool plain)
 {
 	uint64_t count = (size + a->extent_size - 1) / a->extent_size;
 	int64_t first;
@@ -237,7 +239,7 @@ static void *alloc_run(struct vgpu_arena *a, uint64_t size)
 
 	if (count > a->extent_count)
 		return NULL;
-	first = take(a, (uint32_t)count, (uint32_t)count);
+	first = take(a, (uint32_t)count, (uint32_t)count, plain);
 	if (first < 0)
 		return NULL;
 	a->extents[first].kind = HEAD;
@@ -283,7 +285,7 @@ static void relist(struct vgpu_arena *a, struct vgpu_arena_extent *e)
 static struct vgpu_arena_extent *split_new(struct vgpu_arena *a)
 {
 	struct vgpu_buddy *buddy = vgpu_buddy_new(a->orders);
-	int64_t at = buddy ? take(a, 1, a->step) : -1;
+	int64_t at = buddy ? take(a, 1, a->step, false) : -1;
 	struct vgpu_arena_extent *e;
 
 	if (at < 0) {
@@ -336,7 +338,7 @@ void vgpu_arena_prepare(struct vgpu_arena *a, uint64_t least)
 	vgpu_unlock(&a->lock);
 }
 
-void *vgpu_arena_alloc(struct vgpu_arena *a, uint64_t size)
+static void *alloc(struct vgpu_arena *a, uint64_t size, bool plain)
 {
 	void *p;
 
@@ -344,15 +346,25 @@ void *vgpu_arena_alloc(struct vgpu_arena *a, uint64_t size)
 		return NULL;
 	vgpu_lock(&a->lock);
 	a->refused = false;
-	p = size > a->extent_size / 2 ? alloc_run(a, size) : alloc_block(a, order_of(size));
+	p = size > a->extent_size / 2 ? alloc_run(a, size, plain) : alloc_block(a, order_of(size));
 	vgpu_unlock(&a->lock);
 	return p;
+}
+
+void *vgpu_arena_alloc(struct vgpu_arena *a, uint64_t size)
+{
+	return alloc(a, size, false);
+}
+
+void *vgpu_arena_alloc_plain(struct vgpu_arena *a, uint64_t size)
+{
+	return alloc(a, size, true);
 }
 
 /* A run or a split extent is not used any more. */
 static void release(struct vgpu_arena *a, uint32_t first, uint32_t count)
 {
-	uint32_t i;
+	uint32_t i, stretch = a->extents[first].stretch;
 
 	for (i = first; i < first + count; i++) {
 		vgpu_buddy_delete(a->extents[i].buddy);
@@ -360,7 +372,10 @@ static void release(struct vgpu_arena *a, uint32_t first, uint32_t count)
 		a->extents[i].kind = KEPT;
 	}
 	a->kept += count;
-	shed(a, a->keep);
+	if (a->extents[stretch].plain)
+		forget_stretch(a, stretch);
+	else
+		shed(a, a->keep);
 }
 
 static int free_block(struct vgpu_arena *a, uint32_t index, uint64_t offset)

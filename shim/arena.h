@@ -57,7 +57,9 @@ void vgpu_arena_destroy(struct vgpu_arena *a);
 void vgpu_arena_prepare(struct vgpu_arena *a, uint64_t least);
 /* `size` bytes (above 0), aligned to VGPU_ARENA_MIN, pages of 4 KiB and more to their size. NULL: exhausted. */
 void *vgpu_arena_alloc(struct vgpu_arena *a, uint64_t size);
-/* What vgpu_arena_alloc() returned. -EINVAL if it did not, or twice. */
+/* The same where the device does not come by this address: what has to be claimed for it alone is not registered. */
+void *vgpu_arena_alloc_plain(struct vgpu_arena *a, uint64_t size);
+/* What one of them returned. -EINVAL if it did not, or twice. */
 int vgpu_arena_free(struct vgpu_arena *a, void *p);
 
 #endif

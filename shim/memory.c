@@ -30,7 +30,7 @@
 
 #define BACKEND_CUDA	1u		/* struct vgpu_channel_ctl, backend */
 #define KEEP_SHARED	8u		/* of a memory with other channels at most this part is kept unused */
-#define TOUCH_BYTES	(1ull << 20)	/* at a time; extents are whole multiples of it */
+#define TOUCH_BYTES	(1ull << 20)	/* at a time */
 #define STEP_BYTES	(8ull << 20)	/* registered at once for small blocks of pinned memory */
 #define STEP_SHARE	16u		/* and no larger part of the arena */
 #define AHEAD_BYTES	(64ull << 20)	/* claimed ahead of use; the mediator may register less */
@@ -263,31 +263,39 @@ static int send_extents(uint16_t op, uint32_t first, uint32_t count, struct vgpu
 _Static_assert(sizeof(struct vgpu_args_arena_register) == sizeof(struct vgpu_args_arena_unregister), "one shape");
 _Static_assert(sizeof(struct vgpu_args_arena_register) == sizeof(struct vgpu_args_arena_ahead), "one shape");
 
-/* Pages of new extents, made by several threads from the end on while the driver registers them from the start. */
+/* Pages that several threads make from the end on while the driver registers them from the start. */
 struct touch {
 	uint8_t *at;
 	uint64_t bytes;
+	int advice;
 	_Atomic uint64_t done;
 };
 
 static void touch_pages(void *job)
 {
 	struct touch *t = job;
-	uint64_t done;
+	uint64_t done, from;
 
 	/* Where it cannot be had, the driver and page faults do it. */
-	while ((done = atomic_fetch_add_explicit(&t->done, TOUCH_BYTES, memory_order_relaxed)) < t->bytes)
-		if (madvise(t->at + t->bytes - done - TOUCH_BYTES, TOUCH_BYTES, MADV_POPULATE_WRITE))
+	while ((done = atomic_fetch_add_explicit(&t->done, TOUCH_BYTES, memory_order_relaxed)) < t->bytes) {
+		from = t->bytes - done > TOUCH_BYTES ? t->bytes - done - TOUCH_BYTES : 0;
+		if (madvise(t->at + from, t->bytes - done - from, t->advice))
 			return;
+	}
+}
+
+void vgpu_memory_touch(uint8_t *at, uint64_t bytes, int advice)
+{
+	struct touch t = { .at = at, .bytes = bytes, .advice = advice };
+
+	vgpu_crew_run(touch_pages, &t, bytes > 16 * TOUCH_BYTES ? vgpu_crew_size() - 1 : 0);
 }
 
 static void touch_extents(uint32_t first, uint32_t count)
 {
-	struct touch t = { .at = vgpu_arena.base + (uint64_t)first * vgpu_arena.extent_size,
-			   .bytes = (uint64_t)count * vgpu_arena.extent_size };
-
 	if (vgpu_session.channel->ctl.backend == BACKEND_CUDA)
-		vgpu_crew_run(touch_pages, &t, t.bytes > 16 * TOUCH_BYTES ? vgpu_crew_size() - 1 : 0);
+		vgpu_memory_touch(vgpu_arena.base + (uint64_t)first * vgpu_arena.extent_size,
+				  (uint64_t)count * vgpu_arena.extent_size, MADV_POPULATE_WRITE);
 }
 
 /* The driver may refuse: more than may be locked, for example. That is the caller's to know, so it is waited for. */

@@ -47,6 +47,9 @@ bool vgpu_memory_remove(uint64_t start, uint32_t kinds, struct vgpu_range_info *
 /* Forget the ranges of a context. Arena memory goes back to the arena. */
 void vgpu_memory_drop(const struct vgpu_context *ctx);
 
+/* Have the kernel make these pages now, MADV_POPULATE_READ or _WRITE, with the crew's help if they are many. */
+void vgpu_memory_touch(uint8_t *at, uint64_t bytes, int advice);
+
 enum vgpu_place vgpu_memory_place(uint64_t address);
 /* The worker's driver, which is asked, says that memory not in the table is managed. */
 bool vgpu_memory_is_managed(uint64_t address);

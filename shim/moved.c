@@ -320,7 +320,7 @@ static CUresult piece_new(uint32_t i, uint64_t start, uint64_t bytes)
 	CUresult r;
 
 	if (pieces.bytes + bytes <= most)
-		p.block = vgpu_arena_alloc(&vgpu_arena, bytes);
+		p.block = vgpu_arena_alloc_plain(&vgpu_arena, bytes);
 	if (!p.block)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	r = tell_map(&p);
@@ -379,6 +379,7 @@ static CUresult fill_gaps(const struct range *range)
 	return r;
 }
 
+/* Reading makes pages of shared memory for stores, too, and those that are there already many at a time. */
 static void make_fresh(const struct range *range)
 {
 	struct piece *p;
@@ -386,8 +387,11 @@ static void make_fresh(const struct range *range)
 
 	for (i = lower_bound(range->from); i < pieces.count && pieces.at[i].start < range->to; i++) {
 		p = &pieces.at[i];
-		if (!p->moved)
-			p->fresh = vgpu_pages_of_file(p->start, p->bytes, vgpu_session.transport.memory_fd, offset_of(p));
+		if (p->moved)
+			continue;
+		p->fresh = vgpu_pages_of_file(p->start, p->bytes, vgpu_session.transport.memory_fd, offset_of(p));
+		if (p->fresh)
+			vgpu_memory_touch(p->fresh, p->bytes, MADV_POPULATE_READ);
 	}
 }
 

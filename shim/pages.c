@@ -38,10 +38,7 @@ static uint64_t portion_at(uint64_t at, uint64_t left)
 	return bytes < left ? bytes : left;
 }
 
-/*
- * A mapping for each portion: the kernel joins them, but for those of a device's memory, which it does not like to
- * split either. Reading makes pages of shared memory for stores, too, many at a time.
- */
+/* A mapping for each portion: the kernel joins them, but for those of a device's memory, which it does not like to split either. */
 uint8_t *vgpu_pages_of_file(uint64_t start, uint64_t bytes, int fd, uint64_t offset)
 {
 	uint8_t *p = place(start, bytes, PROT_NONE);
@@ -54,8 +51,6 @@ uint8_t *vgpu_pages_of_file(uint64_t start, uint64_t bytes, int fd, uint64_t off
 			return NULL;
 		}
 	}
-	if (p)
-		madvise(p, bytes, MADV_POPULATE_READ);	/* if not, faults do it */
 	return p;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Pages of the application exchanged for fresh ones with the same content: of the shared memory, or of its own. Fresh pages
- * are made elsewhere first, all at once, and moved into place, so that nobody pays for a fault at each. Nothing here
+ * are made elsewhere first and moved into place, so that nobody pays for a fault at each. Nothing here
  * waits for other threads: a fork's child may call it. One exchange at a time: the caller sees to that.
  */
 #ifndef VGPU_SHIM_PAGES_H
@@ -11,7 +11,10 @@
 
 #include "maps.h"
 
-/* Address space for the pages that [start, start + bytes), whole pages, will have; the caller's to exchange or drop. NULL: none. */
+/*
+ * What [start, start + bytes), whole pages, is to have; the caller's to exchange or drop. Those of a file the caller should
+ * touch, private ones have been. NULL: no memory.
+ */
 uint8_t *vgpu_pages_of_file(uint64_t start, uint64_t bytes, int fd, uint64_t offset);
 uint8_t *vgpu_pages_private(uint64_t start, uint64_t bytes);
 /* Give up fresh pages that are not wanted, or what is left of them. */

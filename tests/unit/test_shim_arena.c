@@ -201,6 +201,48 @@ static void freed_memory_is_kept_until_it_is_needed(void **state)
 	vgpu_arena_destroy(&a);
 }
 
+/* What the device does not come by is not registered, and not kept for what is. */
+static void plain_memory_is_not_registered(void **state)
+{
+	struct vgpu_arena a;
+	uint8_t *p, *q;
+
+	(void)state;
+	claims = releases = 0;
+	assert_int_equal(vgpu_arena_init(&a, memory, &geometry, 0), 0);
+	a.claimed = note_claim;
+	a.released = note_release;
+	a.keep = a.extent_count;
+	p = vgpu_arena_alloc_plain(&a, 5 * a.extent_size);
+	assert_non_null(p);
+	assert_int_equal(claims, 0);
+	assert_int_equal(owned_by(1), 5);
+	assert_int_equal(vgpu_arena_free(&a, p), 0);
+	assert_int_equal(owned_by(1), 0);
+	assert_int_equal(a.kept, 0);
+	assert_int_equal(a.used, 0);
+	/* What is registered and idle serves as well, and stays registered. */
+	p = vgpu_arena_alloc(&a, 3 * a.extent_size);
+	assert_int_equal(vgpu_arena_free(&a, p), 0);
+	q = vgpu_arena_alloc_plain(&a, 2 * a.extent_size);
+	assert_ptr_equal(p, q);
+	assert_int_equal(vgpu_arena_free(&a, q), 0);
+	assert_int_equal(a.kept, 3);
+	assert_int_equal(claims, 3);
+	/* A small block is a part of an extent, which others may have parts of. */
+	p = vgpu_arena_alloc_plain(&a, 4096);
+	assert_int_equal(owned_by(1), 3);
+	assert_int_equal(vgpu_arena_free(&a, p), 0);
+	/* The place is given up for it when there is no other. */
+	p = vgpu_arena_alloc_plain(&a, a.extent_count * a.extent_size);
+	assert_non_null(p);
+	assert_int_equal(releases, 3);
+	assert_int_equal(claims, 3);
+	assert_int_equal(vgpu_arena_free(&a, p), 0);
+	assert_int_equal(owned_by(1), 0);
+	vgpu_arena_destroy(&a);
+}
+
 static int refuse(uint32_t first, uint32_t count)
 {
 	(void)first;
@@ -309,6 +351,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(two_channels_never_share, setup, teardown),
 		cmocka_unit_test_setup_teardown(random_use_keeps_contents, setup, teardown),
 		cmocka_unit_test_setup_teardown(freed_memory_is_kept_until_it_is_needed, setup, teardown),
+		cmocka_unit_test_setup_teardown(plain_memory_is_not_registered, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_refused_claim_leaves_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(wanted_ahead, setup, teardown),
 		cmocka_unit_test_setup_teardown(claimed_ahead, setup, teardown),
