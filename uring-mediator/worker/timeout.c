@@ -124,17 +124,24 @@ static void dispose(struct vgpu_timeout *t)
 	free(t);
 }
 
-static int start_thread(struct vgpu_timeout *t)
+static void init_locks(struct vgpu_timeout *t)
 {
 	pthread_condattr_t clock;
-	int ret;
 
+	pthread_mutex_init(&t->lock, NULL);
 	pthread_condattr_init(&clock);
 	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-	pthread_cond_destroy(&t->wake);
 	pthread_cond_init(&t->wake, &clock);
 	pthread_condattr_destroy(&clock);
-	ret = pthread_create(&t->thread, NULL, watch, t);
+}
+
+/* The words are pinned; they are not after an error. */
+static int start_thread(struct vgpu_timeout *t)
+{
+	int ret = pthread_create(&t->thread, NULL, watch, t);
+
+	if (ret)
+		t->s->drv->cuMemHostUnregister((void *)t->words);
 	return -ret;
 }
 
@@ -146,8 +153,7 @@ int vgpu_timeout_start(struct vgpu_session *s, int control, uint64_t limit_ns)
 
 	if (!t)
 		return -ENOMEM;
-	pthread_mutex_init(&t->lock, NULL);
-	pthread_cond_init(&t->wake, NULL);
+	init_locks(t);
 	t->s = s;
 	t->control = control;
 	t->limit_ns = limit_ns;
