@@ -23,6 +23,9 @@
 
 #define EVENT_FLAGS	(CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING | CU_EVENT_INTERPROCESS)
 
+#define PAUSE_SHARE	50u	/* of the time waited, between two questions to the worker */
+#define PAUSE_LEAST_NS	20000u
+
 enum { NEVER, IN_STREAM, IN_CAPTURE, IN_CONTEXT };
 
 static CUresult get(CUevent app, struct vgpu_event **e)
@@ -208,7 +211,7 @@ CUresult cuEventQuery(CUevent event)
 	return r ? r : CUDA_ERROR_NOT_READY;
 }
 
-/* Each question is answered later than the one before took, so the worker is not kept from its work. */
+/* The pauses between questions grow with the time waited, so that the worker is not kept from its work. */
 static CUresult wait_asking(const struct vgpu_event *e)
 {
 	struct vgpu_wait w = VGPU_WAIT_INIT;
@@ -222,7 +225,7 @@ static CUresult wait_asking(const struct vgpu_event *e)
 			return r;
 		do
 			vgpu_wait_step(&w);
-		while (vgpu_wait_elapsed(&w) < since + since / 50 + 20000);
+		while (vgpu_wait_elapsed(&w) < since + since / PAUSE_SHARE + PAUSE_LEAST_NS);
 	}
 }
 
@@ -256,7 +259,7 @@ CUresult cuEventElapsedTime_v2(float *milliseconds, CUevent start, CUevent end)
 	const struct vgpu_ret_elapsed_time *o;
 	struct vgpu_event *from, *to;
 	struct vgpu_call c;
-	CUresult r;
+	CUresult r, early;
 
 	r = vgpu_call_ready(0);
 	if (r)
@@ -269,8 +272,10 @@ CUresult cuEventElapsedTime_v2(float *milliseconds, CUevent start, CUevent end)
 	if (r)
 		return r;
 	r = timed(to);
-	if (!r || r == CUDA_ERROR_NOT_READY)
-		r = timed(from) == CUDA_SUCCESS ? r : timed(from);
+	if (!r || r == CUDA_ERROR_NOT_READY) {
+		early = timed(from);
+		r = early ? early : r;
+	}
 	if (!r)
 		r = vgpu_call_begin(&c, VGPU_OP_elapsed_time, sizeof(*a), 0, VGPU_CALL_REPLY);
 	if (r)
