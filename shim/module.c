@@ -224,8 +224,9 @@ static CUresult note_global(CUdeviceptr p, size_t bytes, uint64_t owner)
 		return CUDA_SUCCESS;
 	if (vgpu_memory_is_managed(p))
 		return vgpu_mirror_make(p, bytes, owner, false);
-	vgpu_memory_add(VGPU_RANGE_GLOBAL, p, bytes, 0);
-	return CUDA_SUCCESS;
+	/* Refused as there already: another thread asked at the same time. */
+	return vgpu_memory_add(VGPU_RANGE_GLOBAL, p, bytes, 0) == CUDA_ERROR_OUT_OF_MEMORY ? CUDA_ERROR_OUT_OF_MEMORY :
+											     CUDA_SUCCESS;
 }
 
 /* Of a module: its own wire id, or that of the library that it is of. */
