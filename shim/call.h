@@ -23,6 +23,7 @@
 
 #include <vgpu/cuda_types.h>
 #include <vgpu/handle.h>
+#include <vgpu/ring.h>
 
 struct vgpu_context;
 
@@ -72,11 +73,6 @@ CUresult vgpu_call_verdict(void);
 
 /* The worker's reply does not have the agreed size: log it, end the session. Returns the error. */
 CUresult vgpu_call_broken(void);
-
-static inline size_t vgpu_align8(size_t n)
-{
-	return (n + 7) & ~(size_t)7;
-}
 
 /* Wire id of an application's handle; INVALID_HANDLE (or the kind's own code) if it is not
  * live. NULL is the default stream for streams. A stream is noted as used by this thread's next command. */

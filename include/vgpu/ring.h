@@ -34,6 +34,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -67,6 +68,12 @@ struct vgpu_cmd {
 #define VGPU_CMD_STAMPED	1u	/* the last 8 bytes of `size` are the guest's CLOCK_MONOTONIC, ns: when tracing */
 
 _Static_assert(sizeof(struct vgpu_cmd) == 32, "wire layout");
+
+/* Bytes to the next part: the parts of a payload, and of an answer, are whole words. */
+static inline size_t vgpu_align8(size_t n)
+{
+	return (n + 7) & ~(size_t)7;
+}
 
 /* Bytes that the command says it has, without stamp and padding. */
 static inline uint64_t vgpu_cmd_bytes(const struct vgpu_cmd *cmd)

@@ -4,16 +4,13 @@
 
 #include <string.h>
 
+#include <vgpu/ring.h>
+
 #include "nvml/device.h"
 #include "nvml/init.h"
 #include "nvml/link.h"
 
 #define NO_DEVICE UINT32_MAX
-
-static uint32_t align8(uint32_t n)
-{
-	return (n + 7) & ~7u;
-}
 
 void nvml_begin(struct nvml_call *c, uint32_t function, const char *name)
 {
@@ -42,7 +39,7 @@ static void wrong(struct nvml_call *c, nvmlReturn_t error)
 
 static void put_bytes(struct nvml_call *c, const void *bytes, uint32_t size)
 {
-	uint32_t padded = align8(size);
+	uint32_t padded = vgpu_align8(size);
 
 	if (size > NVML_ASKED_MAX || padded > NVML_ASKED_MAX - c->asked_size) {
 		wrong(c, NVML_ERROR_INVALID_ARGUMENT);
@@ -159,7 +156,7 @@ static const void *next(struct answer *a, uint32_t size)
 
 	if (size > a->size || a->at > a->size - size)
 		return NULL;
-	a->at += align8(size);
+	a->at += vgpu_align8(size);
 	return p;
 }
 

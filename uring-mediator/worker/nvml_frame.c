@@ -6,6 +6,7 @@
 
 #include <gen/wire.h>
 #include <gen/worker_hand.h>
+#include <vgpu/ring.h>
 
 #include "monitor.h"
 #include "session.h"
@@ -13,21 +14,16 @@
 /* Where the driver finds what goes to nobody: longer than any struct of NVML. */
 static uint8_t scratch[65536] __attribute__((aligned(8)));
 
-static uint32_t align8(uint32_t n)
-{
-	return (n + 7) & ~7u;
-}
-
 /* The next `size` bytes of the question, or NULL. */
 static const void *next(struct nvml_frame *f, uint32_t size)
 {
 	const uint8_t *p = f->asked + f->asked_at;
 
-	if (size > f->asked_size - f->asked_at || align8(size) > f->asked_size - f->asked_at) {
+	if (size > f->asked_size - f->asked_at || vgpu_align8(size) > f->asked_size - f->asked_at) {
 		f->bad = true;
 		return NULL;
 	}
-	f->asked_at += align8(size);
+	f->asked_at += vgpu_align8(size);
 	return p;
 }
 
@@ -56,11 +52,11 @@ static void *reserve(struct nvml_frame *f, uint32_t size)
 {
 	uint8_t *p = f->answer + f->answer_at;
 
-	if (size > f->answer_size - f->answer_at || align8(size) > f->answer_size - f->answer_at) {
+	if (size > f->answer_size - f->answer_at || vgpu_align8(size) > f->answer_size - f->answer_at) {
 		f->bad = true;
 		return NULL;
 	}
-	f->answer_at += align8(size);
+	f->answer_at += vgpu_align8(size);
 	return p;
 }
 

@@ -11,11 +11,6 @@
 #include "monitor.h"
 #include "session.h"
 
-static uint32_t align8(uint32_t n)
-{
-	return (n + 7) & ~7u;
-}
-
 const void *vgpu_take(const struct vgpu_request *rq, uint32_t *at, uint32_t size)
 {
 	const uint8_t *p = (const uint8_t *)rq->payload + *at;
@@ -23,7 +18,7 @@ const void *vgpu_take(const struct vgpu_request *rq, uint32_t *at, uint32_t size
 	if (*at > rq->payload_size || size > rq->payload_size - *at)
 		return NULL;
 	/* The padding behind the last piece may be left out. */
-	*at = align8(*at + size) < rq->payload_size ? align8(*at + size) : rq->payload_size;
+	*at = vgpu_align8(*at + size) < rq->payload_size ? vgpu_align8(*at + size) : rq->payload_size;
 	return p;
 }
 
@@ -41,10 +36,10 @@ void *vgpu_room(struct vgpu_request *rq, uint32_t *end, uint32_t size)
 {
 	uint8_t *p = (uint8_t *)rq->ret + *end;
 
-	if (*end > rq->ret_cap || size > rq->ret_cap - *end || align8(size) > rq->ret_cap - *end)
+	if (*end > rq->ret_cap || size > rq->ret_cap - *end || vgpu_align8(size) > rq->ret_cap - *end)
 		return NULL;
 	memset(p, 0, size);
-	*end += align8(size);
+	*end += vgpu_align8(size);
 	return p;
 }
 
@@ -109,7 +104,7 @@ static CUresult run(struct vgpu_session *s, const struct vgpu_cmd *cmd, const st
 	CUresult r = vgpu_session_enter(s, cmd->context);
 
 	if (op->ret_max)
-		memset(s->reply, 0, op->ret_max < VGPU_REPLY_DATA ? align8(op->ret_max) : VGPU_REPLY_DATA);
+		memset(s->reply, 0, op->ret_max < VGPU_REPLY_DATA ? vgpu_align8(op->ret_max) : VGPU_REPLY_DATA);
 	if (!r)
 		r = op->fn(s, rq);
 	if (r == VGPU_BROKEN && !s->broken[0])
@@ -139,7 +134,7 @@ static int execute(struct vgpu_session *s, struct vgpu_outcome *outcome)
 	uint64_t taken = tracing ? vgpu_clock_ns() : 0;
 	uint8_t *args = s->command + sizeof(*cmd);
 	struct vgpu_request rq = {
-		.args = args, .args_size = cmd->args_size, .payload = args + align8(cmd->args_size),
+		.args = args, .args_size = cmd->args_size, .payload = args + vgpu_align8(cmd->args_size),
 		.payload_size = cmd->payload_size, .ret = s->reply, .ret_cap = VGPU_REPLY_DATA,
 		.op = cmd->op, .seq = cmd->seq, .traced = tracing,
 	};
