@@ -25,7 +25,7 @@
 #include "alloc.h"
 #include "supervisor.h"
 
-#define CLOSE_MS	500	/* for the last commands of a guest that has gone; 100 were too few for a worker on a crowded processor */
+#define CLOSE_MS	500	/* for the last commands of a guest that has gone; on a crowded processor a worker needs more than 100 */
 #define CLOSE_LOOK_MS	2
 #define SEALS	(F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 #define HUGE_PAGE	(2ull << 20)

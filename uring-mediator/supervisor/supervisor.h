@@ -191,16 +191,13 @@ void session_end(struct session *s, enum vgpu_host_error error, const char *fmt,
 	__attribute__((format(printf, 3, 4)));
 /*
  * The guest ends it: as session_end() with CLOSED, but what it published before
- * it went is still executed, within a tenth of a second.
+ * it went is still executed, within half a second.
  */
 void session_close(struct session *s, const char *text);
 const char *session_state_name(const struct session *s);
 struct vgpu_log_ids session_ids(const struct session *s);
 struct session *session_find(struct supervisor *sup, uint32_t id);
 /* A channel's control block, to be given back with channel_unmap(). NULL if it cannot be mapped. */
-/* "reserved", "transparent" (the host gives them where it can) or "small". */
-const char *pages_of(int memfd);
-
 struct vgpu_channel_ctl *channel_map(int memfd, const struct vgpu_shm_geometry *g, uint32_t channel);
 struct vgpu_channel_ctl *session_map(const struct session *s);
 void channel_unmap(struct vgpu_channel_ctl *ctl);
@@ -216,6 +213,11 @@ void session_attached(struct session *s);
 void session_conflict(struct session *s);
 void session_worker_ended(struct session *s, enum vgpu_host_error error, const char *text);
 void session_worker_exited(struct session *s, const char *how);
+
+/* ---- pages.c ---- */
+
+/* The pages of shared memory: "reserved", "transparent" (the host gives them where it can) or "small". */
+const char *pages_of(int memfd);
 
 /* ---- share.c ---- */
 
