@@ -246,9 +246,8 @@ CUresult vgpu_shape_copy(const struct vgpu_shape *c, CUstream stream, bool wait)
 	if (captured && staged)
 		return capture_staged(c, s);
 	r = !staged && (c->dst.array || c->src.array) ? send_box(c, s) : slices(c, s, staged);
-	if (!r && wait && (c->dst.place != VGPU_PLACE_DEVICE || c->src.place == VGPU_PLACE_ARENA)) {
+	if (!r && wait && (c->dst.place != VGPU_PLACE_DEVICE || c->src.place == VGPU_PLACE_ARENA))
 		r = vgpu_error_after(vgpu_stream_wait(s));
-	}
 	return !r && wait ? vgpu_memory_settle(c->dst.at, c->src.at, s) : r;
 }
 

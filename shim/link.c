@@ -32,10 +32,7 @@ static CUresult send_create(struct vgpu_link *l)
 	a = c.args;
 	a->link = l->wire;
 	vgpu_jit_put(&l->jit, &a->jit, c.payload);
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	vgpu_call_end(&c);
-	return r;
+	return vgpu_call_finish(&c);
 }
 
 CUresult cuLinkCreate_v2(unsigned int num_options, CUjit_option *options, void **option_values, CUlinkState *state)

@@ -200,10 +200,7 @@ CUresult cuTexRefSetBorderColor(CUtexref texref, float *color)
 	a = c.args;
 	a->texref = t->wire;
 	memcpy(a->color, color, sizeof(a->color));
-	vgpu_call_submit(&c);
-	r = vgpu_call_wait(&c);
-	vgpu_call_end(&c);
-	return r;
+	return vgpu_call_finish(&c);
 }
 
 CUresult cuTexRefGetBorderColor(float *color, CUtexref texref)

@@ -57,7 +57,7 @@ static CUresult take_kernel(struct vgpu_session *s, struct vgpu_node_params *n)
 static CUresult take_side(struct vgpu_session *s, CUmemorytype type, CUarray *array, uint64_t at, size_t x, size_t y,
 			  size_t z, size_t pitch, size_t height, const CUDA_MEMCPY3D *c)
 {
-	uint64_t rows, first, last, width = pitch ? pitch : x + c->WidthInBytes;
+	uint64_t rows, start, span, width = pitch ? pitch : x + c->WidthInBytes;
 	void *obj = NULL;
 	CUresult r;
 
@@ -73,13 +73,13 @@ static CUresult take_side(struct vgpu_session *s, CUmemorytype type, CUarray *ar
 	if (!c->WidthInBytes || !c->Height || !c->Depth)
 		return CUDA_SUCCESS;
 	if (__builtin_mul_overflow(z, height, &rows) || __builtin_add_overflow(rows, y, &rows) ||
-	    __builtin_mul_overflow(rows, width, &first) || __builtin_add_overflow(first, x, &first))
+	    __builtin_mul_overflow(rows, width, &start) || __builtin_add_overflow(start, x, &start))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (__builtin_mul_overflow(c->Depth - 1, height, &rows) || __builtin_add_overflow(rows, c->Height - 1, &rows) ||
-	    __builtin_mul_overflow(rows, width, &last) || __builtin_add_overflow(last, c->WidthInBytes, &last) ||
-	    __builtin_add_overflow(at, first, &first))
+	    __builtin_mul_overflow(rows, width, &span) || __builtin_add_overflow(span, c->WidthInBytes, &span) ||
+	    __builtin_add_overflow(at, start, &start))
 		return CUDA_ERROR_INVALID_VALUE;
-	return vgpu_memory_check(s, first, last);
+	return vgpu_memory_check(s, start, span);
 }
 
 static CUresult take_memcpy(struct vgpu_session *s, struct vgpu_node_params *n)
