@@ -2,6 +2,7 @@
 /* The soft device's graphs: cycles, order, one launch behind the other, what lives how long, captures across streams. */
 #include "soft_test.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 static CUgraphNode empty(CUgraph g, const CUgraphNode *deps, size_t count)
@@ -15,7 +16,7 @@ static CUgraphNode empty(CUgraph g, const CUgraphNode *deps, size_t count)
 
 static void cycles(void **state)
 {
-	CUgraphNode a, b, c;
+	CUgraphNode a, b, c, last;
 	CUgraph g;
 	size_t n = 0;
 
@@ -34,9 +35,79 @@ static void cycles(void **state)
 	fails(INVALID_VALUE, cuGraphDestroyNode(b));
 	ok(cuGraphGetEdges_v2(g, NULL, NULL, NULL, &n));
 	assert_int_equal(n, 1);
+	last = empty(g, NULL, 0);
+	ok(cuGraphAddDependencies_v2(g, &last, &a, NULL, 1));
+	fails(INVALID_VALUE, cuGraphAddDependencies_v2(g, &a, &last, NULL, 1));
+	fails(INVALID_VALUE, cuGraphAddDependencies_v2(g, &last, &last, NULL, 1));
 	ok(cuGraphDestroy(g));
 	fails(INVALID_VALUE, cuGraphDestroy(g));
 	fails(INVALID_VALUE, cuGraphDestroyNode(a));
+}
+
+/* On a stack that is not deep: a node that waits for CHAIN others, directly or not. */
+#define CHAIN	8000
+#define STACK	(128 << 10)
+
+static void *chain_of_edges(void *ctx)
+{
+	static CUgraphNode n[CHAIN];
+	CUgraphExec exec;
+	CUgraph g;
+
+	ok(cuCtxSetCurrent(ctx));
+	ok(cuGraphCreate(&g, 0));
+	for (int i = 0; i < CHAIN; i++)
+		n[i] = empty(g, NULL, 0);
+	for (int i = 0; i + 1 < CHAIN; i++)
+		ok(cuGraphAddDependencies_v2(g, &n[i + 1], &n[i], NULL, 1));
+	fails(INVALID_VALUE, cuGraphAddDependencies_v2(g, &n[0], &n[CHAIN - 1], NULL, 1));
+	ok(cuGraphInstantiateWithFlags(&exec, g, 0));
+	ok(cuGraphLaunch(exec, NULL));
+	ok(cuGraphExecDestroy(exec));
+	ok(cuGraphDestroy(g));
+	return ctx;
+}
+
+static void *chain_of_captures(void *ctx)
+{
+	size_t count = 0;
+	CUdeviceptr p;
+	CUstream s;
+	CUgraph g;
+
+	ok(cuCtxSetCurrent(ctx));
+	ok(cuMemAlloc_v2(&p, 64));
+	ok(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
+	ok(cuStreamBeginCapture_v2(s, CU_STREAM_CAPTURE_MODE_RELAXED));
+	for (int i = 0; i < CHAIN; i++)
+		ok(cuMemsetD8Async(p, 1, 64, s));
+	ok(cuStreamEndCapture(s, &g));
+	ok(cuGraphGetNodes(g, NULL, &count));
+	assert_int_equal(count, CHAIN);
+	ok(cuGraphDestroy(g));
+	ok(cuStreamDestroy_v2(s));
+	ok(cuMemFree_v2(p));
+	return ctx;
+}
+
+static void long_chains(void **state)
+{
+	void *(*const tests[])(void *) = { chain_of_edges, chain_of_captures };
+	pthread_attr_t small;
+	pthread_t thread;
+	CUcontext ctx;
+	void *done;
+
+	(void)state;
+	ok(cuCtxGetCurrent(&ctx));
+	assert_int_equal(pthread_attr_init(&small), 0);
+	assert_int_equal(pthread_attr_setstacksize(&small, STACK), 0);
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(pthread_create(&thread, &small, tests[i], ctx), 0);
+		assert_int_equal(pthread_join(thread, &done), 0);
+		assert_ptr_equal(done, ctx);
+	}
+	pthread_attr_destroy(&small);
 }
 
 static atomic_int steps;
@@ -182,6 +253,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cycles),
+		cmocka_unit_test(long_chains),
 		cmocka_unit_test(order),
 		cmocka_unit_test(launches),
 		cmocka_unit_test(stream_goes),

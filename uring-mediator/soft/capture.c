@@ -345,17 +345,6 @@ static CUresult soft_cuStreamBeginCaptureToGraph(CUstream stream, CUgraph graph,
 	return graph ? begin_call(stream, graph, nodes, count, mode) : CUDA_ERROR_INVALID_VALUE;
 }
 
-static void mark_before(struct soft_node *n)
-{
-	uint32_t i;
-
-	if (!n || n->mark)
-		return;
-	n->mark = 1;
-	for (i = 0; i < n->num_deps; i++)
-		mark_before(n->deps[i]);
-}
-
 /* Whether all that other streams did comes before what the origin did last. */
 static bool joined(struct soft_capture *c, struct soft_graph *g)
 {
@@ -363,10 +352,12 @@ static bool joined(struct soft_capture *c, struct soft_graph *g)
 	struct soft_node *n;
 	size_t i;
 
-	for (n = g->first; n; n = n->next)
-		n->mark = 0;
-	for (i = 0; i < origin->front.count; i++)
-		mark_before(soft_node_get(origin->front.nodes[i]));
+	soft_graph_unmark(g);
+	for (i = 0; i < origin->front.count; i++) {
+		n = soft_node_get(origin->front.nodes[i]);
+		if (n)
+			soft_node_mark_before(n);
+	}
 	for (m = c->members; m; m = m->next)
 		for (i = 0; i < m->front.count; i++) {
 			n = soft_node_get(m->front.nodes[i]);

@@ -139,31 +139,51 @@ void soft_graph_free(struct soft_graph *g)
 	unhandle(&g->obj);
 }
 
-/* Whether `from` can be reached from `n` by dependencies. */
-static bool reaches(struct soft_node *n, const struct soft_node *from)
+void soft_graph_unmark(struct soft_graph *g)
 {
-	uint32_t i;
+	for (struct soft_node *n = g->first; n; n = n->next)
+		n->mark = 0;
+}
 
-	if (n == from)
-		return true;
-	if (n->mark)
-		return false;
+/*
+ * Visits @n and all that it depends on, except what is marked; each goes behind those it depends on into order[], which
+ * may be NULL, from @count on. Returns the new count. A chain may be far longer than a stack is deep: the way back is kept
+ * in the nodes. A mark is one more than the number of dependencies that were looked at.
+ */
+static size_t visit(struct soft_node *n, struct soft_node **order, size_t count)
+{
+	struct soft_node *on;
+
 	n->mark = 1;
-	for (i = 0; i < n->num_deps; i++)
-		if (reaches(n->deps[i], from))
-			return true;
-	return false;
+	n->back = NULL;
+	while (n) {
+		if (n->mark > n->num_deps) {
+			if (order)
+				order[count++] = n;
+			n = n->back;
+			continue;
+		}
+		on = n->deps[n->mark++ - 1];
+		if (on->mark)
+			continue;
+		on->mark = 1;
+		on->back = n;
+		n = on;
+	}
+	return count;
+}
+
+void soft_node_mark_before(struct soft_node *n)
+{
+	if (!n->mark)
+		visit(n, NULL, 0);
 }
 
 static bool makes_cycle(struct soft_node *n, struct soft_node *on)
 {
-	struct soft_node *i;
-
-	if (n->graph->last == n)	/* the newest: nothing depends on it yet */
-		return n == on;
-	for (i = n->graph->first; i; i = i->next)
-		i->mark = 0;
-	return reaches(on, n);
+	soft_graph_unmark(n->graph);
+	soft_node_mark_before(on);
+	return n->mark;
 }
 
 static bool grow(struct soft_node *n)
@@ -192,8 +212,6 @@ CUresult soft_node_depend(struct soft_node *n, struct soft_node *on, const CUgra
 	for (i = 0; i < n->num_deps; i++)
 		if (n->deps[i] == on)
 			return CUDA_ERROR_INVALID_VALUE;
-	if (makes_cycle(n, on))
-		return CUDA_ERROR_INVALID_VALUE;
 	if (!grow(n))
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	n->deps[n->num_deps] = on;
@@ -244,27 +262,15 @@ struct soft_graph *soft_graph_copy(struct soft_graph *g)
 	return c;
 }
 
-static void visit(struct soft_node *n, struct soft_node **order, size_t *count)
-{
-	uint32_t i;
-
-	if (n->mark)
-		return;
-	n->mark = 1;
-	for (i = 0; i < n->num_deps; i++)
-		visit(n->deps[i], order, count);
-	order[(*count)++] = n;
-}
-
 void soft_graph_order(struct soft_graph *g, struct soft_node **order)
 {
 	struct soft_node *n;
 	size_t count = 0;
 
+	soft_graph_unmark(g);
 	for (n = g->first; n; n = n->next)
-		n->mark = 0;
-	for (n = g->first; n; n = n->next)
-		visit(n, order, &count);
+		if (!n->mark)
+			count = visit(n, order, count);
 }
 
 struct soft_node *soft_graph_twin(struct soft_graph *g, uint64_t handle)
@@ -464,21 +470,28 @@ static CUresult soft_cuGraphNodeGetDependentNodes(CUgraphNode node, CUgraphNode 
 	return neighbours(node, &(struct list){ .from = nodes }, count, true);
 }
 
+static CUresult add_edge(const struct soft_graph *g, CUgraphNode from, CUgraphNode to, const CUgraphEdgeData *edge)
+{
+	struct soft_node *n = soft_node_get(to), *on = soft_node_get(from);
+
+	if (!n || n->graph != g || !on || on->graph != g || makes_cycle(n, on))
+		return CUDA_ERROR_INVALID_VALUE;
+	return soft_node_depend(n, on, edge);
+}
+
 static CUresult soft_cuGraphAddDependencies_v2(CUgraph handle, const CUgraphNode *from, const CUgraphNode *to,
 					       const CUgraphEdgeData *edges, size_t count)
 {
 	struct soft_graph *g;
-	struct soft_node *n;
 	CUresult rc = enter(handle, &g);
 	size_t i;
 
 	if (rc)
 		return rc;
-	for (i = 0; i < count && !rc; i++) {
-		n = from && to ? soft_node_get(to[i]) : NULL;
-		rc = n && n->graph == g ? soft_node_depend(n, soft_node_get(from[i]), edges ? &edges[i] : NULL) :
-					  CUDA_ERROR_INVALID_VALUE;
-	}
+	if (count && (!from || !to))
+		rc = CUDA_ERROR_INVALID_VALUE;
+	for (i = 0; i < count && !rc; i++)
+		rc = add_edge(g, from[i], to[i], edges ? &edges[i] : NULL);
 	soft_graph_unlock();
 	return rc;
 }

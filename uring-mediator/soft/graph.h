@@ -40,7 +40,8 @@ struct soft_node {
 	struct soft_node **deps;
 	CUgraphEdgeData *edges;         /* beside deps */
 	uint32_t num_deps;
-	uint32_t mark;                  /* scratch of a walk */
+	uint32_t mark;                  /* scratch of a walk, as is the next */
+	struct soft_node *back;
 	bool disabled;                  /* in an executable */
 };
 
@@ -75,8 +76,11 @@ void soft_graph_free(struct soft_graph *g);
 /* Appends an empty node, not yet with parameters; NULL without memory. */
 struct soft_node *soft_node_new(struct soft_graph *g);
 void soft_node_free(struct soft_node *n);
-/* INVALID_VALUE for nodes of other graphs, doubles and cycles. */
+/* INVALID_VALUE for nodes of other graphs and doubles. That no cycle comes of it is the caller's business. */
 CUresult soft_node_depend(struct soft_node *n, struct soft_node *on, const CUgraphEdgeData *edge);
+/* Marks the node and all that it depends on; what is marked is taken to be done. */
+void soft_node_mark_before(struct soft_node *n);
+void soft_graph_unmark(struct soft_graph *g);
 /* All nodes so that each comes behind those it depends on. `order` has room for count. */
 void soft_graph_order(struct soft_graph *g, struct soft_node **order);
 /* The node in `g`, or in graphs inside, that is a copy of the one with that handle. */
