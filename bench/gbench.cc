@@ -95,11 +95,6 @@ void gbench_add(const char *name, gbench_fn fn, int64_t argument)
 	add(name, fn, nullptr)->Arg(argument)->UseRealTime();
 }
 
-void gbench_add_times(const char *name, gbench_fn fn, int64_t argument, int64_t iterations)
-{
-	add(name, fn, nullptr)->Arg(argument)->UseRealTime()->Iterations(iterations);
-}
-
 int gbench_main(int argc, char **argv)
 {
 	benchmark::Initialize(&argc, argv);
@@ -128,11 +123,6 @@ const void *gbench_data(const struct gbench *b)
 int gbench_thread(const struct gbench *b)
 {
 	return b->state->thread_index();
-}
-
-int gbench_threads(const struct gbench *b)
-{
-	return b->state->threads();
 }
 
 bool gbench_next(struct gbench *b)

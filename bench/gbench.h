@@ -40,9 +40,6 @@ void gbench_add_case(const char *name, gbench_fn fn, const struct gbench_case *c
 /* With one argument, whose name does not appear. */
 void gbench_add(const char *name, gbench_fn fn, int64_t argument);
 
-/* The same with a fixed number of iterations. */
-void gbench_add_times(const char *name, gbench_fn fn, int64_t argument, int64_t iterations);
-
 /* Options of Google Benchmark (--benchmark_filter=..., --benchmark_format=json). What main() returns. */
 int gbench_main(int argc, char **argv);
 
@@ -52,9 +49,8 @@ int64_t gbench_argument_at(const struct gbench *b, unsigned int index);
 
 const void *gbench_data(const struct gbench *b);
 
-/* Which thread is this (0 …), and of how many? */
+/* Which thread is this, from 0 on? */
 int gbench_thread(const struct gbench *b);
-int gbench_threads(const struct gbench *b);
 
 /* Run on? One iteration, or `batch` of them at once. */
 bool gbench_next(struct gbench *b);

@@ -231,10 +231,3 @@ int recording_open(struct recording *r, const char *path)
 		return bad(r, "cannot be mapped: %s", strerror(errno));
 	return recording_check(r, data, (size_t)st.st_size);
 }
-
-void recording_close(struct recording *r)
-{
-	if (r->data)
-		munmap((void *)(uintptr_t)r->data, r->bytes);
-	r->data = NULL;
-}

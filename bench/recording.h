@@ -27,9 +27,8 @@ struct recording {
 
 /* 0, or -1 with `why`. The memory stays the caller's. */
 int recording_check(struct recording *r, const void *data, size_t bytes);
-/* The same of a file; recording_close() in any case. */
+/* The same of a file, which stays mapped until the process ends. */
 int recording_open(struct recording *r, const char *path);
-void recording_close(struct recording *r);
 
 /* Bytes that a linear copy between host and device moves; 0 for other commands. */
 uint64_t recording_copied(const struct vgpu_cmd *cmd);

@@ -6,8 +6,7 @@
 #include "exec.h"
 
 #define F32_NAN 0x7fffffffu /* what every single-precision operation answers for not-a-number */
-#define F16_NAN 0x7fffu
-#define BF16_NAN 0x7fffu
+#define F16_NAN 0x7fffu     /* of both formats of 16 bits */
 
 /* A binary format: bits of exponent and of mantissa. */
 struct float_format {

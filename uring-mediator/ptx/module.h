@@ -27,7 +27,6 @@
 #define PTX_WINDOW_LOCAL  0xf10000000000ull
 #define PTX_WINDOW_PARAM  0xf20000000000ull
 #define PTX_WINDOW_CODE   0xf30000000000ull
-#define PTX_WINDOW_END    0xf40000000000ull
 #define PTX_CODE_STRIDE 16 /* function i has the address PTX_WINDOW_CODE + (i + 1) * 16 */
 
 enum type {
