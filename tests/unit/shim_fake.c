@@ -3,11 +3,16 @@
 #include "shim_fake.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include <gen/wire.h>
+
 #include "shim/channel.h"
+#include "shim/context.h"
+#include "shim/device.h"
 #include "shim/session.h"
 
 struct shim_fake shim_fake = { .alive = true };
@@ -48,6 +53,16 @@ void shim_fake_open(uint32_t batch, uint32_t batch_usec)
 	atomic_store(&s->state, VGPU_SESSION_OPEN);
 }
 
+static void take(const struct vgpu_cmd *cmd)
+{
+	static const struct vgpu_ret_device_snapshot device = { .device_count = 1 };
+
+	if (shim_fake.device && cmd->op == VGPU_OP_device_snapshot)
+		shim_fake_reply(cmd, 0, &device, sizeof(device));
+	else if (shim_fake.command)
+		shim_fake.command(&shim_fake, cmd);
+}
+
 int shim_fake_drain(void)
 {
 	static _Alignas(64) uint8_t buffer[VGPU_CMD_MAX];
@@ -56,8 +71,7 @@ int shim_fake_drain(void)
 	while ((n = vgpu_consumer_take(&shim_fake.consumer, buffer)) > 0) {
 		count++;
 		shim_fake.taken++;
-		if (shim_fake.command)
-			shim_fake.command(&shim_fake, (const struct vgpu_cmd *)buffer);
+		take((const struct vgpu_cmd *)buffer);
 	}
 	return n < 0 ? -1 : count;
 }
@@ -81,4 +95,21 @@ void *shim_fake_thread(void *unused)
 			sched_yield();
 	}
 	return NULL;
+}
+
+static pthread_t consumer;
+
+int shim_fake_start(void)
+{
+	shim_fake.device = true;
+	shim_fake_open(1, 50);
+	if (pthread_create(&consumer, NULL, shim_fake_thread, NULL))
+		return -1;
+	return vgpu_device_init(NULL) || vgpu_context_init() ? -1 : 0;
+}
+
+void shim_fake_stop(void)
+{
+	atomic_store(&shim_fake.stop, true);
+	pthread_join(consumer, NULL);
 }

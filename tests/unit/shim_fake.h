@@ -16,6 +16,7 @@ struct shim_fake {
 	_Atomic uint64_t doorbells;
 	_Atomic bool alive;
 	_Atomic bool stop;
+	bool device;		/* what cuInit asks of devices is answered: there is one */
 	/* One command, already private; runs in the consumer thread. */
 	void (*command)(struct shim_fake *f, const struct vgpu_cmd *cmd);
 	uint64_t taken;
@@ -32,5 +33,8 @@ int shim_fake_drain(void);
 void shim_fake_reply(const struct vgpu_cmd *cmd, int result, const void *data, uint32_t size);
 /* Drain until `stop`, polling. For pthread_create(). */
 void *shim_fake_thread(void *unused);
+/* Open, drain in a thread, and have one device, for which the test need not answer. 0, or nothing can be tested. */
+int shim_fake_start(void);
+void shim_fake_stop(void);
 
 #endif

@@ -4,14 +4,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <pthread.h>
 
 #include <cmocka.h>
 #include <gen/cuda_api.h>
 #include <gen/wire.h>
 
 #include "shim/context.h"
-#include "shim/device.h"
 #include "shim/fence.h"
 #include "shim_fake.h"
 
@@ -19,12 +17,8 @@
 
 static void answer(struct shim_fake *f, const struct vgpu_cmd *cmd)
 {
-	static struct vgpu_ret_device_snapshot device = { .device_count = 1 };
-
 	(void)f;
-	if (cmd->op == VGPU_OP_device_snapshot)
-		shim_fake_reply(cmd, 0, &device, sizeof(device));
-	else if (cmd->slot)
+	if (cmd->slot)
 		shim_fake_reply(cmd, CUDA_ERROR_OUT_OF_MEMORY, NULL, 0);
 }
 
@@ -69,15 +63,10 @@ int main(void)
 		cmocka_unit_test(a_refused_context_keeps_no_fence_word),
 		cmocka_unit_test(a_refused_primary_context_keeps_no_fence_word),
 	};
-	pthread_t worker;
 	int r;
 
 	shim_fake.command = answer;
-	shim_fake_open(1, 50);
-	if (pthread_create(&worker, NULL, shim_fake_thread, NULL))
-		return 1;
-	r = vgpu_device_init(NULL) || vgpu_context_init() ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
-	atomic_store(&shim_fake.stop, true);
-	pthread_join(worker, NULL);
+	r = shim_fake_start() ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
+	shim_fake_stop();
 	return r;
 }

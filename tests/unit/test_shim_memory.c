@@ -4,14 +4,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <pthread.h>
 
 #include <cmocka.h>
 #include <gen/cuda_api.h>
 #include <gen/wire.h>
 
 #include "shim/context.h"
-#include "shim/device.h"
 #include "shim/memory.h"
 #include "shim_fake.h"
 
@@ -22,14 +20,10 @@ static _Atomic uint64_t freed, freed_ordered;
 
 static void answer(struct shim_fake *f, const struct vgpu_cmd *cmd)
 {
-	static const struct vgpu_ret_device_snapshot device = { .device_count = 1 };
 	static const struct vgpu_ret_cuMemAlloc_v2 given = { .dptr = GIVEN };
 
 	(void)f;
 	switch (cmd->op) {
-	case VGPU_OP_device_snapshot:
-		shim_fake_reply(cmd, 0, &device, sizeof(device));
-		return;
 	case VGPU_OP_cuMemAlloc_v2:
 	case VGPU_OP_cuMemAllocAsync:
 		shim_fake_reply(cmd, 0, &given, sizeof(given));
@@ -88,18 +82,11 @@ int main(void)
 		cmocka_unit_test(what_cannot_be_entered_goes_back),
 		cmocka_unit_test(what_is_entered_stays),
 	};
-	pthread_t worker;
 	CUcontext ctx;
 	int r;
 
 	shim_fake.command = answer;
-	shim_fake_open(1, 50);
-	if (pthread_create(&worker, NULL, shim_fake_thread, NULL))
-		return 1;
-	r = vgpu_device_init(NULL) || vgpu_context_init() || cuCtxCreate_v2(&ctx, 0, 0);
-	if (!r)
-		r = cmocka_run_group_tests(tests, NULL, NULL);
-	atomic_store(&shim_fake.stop, true);
-	pthread_join(worker, NULL);
+	r = shim_fake_start() || cuCtxCreate_v2(&ctx, 0, 0) ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
+	shim_fake_stop();
 	return r;
 }
