@@ -52,6 +52,7 @@ struct vgpu_node_wire {
 	const void *tail;
 	uint32_t tail_bytes;
 	void *owned;		/* what vgpu_node_wire_free() frees */
+	bool made;		/* the worker has a node of it: the ids of its bodies stay */
 	uint64_t word;
 };
 

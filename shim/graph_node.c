@@ -14,6 +14,9 @@
 #include "handle.h"
 #include "memory.h"
 
+#define LONG_TAIL	16384u	/* bytes of parameters that leave room for fewer dependencies */
+#define BESIDE_LONG	2048u	/* dependencies in one command with such parameters */
+
 /* ---- adding ---- */
 
 /* What the driver gave back beside the node. */
@@ -41,7 +44,7 @@ static CUresult finish(uint64_t graph, const struct vgpu_node_wire *w, const str
 }
 
 /* One command; at most VGPU_LINKS_MOST dependencies. */
-static CUresult send(CUgraphNode *node, uint64_t graph, const struct vgpu_node_wire *w, const CUgraphNode *dependencies,
+static CUresult send(CUgraphNode *node, uint64_t graph, struct vgpu_node_wire *w, const CUgraphNode *dependencies,
 		     const CUgraphEdgeData *edges, size_t count, CUgraphNodeParams *params)
 {
 	uint32_t head = (uint32_t)(sizeof(w->p) + vgpu_align8(w->tail_bytes));
@@ -64,6 +67,7 @@ static CUresult send(CUgraphNode *node, uint64_t graph, const struct vgpu_node_w
 	r = vgpu_call_answer(&c, sizeof(*o));
 	if (!r) {
 		o = c.ret;
+		w->made = true;
 		*node = vgpu_handle_app(VGPU_HANDLE_GRAPHNODE, o->node);
 		r = finish(graph, w, o, params);
 	}
@@ -106,7 +110,7 @@ CUresult vgpu_node_add(CUgraphNode *node, CUgraph graph, const CUgraphNode *depe
 	r = vgpu_node_encode(params, &w);
 	if (r)
 		return r;
-	first = sizeof(w.p) + w.tail_bytes > 16384 ? 2048 : 4000;
+	first = sizeof(w.p) + w.tail_bytes > LONG_TAIL ? BESIDE_LONG : VGPU_LINKS_MOST;
 	if (first > count)
 		first = count;
 	r = vgpu_links_check(dependencies, NULL, first);
@@ -115,6 +119,8 @@ CUresult vgpu_node_add(CUgraphNode *node, CUgraph graph, const CUgraphNode *depe
 	vgpu_node_wire_free(&w);
 	if (!r && first < count)
 		r = connect_rest(graph, *node, dependencies + first, edges ? edges + first : NULL, count - first);
+	if (r && w.made)
+		cuGraphDestroyNode(*node);
 	return r;
 }
 

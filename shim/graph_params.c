@@ -196,6 +196,12 @@ static CUresult encode(struct vgpu_node_wire *w)
 
 void vgpu_node_wire_free(struct vgpu_node_wire *w)
 {
+	const uint64_t *ids = w->owned;
+	uint32_t i;
+
+	for (i = 0; w->p.type == CU_GRAPH_NODE_TYPE_CONDITIONAL && !w->made && ids && i < w->p.conditional.size; i++)
+		if (ids[i])
+			vgpu_handle_drop(VGPU_HANDLE_GRAPH, ids[i]);
 	free(w->owned);
 }
 
