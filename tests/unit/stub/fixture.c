@@ -280,7 +280,7 @@ bool fix_closed(int sock)
 
 void fix_silent(int sock)
 {
-	assert_false(readable(sock, 50));
+	assert_false(readable(sock, FIX_SILENT_MS));
 }
 
 void fix_send_raw(int sock, const void *buf, size_t size, const int *fds, unsigned int count)

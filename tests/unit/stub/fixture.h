@@ -27,6 +27,7 @@
 #define FIX_MEMORY	(64ull << 20)
 #define FIX_CHANNELS	4u
 #define FIX_WAIT_MS	10000	/* patience, for slow and loaded machines */
+#define FIX_SILENT_MS	50	/* that long fix_silent() listens */
 
 struct fixture {
 	char dir[64], path[96];

@@ -125,7 +125,8 @@ static void waiting_is_bounded(void **state)
 static void a_silent_worker_is_bounded(void **state)
 {
 	(void)state;
-	refused_within("300", "silent", VGPU_HOST_PROTOCOL, "did not agree on addresses");
+	/* It has to be ready within that time, too. */
+	refused_within("1500", "silent", VGPU_HOST_PROTOCOL, "did not agree on addresses");
 }
 
 static void conflicts_end(void **state)
