@@ -97,8 +97,12 @@ static int set_owner(const char *path, mode_t mode, const char *group)
 			vgpu_log(VGPU_LOG_ERROR, NULL, "[SOCKET] there is no group '%s'", group);
 			return -EINVAL;
 		}
-		if (chown(path, (uid_t)-1, g->gr_gid))
-			return -errno;
+		if (chown(path, (uid_t)-1, g->gr_gid)) {
+			int ret = -errno;
+
+			vgpu_log(VGPU_LOG_ERROR, NULL, "[SOCKET] this user may not give a socket to group '%s'", group);
+			return ret;
+		}
 	}
 	return chmod(path, mode) ? -errno : 0;
 }
@@ -178,6 +182,12 @@ static const char *open_problem(int ret)
 		return "there is a file that is not a socket";
 	case -ENAMETOOLONG:
 		return "the path is too long for a socket";
+	case -EACCES:
+	case -EROFS:
+		return "this user may not make a socket there; choose another path";
+	case -ENOENT:
+	case -ENOTDIR:
+		return "there is no such folder, and only its last part would be made; make it, or choose another path";
 	}
 	return strerror(-ret);
 }

@@ -314,6 +314,15 @@ static void a_worker_that_is_not_there_is_told(void **state)
 	assert_int_equal(rmdir(path), 0);
 }
 
+static void a_path_that_cannot_be_is_told(void **state)
+{
+	(void)state;
+	cannot_start("/nonexistent/folder/m.sock", TEST_WORKER, "there is no such folder");
+	cannot_start("/dev/null/m.sock", TEST_WORKER, "there is no such folder");
+	cannot_start("/dev/null", TEST_WORKER, "a file that is not a socket");
+	cannot_start("/proc/m.sock", TEST_WORKER, "choose another path");
+}
+
 /* A guest that claims commands which nobody ever executes holds its worker for a moment only. */
 static void closing_is_bounded(void **state)
 {
@@ -383,6 +392,7 @@ int main(void)
 		cmocka_unit_test(a_stale_socket_is_taken_over),
 		cmocka_unit_test(a_second_mediator_is_told),
 		cmocka_unit_test(a_worker_that_is_not_there_is_told),
+		cmocka_unit_test(a_path_that_cannot_be_is_told),
 		cmocka_unit_test(closing_is_bounded),
 		cmocka_unit_test(last_commands_are_executed),
 		cmocka_unit_test(the_end_is_told),
