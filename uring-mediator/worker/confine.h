@@ -8,10 +8,7 @@
 /* Close every descriptor from `from` on. First thing in main. */
 void vgpu_confine_descriptors(int from);
 
-/*
- * No new privileges, no core dumps, no ptrace by others; and when started as root with a user's name, that user.
- * `user` may be NULL.  0 or -errno with a line in `why`.
- */
-int vgpu_confine(const char *user, char *why, size_t size);
+/* No new privileges, no core dumps, no ptrace by others. 0 or -errno with a line in `why`. */
+int vgpu_confine(char *why, size_t size);
 
 #endif

@@ -15,7 +15,8 @@
 #include "loop.h"
 #include "log.h"
 
-#define POLL_LEAST_NS	5000u
+#define POLL_LEAST_NS	5000u		/* of the time to look at an empty ring before sleeping */
+#define POLL_MOST_NS	200000ull
 #define BURST		256u	/* commands between two looks at the other descriptors */
 #define IDLES		64u	/* of so many looks at an empty ring at least one is a long one */
 #define SETTLE_NS	10000000ll	/* length of the first sleep after work: see ring.h on the doorbell */
@@ -29,7 +30,6 @@ struct loop {
 	struct vgpu_io *io;
 	enum vgpu_consumer_state announced;
 	uint64_t window_ns;	/* present length of a look */
-	uint64_t most_ns;
 	uint64_t looked_ns;	/* length of the present look */
 	uint32_t naps;		/* rests left that are naps */
 	uint32_t idles;		/* times the ring was found empty */
@@ -158,10 +158,10 @@ static bool look(struct loop *l)
  */
 static void adapt(struct loop *l, uint64_t waited_ns)
 {
-	if (waited_ns < l->most_ns) {
+	if (waited_ns < POLL_MOST_NS) {
 		l->window_ns = 2 * (waited_ns > l->window_ns ? waited_ns : l->window_ns);
-		if (l->window_ns > l->most_ns)
-			l->window_ns = l->most_ns;
+		if (l->window_ns > POLL_MOST_NS)
+			l->window_ns = POLL_MOST_NS;
 	} else {
 		l->window_ns /= 2;
 	}
@@ -228,10 +228,9 @@ static int idle(struct loop *l)
 	return ret;
 }
 
-enum vgpu_host_error vgpu_loop_run(struct vgpu_session *s, struct vgpu_io *io, const struct vgpu_loop_options *o,
-				   char *why, size_t size)
+enum vgpu_host_error vgpu_loop_run(struct vgpu_session *s, struct vgpu_io *io, char *why, size_t size)
 {
-	struct loop l = { .s = s, .io = io, .window_ns = o->poll_ns, .most_ns = o->poll_ns,
+	struct loop l = { .s = s, .io = io, .window_ns = POLL_MOST_NS,
 			  .announced = VGPU_CONSUMER_ASLEEP, .trace = UINT32_MAX };
 	enum vgpu_host_error error;
 

@@ -6,15 +6,10 @@
 #include "io.h"
 #include "session.h"
 
-struct vgpu_loop_options {
-	uint64_t poll_ns;	/* longest time to look at an empty ring before sleeping */
-};
-
 /*
  * Serve the ring until the session ends.  Returns why: VGPU_HOST_CLOSED (told to, or the guest said goodbye),
  * VGPU_HOST_PROTOCOL, VGPU_HOST_WORKER_DIED (our own failure); `why` is one line for people.
  */
-enum vgpu_host_error vgpu_loop_run(struct vgpu_session *s, struct vgpu_io *io, const struct vgpu_loop_options *o,
-				   char *why, size_t size);
+enum vgpu_host_error vgpu_loop_run(struct vgpu_session *s, struct vgpu_io *io, char *why, size_t size);
 
 #endif

@@ -23,12 +23,9 @@
 #include "output.h"
 #include "session.h"
 
-#define POLL_DEFAULT_US	200u
-
 struct options {
 	enum vgpu_device_choice device;
-	const char *devices, *user;
-	struct vgpu_loop_options loop;
+	const char *devices;
 	uint64_t soft_devices;
 	uint64_t kernel_timeout_ms;	/* 0: none */
 	bool monitor;
@@ -42,8 +39,6 @@ static const char usage[] =
 	"  --soft-devices N         devices of the soft device (1)\n"
 	"  --kernel-timeout MS      end the session when a kernel runs for longer; 0: never (0)\n"
 	"  --monitor                open no device: answer what NVML asks\n"
-	"  --poll-us N              longest look at an empty ring before sleeping (200)\n"
-	"  --user NAME              who to become when started as root\n"
 	"  --log-level LEVEL        error, warning, notice, info, debug\n"
 	"  --help\n";
 
@@ -79,15 +74,6 @@ static int parse_number(const char *text, unsigned long least, unsigned long mos
 	return 0;
 }
 
-static int parse_poll(const char *text, uint64_t *ns)
-{
-	int ret = parse_number(text, 0, 1000000, ns);
-
-	if (!ret)
-		*ns *= 1000;
-	return ret;
-}
-
 static int parse_level(const char *text)
 {
 	int level = vgpu_log_level_parse(text);
@@ -106,17 +92,12 @@ static int set_option(struct options *o, int c, const char *arg)
 	case 'n':
 		o->devices = arg;
 		return parse_devices(arg);
-	case 'p':
-		return parse_poll(arg, &o->loop.poll_ns);
 	case 's':
 		return parse_number(arg, 1, 8, &o->soft_devices);
 	case 't':
 		return parse_number(arg, 0, 1000000000, &o->kernel_timeout_ms);
 	case 'm':
 		o->monitor = true;
-		return 0;
-	case 'u':
-		o->user = arg;
 		return 0;
 	case 'l':
 		return parse_level(arg);
@@ -132,7 +113,6 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{ "soft-devices", required_argument, NULL, 's' },
 		{ "kernel-timeout", required_argument, NULL, 't' },
 		{ "monitor", no_argument, NULL, 'm' },
-		{ "poll-us", required_argument, NULL, 'p' },  { "user", required_argument, NULL, 'u' },
 		{ "log-level", required_argument, NULL, 'l' }, { "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -184,7 +164,7 @@ static void serve(struct vgpu_session *s, struct vgpu_io *io, const struct optio
 	if (o->kernel_timeout_ms)
 		vgpu_timeout_start(s, io->control, o->kernel_timeout_ms * 1000000);
 	vgpu_log(VGPU_LOG_INFO, NULL, "session begins, arena at %p", (void *)s->base);
-	error = vgpu_loop_run(s, io, &o->loop, why, sizeof(why));
+	error = vgpu_loop_run(s, io, why, sizeof(why));
 	vgpu_log(error == VGPU_HOST_PROTOCOL ? VGPU_LOG_WARNING : VGPU_LOG_INFO, NULL, "session ends: %s", why);
 	vgpu_attach_end(s, error, why);
 	vgpu_io_note(io, VGPU_CTL_ENDED, error, why);
@@ -258,8 +238,7 @@ static int open_device(struct vgpu_device *device, struct vgpu_io *io, const str
 
 int main(int argc, char **argv)
 {
-	struct options o = { .device = VGPU_DEVICE_AUTO, .devices = "all", .soft_devices = 1,
-			     .loop = { .poll_ns = POLL_DEFAULT_US * 1000 } };
+	struct options o = { .device = VGPU_DEVICE_AUTO, .devices = "all", .soft_devices = 1 };
 	static struct vgpu_device device;
 	struct vgpu_worker_stats *stats;
 	static struct vgpu_io io;
@@ -289,7 +268,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	if (open_device(&device, &io, &o, why, sizeof(why)) ||
-	    vgpu_confine(o.user, why, sizeof(why))) {
+	    vgpu_confine(why, sizeof(why))) {
 		vgpu_log(VGPU_LOG_ERROR, NULL, "no device: %s", why);
 		vgpu_io_note(&io, VGPU_CTL_FAILED, VGPU_HOST_NO_DEVICE, why);
 		return 1;
