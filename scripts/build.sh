@@ -39,7 +39,7 @@ if [ ! -f "$VGPU_BUILD/build.ninja" ]; then
 		die "meson could not configure $VGPU_BUILD" "the whole output is in $VGPU_BUILD/dev-setup.log"
 elif [ $# -gt 0 ]; then
 	quietly "$VGPU_BUILD/dev-setup.log" meson configure "$VGPU_BUILD" "$@" ||
-		die "meson refused these options: $*"
+		die "meson refused these options: $*" "those that it knows: meson configure $VGPU_BUILD"
 fi
 # The build looks for the headers when it is configured.
 if [ "$headers/stamp" -nt "$VGPU_BUILD/build.ninja" ]; then
