@@ -25,9 +25,7 @@ static CUresult place_array(const struct given *g, const struct vgpu_shape *c, s
 	const struct vgpu_array *a = vgpu_array_get(g->array, &s->array);
 	const uint64_t at[3] = { g->x, g->y, g->z };
 
-	if (!a)
-		return CUDA_ERROR_INVALID_HANDLE;
-	if (!vgpu_array_holds(a, at, c->width, c->height, c->depth))
+	if (!a || !vgpu_array_holds(a, at, c->width, c->height, c->depth))
 		return CUDA_ERROR_INVALID_VALUE;
 	s->place = VGPU_PLACE_DEVICE;
 	s->x = g->x;
@@ -54,6 +52,8 @@ static CUresult place(const struct given *g, const struct vgpu_shape *c, struct 
 	s->place = vgpu_memory_place(s->at);
 	if (g->type == CU_MEMORYTYPE_DEVICE && s->place == VGPU_PLACE_HOST)
 		return CUDA_ERROR_INVALID_VALUE;
+	if (g->rows && (g->y > g->rows || c->height > g->rows - g->y))
+		return CUDA_ERROR_INVALID_VALUE;
 	if (g->pitch && c->height > 1 && (g->x > g->pitch || c->width > g->pitch - g->x))
 		return CUDA_ERROR_INVALID_VALUE;
 	s->pitch = g->pitch ? g->pitch : c->width;
@@ -75,6 +75,7 @@ CUresult vgpu_shape_of_2d(const CUDA_MEMCPY2D *c, struct vgpu_shape *shape)
 	return r ? r : place(&dst, shape, &shape->dst);
 }
 
+/* As natively, levels of detail mean nothing: a level of a mipmapped array is an array. */
 CUresult vgpu_shape_of_3d(const CUDA_MEMCPY3D *c, struct vgpu_shape *shape)
 {
 	const struct given src = { c->srcMemoryType, c->srcHost, c->srcDevice, c->srcArray,
@@ -83,8 +84,6 @@ CUresult vgpu_shape_of_3d(const CUDA_MEMCPY3D *c, struct vgpu_shape *shape)
 				   c->dstXInBytes, c->dstY, c->dstZ, c->dstPitch, c->dstHeight };
 	CUresult r;
 
-	if (c->srcLOD || c->dstLOD)
-		return CUDA_ERROR_INVALID_VALUE;
 	*shape = (struct vgpu_shape){ .width = c->WidthInBytes, .height = c->Height, .depth = c->Depth };
 	r = place(&src, shape, &shape->src);
 	return r ? r : place(&dst, shape, &shape->dst);

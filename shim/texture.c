@@ -59,14 +59,20 @@ static CUresult get(enum vgpu_handle_kind kind, uint64_t value, const void *out,
 	return t ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
+/* A handle that is none is an argument that is wrong. */
+static CUresult wire_array(enum vgpu_handle_kind kind, const void *app, uint64_t *wire)
+{
+	return vgpu_handle_wire(kind, app, wire) ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+}
+
 static CUresult wire_resource(const CUDA_RESOURCE_DESC *d, struct vgpu_rec_resource *w)
 {
 	*w = (struct vgpu_rec_resource){ .type = d->resType, .flags = d->flags };
 	switch ((int)d->resType) {
 	case CU_RESOURCE_TYPE_ARRAY:
-		return vgpu_handle_wire(VGPU_HANDLE_ARRAY, d->res.array.hArray, &w->at);
+		return wire_array(VGPU_HANDLE_ARRAY, d->res.array.hArray, &w->at);
 	case CU_RESOURCE_TYPE_MIPMAPPED_ARRAY:
-		return vgpu_handle_wire(VGPU_HANDLE_MIPMAP, d->res.mipmap.hMipmappedArray, &w->at);
+		return wire_array(VGPU_HANDLE_MIPMAP, d->res.mipmap.hMipmappedArray, &w->at);
 	case CU_RESOURCE_TYPE_LINEAR:
 		w->at = d->res.linear.devPtr;
 		w->format = d->res.linear.format;

@@ -223,6 +223,15 @@ static void peer_form(void **state)
 	ok(cuMemcpy3DPeer(&c));
 	ok(cuMemcpy2D(&back));
 	assert_memory_equal(dst, src, ROW * H);
+	c.srcLOD = 1;	/* means nothing */
+	ok(cuMemcpy3DPeer(&c));
+	c.srcHeight = H - 1;
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemcpy3DPeer(&c));
+	c.srcHeight = H;
+	c.dstArray = NULL;
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemcpy3DPeer(&c));
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemcpyDtoA(NULL, 0, p, 64));
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemcpyAtoD(p, NULL, 0, 64));
 	ok(cuMemFree(p));
 	ok(cuArrayDestroy(a));
 	free(src);
@@ -247,6 +256,8 @@ static void wrong_copies(void **state)
 	expect(CUDA_ERROR_INVALID_VALUE, cuMemcpy2D(&c));
 	c.dstY = 0;
 	ok(cuMemcpy2D(&c));
+	c.dstArray = NULL;
+	expect(CUDA_ERROR_INVALID_VALUE, cuMemcpy2D(&c));
 	expect(CUDA_ERROR_INVALID_VALUE, cuMemcpyHtoA(line, 4, buf, 64));
 	ok(cuArrayDestroy(a));
 	ok(cuArrayDestroy(line));

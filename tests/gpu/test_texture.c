@@ -428,8 +428,13 @@ static void descriptions(void **state)
 	CUDA_RESOURCE_VIEW_DESC v;
 	CUDA_RESOURCE_DESC r;
 	CUDA_TEXTURE_DESC d;
+	CUtexObject none;
 
 	(void)state;
+	memset(&r, 0, sizeof(r));
+	memset(&d, 0, sizeof(d));
+	expect(CUDA_ERROR_INVALID_VALUE, cuTexObjectCreate(&none, &r, &d, NULL));	/* of which array? */
+	expect(CUDA_ERROR_INVALID_VALUE, cuSurfObjectCreate(&none, &r));
 	ok(cuTexObjectGetResourceDesc(&r, t));
 	assert_int_equal(r.resType, CU_RESOURCE_TYPE_ARRAY);
 	assert_ptr_equal(r.res.array.hArray, a);
