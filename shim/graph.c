@@ -111,6 +111,8 @@ CUresult cuGraphInstantiateWithFlags(CUgraphExec *graph_exec, CUgraph graph, uns
 {
 	struct instance i = { .flags = flags };
 
+	if (flags & CUDA_GRAPH_INSTANTIATE_FLAG_UPLOAD)	/* there is no stream to upload in */
+		return vgpu_ready() ? vgpu_ready() : CUDA_ERROR_INVALID_VALUE;
 	return instantiate(graph_exec, graph, &i);
 }
 
@@ -300,7 +302,7 @@ CUresult cuGraphConditionalHandleCreate(CUgraphConditionalHandle *handle, CUgrap
 		return CUDA_ERROR_INVALID_VALUE;
 	r = vgpu_handle_wire(VGPU_HANDLE_GRAPH, graph, &wire);
 	if (!r)
-		r = vgpu_context_get(ctx, &context);
+		r = ctx ? vgpu_context_get(ctx, &context) : CUDA_ERROR_INVALID_CONTEXT;
 	if (!r)
 		r = vgpu_call_begin(&c, VGPU_OP_graph_conditional, sizeof(*a), 0, VGPU_CALL_REPLY);
 	if (r)

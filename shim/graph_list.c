@@ -196,7 +196,7 @@ CUresult cuGraphGetRootNodes(CUgraph graph, CUgraphNode *root_nodes, size_t *num
 
 CUresult cuGraphGetEdges_v2(CUgraph graph, CUgraphNode *from, CUgraphNode *to, CUgraphEdgeData *edges, size_t *count)
 {
-	if (!from != !to)
+	if (!from != !to || (edges && !from))
 		return vgpu_ready() ? vgpu_ready() : CUDA_ERROR_INVALID_VALUE;
 	return list(VGPU_HANDLE_GRAPH, graph, VGPU_LIST_EDGES, true, &(struct wanted){ from, to, edges, count });
 }
@@ -208,10 +208,17 @@ CUresult cuGraphGetEdges(CUgraph graph, CUgraphNode *from, CUgraphNode *to, size
 	return list(VGPU_HANDLE_GRAPH, graph, VGPU_LIST_EDGES, false, &(struct wanted){ from, to, NULL, count });
 }
 
+/* What the edges are is told only with the nodes. */
+static CUresult neighbours(CUgraphNode node, uint32_t what, CUgraphNode *nodes, CUgraphEdgeData *edges, size_t *count)
+{
+	if (edges && !nodes)
+		return vgpu_ready() ? vgpu_ready() : CUDA_ERROR_INVALID_VALUE;
+	return list(VGPU_HANDLE_GRAPHNODE, node, what, true, &(struct wanted){ nodes, NULL, edges, count });
+}
+
 CUresult cuGraphNodeGetDependencies_v2(CUgraphNode node, CUgraphNode *nodes, CUgraphEdgeData *edges, size_t *count)
 {
-	return list(VGPU_HANDLE_GRAPHNODE, node, VGPU_LIST_DEPENDENCIES, true,
-		    &(struct wanted){ nodes, NULL, edges, count });
+	return neighbours(node, VGPU_LIST_DEPENDENCIES, nodes, edges, count);
 }
 
 CUresult cuGraphNodeGetDependencies(CUgraphNode node, CUgraphNode *nodes, size_t *count)
@@ -222,8 +229,7 @@ CUresult cuGraphNodeGetDependencies(CUgraphNode node, CUgraphNode *nodes, size_t
 
 CUresult cuGraphNodeGetDependentNodes_v2(CUgraphNode node, CUgraphNode *nodes, CUgraphEdgeData *edges, size_t *count)
 {
-	return list(VGPU_HANDLE_GRAPHNODE, node, VGPU_LIST_DEPENDENTS, true,
-		    &(struct wanted){ nodes, NULL, edges, count });
+	return neighbours(node, VGPU_LIST_DEPENDENTS, nodes, edges, count);
 }
 
 CUresult cuGraphNodeGetDependentNodes(CUgraphNode node, CUgraphNode *nodes, size_t *count)

@@ -37,7 +37,6 @@ static CUresult encode_context(CUcontext *ctx)
 static CUresult encode_kernel(struct vgpu_node_wire *w)
 {
 	CUDA_KERNEL_NODE_PARAMS_v3 *k = &w->p.kernel;
-	const void *handle = k->func ? (const void *)k->func : (const void *)k->kern;
 	const struct vgpu_function *f;
 	struct vgpu_launch l = {
 		.grid = { k->gridDimX, k->gridDimY, k->gridDimZ }, .block = { k->blockDimX, k->blockDimY, k->blockDimZ },
@@ -45,9 +44,7 @@ static CUresult encode_kernel(struct vgpu_node_wire *w)
 	};
 	CUresult r;
 
-	if (!handle)
-		return CUDA_ERROR_INVALID_VALUE;
-	f = vgpu_function_get(handle);
+	f = k->func ? vgpu_handle_object(VGPU_HANDLE_FUNCTION, k->func) : vgpu_handle_object(VGPU_HANDLE_KERNEL, k->kern);
 	if (!f)
 		return CUDA_ERROR_INVALID_HANDLE;
 	r = vgpu_thread.current ? vgpu_launch_check(&l, f) : CUDA_ERROR_INVALID_CONTEXT;
@@ -65,10 +62,10 @@ static CUresult encode_kernel(struct vgpu_node_wire *w)
 static CUresult encode_array(CUmemorytype type, CUarray *array)
 {
 	uint64_t wire = 0;
-	CUresult r = type == CU_MEMORYTYPE_ARRAY ? vgpu_handle_wire(VGPU_HANDLE_ARRAY, *array, &wire) : CUDA_SUCCESS;
+	bool array_there = type != CU_MEMORYTYPE_ARRAY || !vgpu_handle_wire(VGPU_HANDLE_ARRAY, *array, &wire);
 
 	*array = (CUarray)(uintptr_t)wire;
-	return r;
+	return array_there ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
 static CUresult encode_memcpy(struct vgpu_node_wire *w)

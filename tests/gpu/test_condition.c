@@ -183,6 +183,7 @@ static void refused(void **state)
 	ok(cuGraphCreate(&g, 0));
 	expect(CUDA_ERROR_INVALID_VALUE, cuGraphConditionalHandleCreate(NULL, g, gpu_context(), 0, 0));
 	expect(CUDA_ERROR_INVALID_VALUE, cuGraphConditionalHandleCreate(&h, NULL, gpu_context(), 0, 0));
+	expect(CUDA_ERROR_INVALID_CONTEXT, cuGraphConditionalHandleCreate(&h, g, NULL, 0, 0));
 	ok(cuGraphDestroy(g));
 }
 

@@ -175,6 +175,7 @@ static void chain(void **state)
 static void edges(void **state)
 {
 	CUgraphNode a, b, c, nodes[3];
+	CUgraphEdgeData data[3];
 	CUgraph g, other;
 	CUgraphNode foreign;
 	size_t n;
@@ -191,6 +192,9 @@ static void edges(void **state)
 	ok(cuGraphNodeGetDependencies(c, nodes, NULL, &n));
 	assert_int_equal(n, 1);
 	assert_ptr_equal(nodes[0], b);
+	expect(CUDA_ERROR_INVALID_VALUE, cuGraphNodeGetDependencies(c, NULL, data, &n));
+	expect(CUDA_ERROR_INVALID_VALUE, cuGraphNodeGetDependentNodes(b, NULL, data, &n));
+	expect(CUDA_ERROR_INVALID_VALUE, cuGraphGetEdges(g, NULL, NULL, data, &n));
 	expect(CUDA_ERROR_INVALID_VALUE, cuGraphAddEmptyNode(&foreign, g, &foreign, 1));
 	ok(cuGraphRemoveDependencies(g, &b, &c, NULL, 1));
 	n = 3;
@@ -223,9 +227,14 @@ static void nulls(void **state)
 	expect(CUDA_ERROR_INVALID_VALUE, cuGraphAddEmptyNode(&n, g, NULL, 1));
 	expect(CUDA_ERROR_INVALID_VALUE, cuGraphInstantiate(NULL, g, 0));
 	expect(CUDA_ERROR_INVALID_VALUE, cuGraphInstantiate(&exec, NULL, 0));
+	expect(CUDA_ERROR_INVALID_VALUE, cuGraphInstantiate(&exec, g, CUDA_GRAPH_INSTANTIATE_FLAG_UPLOAD));	/* in which stream? */
 	scale(&k, fx.b, fx.a, 1)->blockDimX = 0;
 	expect(CUDA_ERROR_INVALID_VALUE, cuGraphAddKernelNode(&n, g, NULL, 0, &k.node));
+	scale(&k, fx.b, fx.a, 1)->func = NULL;
+	expect(CUDA_ERROR_INVALID_HANDLE, cuGraphAddKernelNode(&n, g, NULL, 0, &k.node));
 	ok(cuGraphAddMemcpyNode(&n, g, NULL, 0, &c, gpu_context()));
+	c.srcMemoryType = CU_MEMORYTYPE_ARRAY;
+	expect(CUDA_ERROR_INVALID_VALUE, cuGraphAddMemcpyNode(&n, g, NULL, 0, &c, gpu_context()));
 	ok(cuGraphDestroy(g));
 }
 
