@@ -108,6 +108,7 @@ CUresult vgpu_context_setup(struct vgpu_context *ctx, int device, uint32_t flags
 	ctx->device = device;
 	ctx->flags = flags;
 	ctx->api_version = API_VERSION;
+	ctx->attached = 0;
 	return vgpu_stream_setup_legacy(ctx);
 }
 
@@ -205,6 +206,8 @@ CUresult cuCtxCreate_v3(CUcontext *ctx, CUexecAffinityParam *params_array, int n
 
 CUresult cuCtxCreate_v4(CUcontext *ctx, CUctxCreateParams *ctx_create_params, unsigned int flags, CUdevice dev)
 {
+	if (ctx_create_params && ctx_create_params->numExecAffinityParams && !ctx_create_params->execAffinityParams)
+		return vgpu_ready() ? vgpu_ready() : CUDA_ERROR_INVALID_VALUE;
 	if (ctx_create_params && ctx_create_params->numExecAffinityParams)
 		return vgpu_ready() ? vgpu_ready() : CUDA_ERROR_UNSUPPORTED_EXEC_AFFINITY;
 	if (ctx_create_params && ctx_create_params->cigParams)
@@ -241,13 +244,27 @@ CUresult cuCtxAttach(CUcontext *ctx, unsigned int flags)
 		return r;
 	if (!ctx || flags)
 		return CUDA_ERROR_INVALID_VALUE;
+	if (!vgpu_thread.current)
+		return CUDA_ERROR_INVALID_CONTEXT;
+	vgpu_thread.current->attached++;
 	*ctx = vgpu_context_app(vgpu_thread.current);
-	return *ctx ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CONTEXT;
+	return CUDA_SUCCESS;
 }
 
+/* Of the current context only. The last one to go destroys it. */
 CUresult cuCtxDetach(CUcontext ctx)
 {
-	return cuCtxDestroy_v2(ctx);
+	struct vgpu_context *o = vgpu_thread.current;
+	CUresult r = vgpu_ready();
+
+	if (r)
+		return r;
+	if (!o || ctx != vgpu_context_app(o))
+		return CUDA_ERROR_INVALID_CONTEXT;
+	if (!o->attached)
+		return cuCtxDestroy_v2(ctx);
+	o->attached--;
+	return CUDA_SUCCESS;
 }
 
 /* ---- current ---- */

@@ -22,6 +22,7 @@ struct vgpu_context {
 	uint64_t id;			/* cuCtxGetId: never used twice */
 	_Atomic bool alive;
 	bool primary;
+	_Atomic uint32_t attached;	/* cuCtxAttach without a cuCtxDetach yet */
 	uint64_t green;			/* wire id of its CUgreenCtx, 0: it is no green context */
 	struct vgpu_context *home;	/* owns what is made in it: itself, of a green one the primary */
 	_Atomic uint32_t greens;	/* green contexts of this primary one */

@@ -81,8 +81,8 @@ CUresult cuCtxGetDevResource(CUcontext ctx, CUdevResource *resource, CUdevResour
 	struct vgpu_context *o;
 	CUresult r = vgpu_ready();
 
-	if (!r)
-		r = vgpu_context_get(ctx, &o);
+	if (!r)	/* the current one is to be named, too */
+		r = ctx ? vgpu_context_get(ctx, &o) : CUDA_ERROR_INVALID_CONTEXT;
 	if (r)
 		return r;
 	return o->alive ? get_resource(o->wire, 0, resource, type) : CUDA_ERROR_INVALID_CONTEXT;

@@ -16,6 +16,8 @@
 
 #include "call.h"
 #include "capture.h"
+#include "context.h"
+#include "device.h"
 #include "function.h"
 #include "launch.h"
 #include "thread.h"
@@ -58,10 +60,13 @@ CUresult cuFuncSetBlockShape(CUfunction hfunc, int x, int y, int z)
 {
 	struct vgpu_launch_state *s;
 	CUresult r = find(hfunc, &s);
+	int64_t most;
 
 	if (r)
 		return r;
-	if (x <= 0 || y <= 0 || z <= 0)
+	most = vgpu_function_get(hfunc)->attributes[CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK];
+	if (x <= 0 || y <= 0 || z <= 0 || x > most || y > most || (int64_t)x * y > most || (int64_t)x * y * z > most ||
+	    z > vgpu_device(vgpu_thread.current->device)->attributes[CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Z])
 		return CUDA_ERROR_INVALID_VALUE;
 	s->block[0] = (uint32_t)x;
 	s->block[1] = (uint32_t)y;

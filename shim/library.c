@@ -153,12 +153,12 @@ CUresult cuLibraryGetKernel(CUkernel *kernel, CUlibrary library, const char *nam
 	r = vgpu_call_ready(0);
 	if (r)
 		return r;
-	if (!kernel || !name || !*name)
+	if (!kernel || !name)
 		return CUDA_ERROR_INVALID_VALUE;
 	l = vgpu_handle_object(VGPU_HANDLE_LIBRARY, library);
 	if (!l)
 		return CUDA_ERROR_INVALID_HANDLE;
-	r = vgpu_function_find(l, VGPU_HANDLE_KERNEL, name, &f);
+	r = *name ? vgpu_function_find(l, VGPU_HANDLE_KERNEL, name, &f) : CUDA_ERROR_NOT_FOUND;
 	if (!r)
 		*kernel = vgpu_handle_app(VGPU_HANDLE_KERNEL, f->wire);
 	return r;

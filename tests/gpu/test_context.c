@@ -223,6 +223,25 @@ static void give_back(void **state)
 }
 
 /* What belongs to a context can be asked about without a current one. */
+/* Only what is current can be left, and it stays as long as it has been entered more often. */
+static void detach(void **state)
+{
+	CUcontext prim, ctx;
+
+	(void)state;
+	ok(cuDevicePrimaryCtxRetain(&prim, gpu_device()));
+	ok(cuCtxSetCurrent(NULL));
+	expect(CUDA_ERROR_INVALID_CONTEXT, cuCtxDetach(NULL));
+	expect(CUDA_ERROR_INVALID_CONTEXT, cuCtxDetach(prim));
+	ok(cuCtxSetCurrent(prim));
+	ok(cuCtxAttach(&ctx, 0));
+	assert_ptr_equal(ctx, prim);
+	ok(cuCtxDetach(ctx));
+	ok(cuCtxSynchronize());
+	ok(cuCtxSetCurrent(NULL));
+	ok(cuDevicePrimaryCtxRelease(gpu_device()));
+}
+
 static void asked_without(void **state)
 {
 	const CUDA_ARRAY3D_DESCRIPTOR flat = { .Width = 16, .Height = 16, .Format = CU_AD_FORMAT_UNSIGNED_INT8,
@@ -276,6 +295,7 @@ int main(void)
 		cmocka_unit_test(limits),
 		cmocka_unit_test(core_dumps),
 		cmocka_unit_test(give_back),
+		cmocka_unit_test(detach),
 		cmocka_unit_test(asked_without),
 	};
 

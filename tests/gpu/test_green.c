@@ -103,6 +103,7 @@ static void refused(void **state)
 	memset(&none, 0, sizeof(none));
 	expect(CUDA_ERROR_INVALID_VALUE, cuDevSmResourceSplitByCount(NULL, NULL, &all, NULL, 0, 1));
 	expect(CUDA_ERROR_INVALID_RESOURCE_TYPE, cuDevSmResourceSplitByCount(NULL, &groups, &none, NULL, 0, 1));
+	expect(CUDA_ERROR_INVALID_CONTEXT, cuCtxGetDevResource(NULL, &none, CU_DEV_RESOURCE_TYPE_SM));
 	expect(CUDA_ERROR_INVALID_VALUE, cuDevResourceGenerateDesc(NULL, &all, 1));
 	ok(cuDevResourceGenerateDesc(&desc, &all, 1));
 	expect(CUDA_ERROR_INVALID_VALUE, cuGreenCtxCreate(NULL, desc, gpu_device(), CU_GREEN_CTX_DEFAULT_STREAM));

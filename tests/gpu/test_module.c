@@ -142,6 +142,8 @@ static void launch_state(void **state)
 	ok(cuStreamCreate(&s, CU_STREAM_NON_BLOCKING));
 	ok(cuMemAlloc(&p, sizeof(v)));
 	ok(cuMemcpyHtoD(p, v, sizeof(v)));
+	expect(CUDA_ERROR_INVALID_VALUE, cuFuncSetBlockShape(f, 1025, 1, 1));
+	expect(CUDA_ERROR_INVALID_VALUE, cuFuncSetBlockShape(f, 8, 1, 65));
 	ok(cuFuncSetBlockShape(f, 2, 1, 1));
 	ok(cuFuncSetSharedSize(f, 0));
 	ok(cuParamSetv(f, 0, &p, sizeof(p)));
@@ -309,6 +311,7 @@ static void libraries(void **state)
 	ok(cuLibraryLoadData(&lib, scale_ptx, NULL, NULL, 0, NULL, NULL, 0));
 	ok(cuLibraryGetKernel(&k, lib, "scale"));
 	expect(CUDA_ERROR_NOT_FOUND, cuLibraryGetKernel(&k, lib, "nope"));
+	expect(CUDA_ERROR_NOT_FOUND, cuLibraryGetKernel(&k, lib, ""));
 	ok(cuLibraryGetKernel(&k, lib, "scale"));
 	ok(cuKernelGetFunction(&f, k));
 	ok(cuLibraryGetModule(&m, lib));
