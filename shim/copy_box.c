@@ -10,6 +10,7 @@
 #include <gen/cuda_api.h>
 #include <gen/shim_hand.h>
 #include <gen/wire.h>
+#include <vgpu/operands.h>
 
 #include "call.h"
 #include "capture.h"
@@ -25,8 +26,6 @@
 #include "thread.h"
 
 #define WHOLE_ELEMENTS	16u	/* bytes: a row is cut between elements of any size */
-
-enum { KIND_DEVICE = 1, KIND_ARENA = 2 };	/* the wire's, of memcpy_2d */
 
 static uint64_t wire_address(const struct vgpu_side *s)
 {
@@ -52,8 +51,8 @@ static CUresult send_2d(const struct vgpu_side *dst, const struct vgpu_side *src
 	a->width = width;
 	a->height = height;
 	a->stream = s->wire;
-	a->src_kind = src->place == VGPU_PLACE_ARENA ? KIND_ARENA : KIND_DEVICE;
-	a->dst_kind = dst->place == VGPU_PLACE_ARENA ? KIND_ARENA : KIND_DEVICE;
+	a->src_kind = src->place == VGPU_PLACE_ARENA ? VGPU_COPY_ARENA : VGPU_COPY_DEVICE;
+	a->dst_kind = dst->place == VGPU_PLACE_ARENA ? VGPU_COPY_ARENA : VGPU_COPY_DEVICE;
 	vgpu_touch(s);
 	vgpu_call_submit(&c);
 	return CUDA_SUCCESS;

@@ -5,10 +5,10 @@
  */
 #include "copy_shape.h"
 
+#include <vgpu/operands.h>
+
 #include "array.h"
 #include "session.h"
-
-enum { KIND_DEVICE = 1, KIND_ARENA = 2, KIND_ARRAY = 3 };	/* the wire's */
 
 /* What one side's description says; either structure's. */
 struct given {
@@ -120,7 +120,7 @@ static void wire_side(const struct vgpu_side *s, struct vgpu_rec_copy_side *w)
 	*w = (struct vgpu_rec_copy_side){
 		.at = s->array ? s->array : arena ? s->at - (uint64_t)(uintptr_t)vgpu_session.base : s->at,
 		.pitch = s->pitch, .slice = s->slice, .x = s->x, .y = s->y, .z = s->z, .context = s->context,
-		.kind = s->array ? KIND_ARRAY : arena ? KIND_ARENA : KIND_DEVICE,
+		.kind = s->array ? VGPU_COPY_ARRAY : arena ? VGPU_COPY_ARENA : VGPU_COPY_DEVICE,
 	};
 }
 

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include <vgpu/cuda_types.h>
+#include <vgpu/operands.h>
 
 struct vgpu_stream;
 
@@ -21,10 +22,6 @@ struct vgpu_graph_exec {
 };
 
 /* ---- graph_list.c ---- */
-
-/* What graph_list can be asked for. */
-enum { VGPU_LIST_NODES, VGPU_LIST_ROOTS, VGPU_LIST_EDGES, VGPU_LIST_DEPENDENCIES, VGPU_LIST_DEPENDENTS,
-       VGPU_LIST_CAPTURE };
 
 #define VGPU_LINKS_MOST	4000u	/* that one command takes */
 

@@ -10,6 +10,7 @@
 #include <gen/cuda_api.h>
 #include <gen/shim_hand.h>
 #include <gen/wire.h>
+#include <vgpu/operands.h>
 
 #include "call.h"
 #include "channel.h"
@@ -21,8 +22,6 @@
 #include "launch.h"
 #include "stream.h"
 #include "thread.h"
-
-#define COOPERATIVE	1u
 
 /* What was set for a kernel holds for the functions made of it, too, whichever came first. Asked only beyond their own limit. */
 static bool kernel_allows(const struct vgpu_function *f, uint32_t shared_bytes)
@@ -317,7 +316,7 @@ CUresult vgpu_launch(const struct vgpu_launch *l)
 	a->shared_bytes = l->shared_bytes;
 	a->param_bytes = (uint16_t)bytes;
 	a->attr_count = (uint8_t)l->attr_count;
-	a->flags = l->cooperative ? COOPERATIVE : 0;
+	a->flags = l->cooperative ? VGPU_LAUNCH_COOPERATIVE : 0;
 	if (block)
 		memset((uint8_t *)memcpy(c.payload, block, given) + given, 0, bytes - given);
 	else if (!l->extra)

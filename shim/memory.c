@@ -28,7 +28,6 @@
 #include "thread.h"
 #include "virtual.h"
 
-#define BACKEND_CUDA	1u		/* struct vgpu_channel_ctl, backend */
 #define KEEP_SHARED	8u		/* of a memory with other channels at most this part is kept unused */
 #define TOUCH_BYTES	(1ull << 20)	/* at a time */
 #define STEP_BYTES	(8ull << 20)	/* registered at once for small blocks of pinned memory */
@@ -293,7 +292,7 @@ void vgpu_memory_touch(uint8_t *at, uint64_t bytes, int advice)
 
 static void touch_extents(uint32_t first, uint32_t count)
 {
-	if (vgpu_session.channel->ctl.backend == BACKEND_CUDA)
+	if (vgpu_session.channel->ctl.backend == VGPU_BACKEND_CUDA)
 		vgpu_memory_touch(vgpu_arena.base + (uint64_t)first * vgpu_arena.extent_size,
 				  (uint64_t)count * vgpu_arena.extent_size, MADV_POPULATE_WRITE);
 }

@@ -50,6 +50,12 @@
 /* Extent table entry: 0 = free, else channel index + 1. Claimed by CAS. */
 #define VGPU_EXTENT_FREE	0u
 
+/* What computes. */
+enum vgpu_backend {
+	VGPU_BACKEND_SOFT = 0,
+	VGPU_BACKEND_CUDA = 1,
+};
+
 /* State of the host's end of a channel, `host_state` below. */
 enum vgpu_host_state {
 	VGPU_HOST_NONE = 0,	/* nothing on the host knows this channel */
@@ -150,7 +156,7 @@ struct vgpu_channel_ctl {
 	uint32_t host_version;
 	uint32_t device_count;
 	uint32_t session;		/* the mediator's number for this session, for logs */
-	uint32_t backend;		/* 0 soft, 1 cuda */
+	uint32_t backend;		/* enum vgpu_backend */
 	char host_text[160];		/* one line for people: why refused or dead */
 	struct vgpu_range ranges[VGPU_MAX_RANGES];	/* device addresses: reserve them */
 

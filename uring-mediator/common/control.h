@@ -55,7 +55,7 @@ enum vgpu_control_type {
 
 struct vgpu_ctl_ready {
 	struct vgpu_msg h;
-	uint32_t backend;	/* 0 soft, 1 cuda */
+	uint32_t backend;	/* enum vgpu_backend */
 	uint32_t device_count;
 	int32_t driver_version;
 	uint32_t range_count;

@@ -6,11 +6,10 @@
 #include <gen/driver_table.h>
 #include <gen/wire.h>
 #include <gen/worker_hand.h>
+#include <vgpu/operands.h>
 
 #include "copy.h"
 #include "session.h"
-
-enum { SIDE_DEVICE = 1, SIDE_ARENA = 2, SIDE_ARRAY = 3 };	/* kinds on the wire */
 
 struct side {
 	CUmemorytype type;
@@ -34,12 +33,12 @@ static CUresult resolve(struct vgpu_session *s, uint32_t kind, uint64_t at, uint
 {
 	void *p = NULL;
 
-	if (kind == SIDE_ARENA) {
+	if (kind == VGPU_COPY_ARENA) {
 		p = vgpu_arena_at(s, at, span);
 		if (!p)
 			return vgpu_session_broken(s, "pitched copy of %llu bytes at arena offset %llu",
 						   (unsigned long long)span, (unsigned long long)at);
-	} else if (kind == SIDE_DEVICE) {
+	} else if (kind == VGPU_COPY_DEVICE) {
 		p = vgpu_arena_pointer(s, at, span);
 		if (!p && !vgpu_ranges_cover(&s->ranges, at, span))
 			return CUDA_ERROR_INVALID_VALUE;
@@ -126,7 +125,7 @@ static CUresult resolve_side(struct vgpu_session *s, const struct vgpu_rec_copy_
 	*context = ctx;
 	if (r)
 		return r;
-	if (m->kind == SIDE_ARRAY)
+	if (m->kind == VGPU_COPY_ARRAY)
 		return resolve_array(s, m, b, side);
 	if (m->x || m->y || m->z)
 		return vgpu_session_broken(s, "copy of a box with offsets in memory");
@@ -138,12 +137,12 @@ static CUresult resolve_side(struct vgpu_session *s, const struct vgpu_rec_copy_
 
 static uint64_t rows_of(const struct vgpu_rec_copy_side *m)
 {
-	return m->kind != SIDE_ARRAY && m->pitch ? m->slice / m->pitch : 0;
+	return m->kind != VGPU_COPY_ARRAY && m->pitch ? m->slice / m->pitch : 0;
 }
 
 static uint64_t pitch_of(const struct vgpu_rec_copy_side *m)
 {
-	return m->kind != SIDE_ARRAY ? m->pitch : 0;
+	return m->kind != VGPU_COPY_ARRAY ? m->pitch : 0;
 }
 
 /*

@@ -23,11 +23,6 @@ enum vgpu_device_choice {
 	VGPU_DEVICE_SOFT,
 };
 
-enum vgpu_backend {		/* values on the wire */
-	VGPU_BACKEND_SOFT = 0,
-	VGPU_BACKEND_CUDA = 1,
-};
-
 struct vgpu_device {
 	const struct vgpu_driver *drv;
 	struct vgpu_worker_stats *stats;	/* where the soft device accounts for its time */

@@ -9,10 +9,9 @@
 #include <gen/driver_table.h>
 #include <gen/wire.h>
 #include <gen/worker_hand.h>
+#include <vgpu/operands.h>
 
 #include "graph.h"
-
-enum { NODES, ROOTS, EDGES, DEPENDENCIES, DEPENDENTS, CAPTURE };	/* `what` of graph_list */
 
 #define LINK_SIZE	((uint32_t)sizeof(struct vgpu_rec_graph_link))
 
@@ -67,17 +66,17 @@ CUresult vgpu_links_take(struct vgpu_session *s, const struct vgpu_request *rq, 
 static CUresult ask(const struct vgpu_driver *d, uint32_t what, void *obj, bool edges, struct vgpu_links *l)
 {
 	switch (what) {
-	case NODES:
+	case VGPU_LIST_NODES:
 		return d->cuGraphGetNodes ? d->cuGraphGetNodes(obj, l->from, &l->count) : CUDA_ERROR_NOT_SUPPORTED;
-	case ROOTS:
+	case VGPU_LIST_ROOTS:
 		return d->cuGraphGetRootNodes ? d->cuGraphGetRootNodes(obj, l->from, &l->count) :
 						CUDA_ERROR_NOT_SUPPORTED;
-	case EDGES:
+	case VGPU_LIST_EDGES:
 		if (edges && d->cuGraphGetEdges_v2)
 			return d->cuGraphGetEdges_v2(obj, l->from, l->to, l->data, &l->count);
 		return d->cuGraphGetEdges ? d->cuGraphGetEdges(obj, l->from, l->to, &l->count) :
 					    CUDA_ERROR_NOT_SUPPORTED;
-	case DEPENDENCIES:
+	case VGPU_LIST_DEPENDENCIES:
 		if (edges && d->cuGraphNodeGetDependencies_v2)
 			return d->cuGraphNodeGetDependencies_v2(obj, l->from, l->data, &l->count);
 		return d->cuGraphNodeGetDependencies ? d->cuGraphNodeGetDependencies(obj, l->from, &l->count) :
@@ -160,9 +159,9 @@ static CUresult reply(struct vgpu_session *s, struct vgpu_request *rq, const str
 CUresult vgpu_handle_graph_list(struct vgpu_session *s, struct vgpu_request *rq)
 {
 	static const enum vgpu_handle_kind kinds[] = {
-		[NODES] = VGPU_HANDLE_GRAPH, [ROOTS] = VGPU_HANDLE_GRAPH, [EDGES] = VGPU_HANDLE_GRAPH,
-		[DEPENDENCIES] = VGPU_HANDLE_GRAPHNODE, [DEPENDENTS] = VGPU_HANDLE_GRAPHNODE,
-		[CAPTURE] = VGPU_HANDLE_STREAM,
+		[VGPU_LIST_NODES] = VGPU_HANDLE_GRAPH, [VGPU_LIST_ROOTS] = VGPU_HANDLE_GRAPH, [VGPU_LIST_EDGES] = VGPU_HANDLE_GRAPH,
+		[VGPU_LIST_DEPENDENCIES] = VGPU_HANDLE_GRAPHNODE, [VGPU_LIST_DEPENDENTS] = VGPU_HANDLE_GRAPHNODE,
+		[VGPU_LIST_CAPTURE] = VGPU_HANDLE_STREAM,
 	};
 	const struct vgpu_args_graph_list *a = rq->args;
 	uint64_t graph = a->object;
@@ -171,18 +170,18 @@ CUresult vgpu_handle_graph_list(struct vgpu_session *s, struct vgpu_request *rq)
 	void *obj;
 	CUresult r;
 
-	if (a->what > CAPTURE)
+	if (a->what > VGPU_LIST_CAPTURE)
 		return vgpu_session_broken(s, "list of kind %u", a->what);
 	r = vgpu_session_lookup(s, kinds[a->what], a->object, &obj);
 	if (r)
 		return r;
-	r = a->what == CAPTURE ? fetch_capture(s->drv, obj, &l, &captured) :
+	r = a->what == VGPU_LIST_CAPTURE ? fetch_capture(s->drv, obj, &l, &captured) :
 				 fetch(s->drv, a->what, obj, a->edges, &l);
 	if (r)
 		return r;
 	if (kinds[a->what] == VGPU_HANDLE_GRAPHNODE)
 		graph = vgpu_node_graph(s, a->object);
-	if (a->what == CAPTURE)	/* asked for before: ids need a graph to die with */
+	if (a->what == VGPU_LIST_CAPTURE)	/* asked for before: ids need a graph to die with */
 		r = vgpu_graph_id(s, captured, 0, 0, &graph);
 	if (!r)
 		r = reply(s, rq, &l, a->first, graph);

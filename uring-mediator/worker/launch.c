@@ -9,13 +9,13 @@
 #include <gen/driver_table.h>
 #include <gen/wire.h>
 #include <gen/worker_hand.h>
+#include <vgpu/operands.h>
 
 #include "function.h"
 #include "log.h"
 #include "session.h"
 
 #define ATTRIBUTES_MOST	32u
-#define FLAG_COOPERATIVE 1u
 #define PARAMS_MOST	1024u	/* of a cooperative kernel: 4 KiB of words */
 
 static struct vgpu_handle_entry *find_function(struct vgpu_session *s, uint64_t id)
@@ -88,7 +88,7 @@ static bool cooperative(const struct vgpu_args_launch *a, const CUlaunchAttribut
 	for (uint32_t i = 0; i < a->attr_count; i++)
 		if (attrs[i].id == CU_LAUNCH_ATTRIBUTE_COOPERATIVE && attrs[i].value.cooperative)
 			return true;
-	return a->flags & FLAG_COOPERATIVE;
+	return a->flags & VGPU_LAUNCH_COOPERATIVE;
 }
 
 /* A pointer to each parameter in the block. */
@@ -121,7 +121,7 @@ static CUresult launch_ex(struct vgpu_session *s, const struct vgpu_args_launch 
 
 	if (!s->drv->cuLaunchKernelEx)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	if (a->flags & FLAG_COOPERATIVE) {
+	if (a->flags & VGPU_LAUNCH_COOPERATIVE) {
 		attrs[c.numAttrs] = (CUlaunchAttribute){ .id = CU_LAUNCH_ATTRIBUTE_COOPERATIVE };
 		attrs[c.numAttrs++].value.cooperative = 1;
 	}
@@ -160,7 +160,7 @@ CUresult vgpu_handle_launch(struct vgpu_session *s, struct vgpu_request *rq)
 
 	rq->stream = a->stream;
 	params = vgpu_take(rq, &at, a->param_bytes);
-	if (!params || a->flags & ~FLAG_COOPERATIVE)
+	if (!params || a->flags & ~VGPU_LAUNCH_COOPERATIVE)
 		return vgpu_session_broken(s, "launch with %u bytes of parameters in a payload of %u", a->param_bytes,
 					   rq->payload_size);
 	if (!f)
