@@ -11,22 +11,23 @@
 
 #include "shim/context.h"
 #include "shim/memory.h"
+#include "free_addresses.h"
 #include "shim_fake.h"
 
-#define GIVEN	0x700000000000ull	/* where the driver puts all */
 #define BYTES	4096u
 
+static uint64_t given;	/* where the driver puts all */
 static _Atomic uint64_t freed, freed_ordered;
 
 static void answer(struct shim_fake *f, const struct vgpu_cmd *cmd)
 {
-	static const struct vgpu_ret_cuMemAlloc_v2 given = { .dptr = GIVEN };
+	const struct vgpu_ret_cuMemAlloc_v2 ret = { .dptr = given };
 
 	(void)f;
 	switch (cmd->op) {
 	case VGPU_OP_cuMemAlloc_v2:
 	case VGPU_OP_cuMemAllocAsync:
-		shim_fake_reply(cmd, 0, &given, sizeof(given));
+		shim_fake_reply(cmd, 0, &ret, sizeof(ret));
 		return;
 	case VGPU_OP_cuMemFree_v2:
 		freed = ((const struct vgpu_args_cuMemFree_v2 *)(cmd + 1))->dptr;
@@ -52,13 +53,13 @@ static void what_cannot_be_entered_goes_back(void **state)
 	CUdeviceptr p;
 
 	(void)state;
-	assert_int_equal(vgpu_memory_add(VGPU_RANGE_RESERVED, GIVEN, BYTES, 0), 0);
+	assert_int_equal(vgpu_memory_add(VGPU_RANGE_RESERVED, given, BYTES, 0), 0);
 	assert_int_equal(cuMemAlloc_v2(&p, BYTES), CUDA_ERROR_INVALID_VALUE);
 	settle();
-	assert_int_equal(freed, GIVEN);
+	assert_int_equal(freed, given);
 	assert_int_equal(cuMemAllocAsync(&p, BYTES, NULL), CUDA_ERROR_INVALID_VALUE);
 	settle();
-	assert_int_equal(freed_ordered, GIVEN);
+	assert_int_equal(freed_ordered, given);
 }
 
 static void what_is_entered_stays(void **state)
@@ -67,13 +68,13 @@ static void what_is_entered_stays(void **state)
 	CUdeviceptr p;
 
 	(void)state;
-	assert_true(vgpu_memory_remove(GIVEN, 1u << VGPU_RANGE_RESERVED, &info));
+	assert_true(vgpu_memory_remove(given, 1u << VGPU_RANGE_RESERVED, &info));
 	freed = 0;
 	assert_int_equal(cuMemAlloc_v2(&p, BYTES), 0);
 	settle();
-	assert_int_equal(p, GIVEN);
+	assert_int_equal(p, given);
 	assert_int_equal(freed, 0);
-	assert_true(vgpu_memory_find(GIVEN, &info));
+	assert_true(vgpu_memory_find(given, &info));
 }
 
 int main(void)
@@ -85,6 +86,7 @@ int main(void)
 	CUcontext ctx;
 	int r;
 
+	given = free_addresses();
 	shim_fake.command = answer;
 	r = shim_fake_start() || cuCtxCreate_v2(&ctx, 0, 0) ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
 	shim_fake_stop();

@@ -24,6 +24,7 @@
 #include <cmocka.h>
 #include <vgpu/device.h>
 
+#include "free_addresses.h"
 #include "shim/config.h"
 #include "shim/session.h"
 #include "shim/transport.h"
@@ -206,8 +207,9 @@ static void a_killed_process_leaves_no_lock(void **state)
 	t.ops->close(&t);
 }
 
-#define OFFERED		0x335500000000ull
 #define OFFERED_BYTES	(1ull << 30)
+
+static uint64_t offered;
 
 /* A host that offers addresses, sees them taken, and then refuses the process. */
 static void *refuse_late(void *unused)
@@ -216,7 +218,7 @@ static void *refuse_late(void *unused)
 
 	while (!__atomic_load_n(&ctl->guest_version, __ATOMIC_ACQUIRE))
 		sched_yield();
-	ctl->ranges[0] = (struct vgpu_range){ .start = OFFERED, .size = OFFERED_BYTES };
+	ctl->ranges[0] = (struct vgpu_range){ .start = offered, .size = OFFERED_BYTES };
 	ctl->range_count = 1;
 	atomic_store(&ctl->offer_epoch, 1);
 	atomic_store(&ctl->host_state, VGPU_HOST_OFFER);
@@ -229,17 +231,19 @@ static void *refuse_late(void *unused)
 
 static void a_refused_session_keeps_no_addresses(void **state)
 {
-	void *offered = (void *)(uintptr_t)OFFERED;
 	pthread_t host;
+	void *at;
 
 	(void)state;
 	vgpu_config = config;
+	offered = free_addresses();
+	at = (void *)(uintptr_t)offered;
 	assert_int_equal(pthread_create(&host, NULL, refuse_late, NULL), 0);
 	assert_int_equal(vgpu_session_open(), CUDA_ERROR_NO_DEVICE);
 	pthread_join(host, NULL);
-	assert_ptr_equal(mmap(offered, OFFERED_BYTES, PROT_NONE,
-			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0), offered);
-	munmap(offered, OFFERED_BYTES);
+	assert_ptr_equal(mmap(at, OFFERED_BYTES, PROT_NONE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0), at);
+	munmap(at, OFFERED_BYTES);
 }
 
 int main(void)
