@@ -38,7 +38,8 @@
 struct piece {
 	uint64_t start, bytes;
 	uint8_t *block;		/* of the arena */
-	uint8_t *fresh;		/* its pages once more, on their way to `start`; else NULL */
+	uint8_t *fresh;		/* pages that are to be at `start` next: the block's, or private ones; else NULL */
+	uint64_t used;		/* bytes at the start of `fresh` that are no longer there */
 	uint32_t users;		/* registered ranges that touch it */
 	bool moved;		/* the application's pages are the block's */
 };
@@ -176,11 +177,29 @@ static void tell_unmap(const struct piece *p)
 
 /* ---- moving ---- */
 
+/* The fresh pages of an area, which lies behind all that were asked for before: now the caller's. */
+static uint8_t *fresh_of(struct piece *p, const struct vgpu_area *a)
+{
+	uint64_t at = a->start - p->start;
+
+	vgpu_pages_drop(p->fresh + p->used, at - p->used);
+	p->used = a->end - p->start;
+	return p->fresh + at;
+}
+
+static void drop_fresh(struct piece *p)
+{
+	if (p->fresh)
+		vgpu_pages_drop(p->fresh + p->used, p->bytes - p->used);
+	p->fresh = NULL;
+	p->used = 0;
+}
+
 /* Pages of a piece that are still the block's, with the content that they have, for the application alone. */
-static int take_back_area(const struct vgpu_area *a)
+static int take_back_area(struct piece *p, const struct vgpu_area *a)
 {
 	uint64_t size = a->end - a->start, done;
-	uint8_t *own = vgpu_pages_private(a->start, size);
+	uint8_t *own = p->fresh ? fresh_of(p, a) : vgpu_pages_private(a->start, size);
 	int r;
 
 	if (!own)
@@ -213,7 +232,7 @@ static bool is_block(const struct vgpu_area *a, const struct piece *p, uint64_t 
  * The application may have unmapped some of it, or put something else there: that is not touched. -EBUSY: shared memory
  * is there that might be the block all the same.
  */
-static int take_back(const struct piece *p)
+static int take_back(struct piece *p)
 {
 	uint64_t from = p->start, to = p->start + p->bytes, file = file_start();
 	struct vgpu_area areas[AREAS];
@@ -223,7 +242,7 @@ static int take_back(const struct piece *p)
 		n = vgpu_maps_read(from, to, areas, AREAS);
 		for (i = 0; i < n && !r; i++)
 			if (areas[i].shared)
-				r = is_block(&areas[i], p, file) ? take_back_area(&areas[i]) : -EBUSY;
+				r = is_block(&areas[i], p, file) ? take_back_area(p, &areas[i]) : -EBUSY;
 		if (n > 0)
 			from = areas[n - 1].end;
 	} while (n == AREAS && !r);
@@ -232,8 +251,9 @@ static int take_back(const struct piece *p)
 
 static int move_in(struct piece *p, const struct range *range)
 {
-	uint64_t done, used = 0;
 	struct vgpu_area a;
+	uint64_t done;
+	uint8_t *fresh;
 	int i, r = 0;
 
 	if (!p->fresh)
@@ -244,11 +264,11 @@ static int move_in(struct piece *p, const struct range *range)
 		a.end = a.end > p->start + p->bytes ? p->start + p->bytes : a.end;
 		if (a.start >= a.end)
 			continue;
-		r = vgpu_pages_exchange(&a, p->fresh + (a.start - p->start), &done);
-		used = a.start - p->start + done;
+		fresh = fresh_of(p, &a);
+		r = vgpu_pages_exchange(&a, fresh, &done);
+		vgpu_pages_drop(fresh + done, a.end - a.start - done);
 	}
-	vgpu_pages_drop(p->fresh + used, p->bytes - used);
-	p->fresh = NULL;
+	drop_fresh(p);
 	return r;
 }
 
@@ -334,13 +354,13 @@ static CUresult piece_new(uint32_t i, uint64_t start, uint64_t bytes)
 	return r;
 }
 
-/* A driver may still be at work on its registration. If its pages cannot be taken back they stay the block's: better that than the loss of them. */
+/* If its pages cannot be taken back they stay the block's: better that than the loss of them. */
 static void piece_delete(uint32_t i)
 {
 	struct piece *p = &pieces.at[i];
 	int r = p->moved ? take_back(p) : 0;
 
-	vgpu_pages_drop(p->fresh, p->bytes);
+	drop_fresh(p);
 	tell_unmap(p);
 	if (r)
 		vgpu_warn("registered memory at %#llx stays in the arena: %s", (unsigned long long)p->start, strerror(-r));
@@ -392,6 +412,19 @@ static void make_fresh(const struct range *range)
 		p->fresh = vgpu_pages_of_file(p->start, p->bytes, vgpu_session.transport.memory_fd, offset_of(p));
 		if (p->fresh)
 			vgpu_memory_touch(p->fresh, p->bytes, MADV_POPULATE_READ);
+	}
+}
+
+/* What the application gets back when nobody else uses the pieces. */
+static void make_private(const struct range *range)
+{
+	struct piece *p;
+	uint32_t i;
+
+	for (i = lower_bound(range->from); i < pieces.count && pieces.at[i].start < range->to; i++) {
+		p = &pieces.at[i];
+		if (!p->users)
+			p->fresh = vgpu_pages_private(p->start, p->bytes);	/* NULL: take_back() asks again */
 	}
 }
 
@@ -486,6 +519,7 @@ CUresult vgpu_moved_add(uint64_t start, uint64_t bytes)
 	return r;
 }
 
+/* The content is the device's to change until the worker answers. */
 CUresult vgpu_moved_remove(uint64_t start, uint64_t bytes)
 {
 	struct range range = pages_of(start, bytes);
@@ -495,9 +529,11 @@ CUresult vgpu_moved_remove(uint64_t start, uint64_t bytes)
 	vgpu_lock(&pieces.lock);
 	r = ask_unregister(&c, &range);
 	use(&range, -1);
-	drop_unused(&range);
-	if (!r)
+	if (!r) {
+		make_private(&range);
 		r = answer(&c);
+	}
+	drop_unused(&range);
 	vgpu_unlock(&pieces.lock);
 	return r;
 }
