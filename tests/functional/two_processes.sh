@@ -3,9 +3,9 @@
 # Two processes at once: both compute right, each in a session and a worker of its own.
 . "$(dirname "$0")/lib.sh"
 mediator_up
-start a "$programs/churn" 16 4
+start a "$programs/churn" 16 8
 a=$started
-start b "$programs/churn" 24 4
+start b "$programs/churn" 24 8
 b=$started
 soon 10 says a ready || fail "a did not start"
 soon 10 says b ready || fail "b did not start"
