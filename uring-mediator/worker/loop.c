@@ -3,7 +3,9 @@
  * The main loop: take, execute, and when the ring is empty look at it for a while before sleeping.  How long depends
  * on how long the commands before it let us wait: one that came soon after falling asleep lengthens the next look, one for
  * which no look would have been long enough shortens it, so that a slow guest costs no more than POLL_LEAST_NS for each
- * of its commands.  While fences are outstanding a sleep lasts at most VGPU_WATCHDOG_MS.  The worker's only thread.
+ * of its commands.  Time in which fences are outstanding does not count, up to AWAITED_NS: the guest waits for them, and goes on
+ * with a command that a doorbell and our waking would hold up by 50 us.  While fences are outstanding a sleep lasts at
+ * most VGPU_WATCHDOG_MS.  The worker's only thread.
  */
 #include <sched.h>
 #include <stdio.h>
@@ -17,6 +19,8 @@
 
 #define POLL_LEAST_NS	5000u		/* of the time to look at an empty ring before sleeping */
 #define POLL_MOST_NS	200000ull
+#define AWAITED_NS	20000000ull	/* after it a doorbell is less than 1/400 of what the guest waited for */
+#define FEW_CORES	2		/* up to so many, what the guest waits for may need the core that looking takes */
 #define BURST		256u	/* commands between two looks at the other descriptors */
 #define IDLES		64u	/* of so many looks at an empty ring at least one is a long one */
 #define SETTLE_NS	10000000ll	/* length of the first sleep after work: see ring.h on the doorbell */
@@ -33,6 +37,7 @@ struct loop {
 	uint64_t looked_ns;	/* length of the present look */
 	uint32_t naps;		/* rests left that are naps */
 	uint32_t idles;		/* times the ring was found empty */
+	bool patient;		/* there are cores to look from while the guest waits */
 	bool settled;		/* a limited sleep has passed since the last command */
 	uint32_t trace;		/* what the guest has been told */
 };
@@ -132,10 +137,27 @@ static void rest(struct loop *l)
 		l->naps = CROWDED_NAPS;
 }
 
-/* Look at an empty ring for window_ns of our own time, rests not counted. True: a command or an event came. */
+static bool many_cores(void)
+{
+	cpu_set_t set;
+
+	return !sched_getaffinity(0, sizeof(set), &set) && CPU_COUNT(&set) > FEW_CORES;
+}
+
+/* Is it likely that the guest waits for the end of what it sent `ns` ago? */
+static bool awaited(const struct loop *l, uint64_t ns)
+{
+	return l->patient && !l->settled && ns < AWAITED_NS && vgpu_watchdog_outstanding(l->s);
+}
+
+/*
+ * Look at an empty ring for window_ns of our own time; neither rests count nor what is awaited. True: a command or an
+ * event came.
+ */
 static bool look(struct loop *l)
 {
-	uint64_t from = vgpu_clock_ns();
+	const uint64_t start = vgpu_clock_ns();
+	uint64_t from = start, now;
 
 	l->looked_ns = 0;
 	announce(l, VGPU_CONSUMER_POLLING);
@@ -145,7 +167,8 @@ static bool look(struct loop *l)
 		vgpu_count(&l->s->stats->polls, SPINS);
 		if (vgpu_io_poll(l->io))
 			return true;
-		l->looked_ns += vgpu_clock_ns() - from;
+		now = vgpu_clock_ns();
+		l->looked_ns = awaited(l, now - start) ? 0 : l->looked_ns + now - from;
 		rest(l);
 		from = vgpu_clock_ns();
 	} while (l->looked_ns < l->window_ns);
@@ -231,7 +254,7 @@ static int idle(struct loop *l)
 enum vgpu_host_error vgpu_loop_run(struct vgpu_session *s, struct vgpu_io *io, char *why, size_t size)
 {
 	struct loop l = { .s = s, .io = io, .window_ns = POLL_MOST_NS,
-			  .announced = VGPU_CONSUMER_ASLEEP, .trace = UINT32_MAX };
+			  .announced = VGPU_CONSUMER_ASLEEP, .trace = UINT32_MAX, .patient = many_cores() };
 	enum vgpu_host_error error;
 
 	announce(&l, VGPU_CONSUMER_RUNNING);
