@@ -180,6 +180,8 @@ struct vgpu_session *fake_session(void)
 	fake_present->memory_fd = memfd_create("windows", MFD_CLOEXEC);
 	fake_insist(fake_present->memory_fd >= 0 && !ftruncate(fake_present->memory_fd, SHM_SIZE), "no memory");
 	fake_present->channel = vgpu_shm_channel(fake_present->base, &fake_present->geo, 1);
+	vgpu_consumer_init(&fake_present->consumer, &fake_present->channel->ring, fake_present->channel->ring_data,
+			   VGPU_RING_BYTES);
 	return fake_present;
 }
 

@@ -25,6 +25,7 @@ struct fake_driver {
 	uint64_t live;			/* objects */
 	CUcontext current;
 	bool busy;			/* events do not come */
+	bool slow;			/* nor do fences */
 	bool capturing;			/* all streams */
 	CUgraph captured;		/* what they capture to; NULL: they do not */
 	unsigned long records;		/* of events */

@@ -87,7 +87,7 @@ CUresult vgpu_handle_memcpy_d2h_arena(struct vgpu_session *s, struct vgpu_reques
 		return vgpu_fence_fail(s, rq, a->fence, a->fence_value, r);
 	rq->bytes = a->bytes;
 	vgpu_count(&s->stats->bytes_d2h, a->bytes);
-	return vgpu_fence_write(s, rq, stream, a->fence, a->fence_value);
+	return vgpu_prompt_fence_write(s, rq, stream, a->fence, a->fence_value, a->bytes);
 }
 
 CUresult vgpu_handle_memcpy_d2d(struct vgpu_session *s, struct vgpu_request *rq)

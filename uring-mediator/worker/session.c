@@ -101,6 +101,7 @@ void vgpu_session_drop_context(struct vgpu_session *s, uint32_t context)
 
 	vgpu_stream_drop_context(s, context);
 	vgpu_timeline_drop_context(s, context);
+	vgpu_prompt_fence_drop_context(s, context);
 	vgpu_timeout_drop_context(s, context);
 	vgpu_output_forget(s, context);
 	vgpu_resources_drop(s, context);
@@ -130,6 +131,7 @@ void vgpu_session_free(struct vgpu_session *s)
 		return;
 	vgpu_callbacks_end(s);
 	vgpu_timeline_free(s);
+	vgpu_prompt_fence_free(s);
 	vgpu_timeout_stop(s);
 	if (!s->sticky) {
 		vgpu_stream_release(s);

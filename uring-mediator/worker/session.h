@@ -20,6 +20,7 @@
 #include "dispatch.h"
 #include "handles.h"
 #include "io.h"
+#include "prompt_fence.h"
 #include "ranges.h"
 #include "timeline.h"
 #include "timeout.h"
@@ -71,6 +72,7 @@ struct vgpu_session {
 	uint64_t *conditionals;		/* graph.c: handles of conditions */
 	uint32_t conditional_count;
 	struct vgpu_watchdog watchdog;
+	struct vgpu_prompt_fence prompt_fence;
 	struct vgpu_timeline *timeline;	/* NULL until something is traced */
 	struct vgpu_timeout *timeout;	/* NULL: kernels have no time limit */
 

@@ -6,6 +6,7 @@
 #include <gen/driver_table.h>
 #include <vgpu/clock.h>
 
+#include "capture_mode.h"
 #include "session.h"
 
 #define SPANS		1024u
@@ -45,14 +46,6 @@ struct vgpu_timeline {
 	uint16_t waiting[SPANS];	/* oldest first */
 	uint32_t waiting_count;
 };
-
-/* Some of our calls would end a capture of the guest; for this thread they are declared harmless. Gives the mode before. */
-static CUstreamCaptureMode exchange_mode(const struct vgpu_driver *drv, CUstreamCaptureMode mode)
-{
-	if (drv->cuThreadExchangeStreamCaptureMode)
-		drv->cuThreadExchangeStreamCaptureMode(&mode);
-	return mode;
-}
 
 static bool capturing(const struct vgpu_driver *drv, CUstream stream)
 {
@@ -183,7 +176,7 @@ void vgpu_timeline_begin(struct vgpu_session *s, struct vgpu_request *rq, CUstre
 
 	if (!rq->traced || rq->span || s->sticky || !s->context)
 		return;
-	mode = exchange_mode(s->drv, CU_STREAM_CAPTURE_MODE_RELAXED);
+	mode = vgpu_capture_mode(s->drv, CU_STREAM_CAPTURE_MODE_RELAXED);
 	if (!s->timeline)
 		s->timeline = make(s);
 	if (s->timeline && s->timeline->context == s->context) {
@@ -191,7 +184,7 @@ void vgpu_timeline_begin(struct vgpu_session *s, struct vgpu_request *rq, CUstre
 			vgpu_timeline_collect(s);
 		begin(s, rq, stream);
 	}
-	exchange_mode(s->drv, mode);
+	vgpu_capture_mode(s->drv, mode);
 }
 
 void vgpu_timeline_end(struct vgpu_session *s, struct vgpu_request *rq)
@@ -292,9 +285,9 @@ void vgpu_timeline_collect(struct vgpu_session *s)
 
 	if (!vgpu_timeline_outstanding(s))
 		return;
-	mode = exchange_mode(s->drv, CU_STREAM_CAPTURE_MODE_RELAXED);
+	mode = vgpu_capture_mode(s->drv, CU_STREAM_CAPTURE_MODE_RELAXED);
 	collect(s);
-	exchange_mode(s->drv, mode);
+	vgpu_capture_mode(s->drv, mode);
 }
 
 /* ---- the end ---- */

@@ -2,6 +2,7 @@
 /* The watchdog, see watchdog.h. The worker's only thread. */
 #include <gen/driver_table.h>
 
+#include "capture_mode.h"
 #include "session.h"
 
 void vgpu_watchdog_expect(struct vgpu_watchdog *w, uint32_t index, uint64_t value)
@@ -32,14 +33,10 @@ bool vgpu_watchdog_outstanding(struct vgpu_session *s)
 /* A query is forbidden while some stream of this thread captures, unless the thread says that it knows. */
 static CUresult ask(struct vgpu_session *s)
 {
-	CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
-	CUresult r;
+	CUstreamCaptureMode mode = vgpu_capture_mode(s->drv, CU_STREAM_CAPTURE_MODE_RELAXED);
+	CUresult r = s->drv->cuStreamQuery(s->device->probe);
 
-	if (s->drv->cuThreadExchangeStreamCaptureMode)
-		s->drv->cuThreadExchangeStreamCaptureMode(&mode);
-	r = s->drv->cuStreamQuery(s->device->probe);
-	if (s->drv->cuThreadExchangeStreamCaptureMode)
-		s->drv->cuThreadExchangeStreamCaptureMode(&mode);
+	vgpu_capture_mode(s->drv, mode);
 	return r;
 }
 
