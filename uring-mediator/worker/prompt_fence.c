@@ -10,7 +10,9 @@
 
 #define SHORT_BYTES	131072u		/* what a copy may have, for the fence to be a noticeable part of it */
 #define STAY_NS		30000u
-#define TRY_EVERY	64u		/* copies, for one of the other way */
+#define TRIAL_EVERY	256u		/* copies, the last of which take the other way, */
+#define TRIAL_COPIES	8u		/* so many of them: a single one would show */
+#define TRIAL_SETTLES	2u		/* what the first ones show, the price of the change between the two engines */
 #define TIME_EVERY	16u		/* copies, for one whose fence by the device is timed */
 #define GAIN_NS		500u		/* by so much the event must be the faster one: it takes our time */
 #define SMOOTH		8		/* a new time counts as so much of a part */
@@ -22,12 +24,30 @@ static void learn(struct vgpu_prompt_fence *p, enum vgpu_fence_way way, uint64_t
 	p->ns[way] = (uint32_t)(known ? known + (sample - known) / SMOOTH : sample + 1);
 }
 
-static enum vgpu_fence_way choose(const struct vgpu_prompt_fence *p)
+/* How many copies of the present trial have been, this one counted; 0: there is no trial. */
+static uint32_t trial(const struct vgpu_prompt_fence *p)
 {
-	const uint32_t *ns = p->ns;
-	const bool event = ns[VGPU_FENCE_BY_EVENT] && ns[VGPU_FENCE_BY_EVENT] + GAIN_NS < ns[VGPU_FENCE_BY_DEVICE];
+	const uint32_t at = p->copies % TRIAL_EVERY, from = TRIAL_EVERY - TRIAL_COPIES;
 
-	return event != (p->copies % TRY_EVERY == 0) ? VGPU_FENCE_BY_EVENT : VGPU_FENCE_BY_DEVICE;
+	return at >= from ? at - from + 1 : 0;
+}
+
+/* A trial takes the way that was not in use when it began, whatever it finds. */
+static enum vgpu_fence_way choose(struct vgpu_prompt_fence *p)
+{
+	const uint32_t event = p->ns[VGPU_FENCE_BY_EVENT], device = p->ns[VGPU_FENCE_BY_DEVICE];
+
+	if (!trial(p))
+		p->present = event && event + GAIN_NS < device ? VGPU_FENCE_BY_EVENT : VGPU_FENCE_BY_DEVICE;
+	return !trial(p) == (p->present == VGPU_FENCE_BY_EVENT) ? VGPU_FENCE_BY_EVENT : VGPU_FENCE_BY_DEVICE;
+}
+
+/* Is the time of this copy's fence to be learned from? */
+static bool telling(const struct vgpu_prompt_fence *p, enum vgpu_fence_way way)
+{
+	if (trial(p))
+		return trial(p) > TRIAL_SETTLES;
+	return way == VGPU_FENCE_BY_EVENT || p->copies % TIME_EVERY == 0;
 }
 
 /* Have the event recorded. False: this fence must be the device's. */
@@ -68,7 +88,7 @@ static CUresult tell(struct vgpu_session *s, struct vgpu_request *rq, CUstream s
 	const CUresult r = stay(s, from);
 	const uint64_t ns = vgpu_clock_ns() - from;
 
-	if (!r || ns >= STAY_NS)
+	if (telling(&s->prompt_fence, VGPU_FENCE_BY_EVENT) && (!r || ns >= STAY_NS))
 		learn(&s->prompt_fence, VGPU_FENCE_BY_EVENT, ns);
 	if (r)	/* an error is that of work before, and the fence meets it, too */
 		return vgpu_fence_write(s, rq, stream, index, value);
@@ -105,7 +125,7 @@ CUresult vgpu_prompt_fence_write(struct vgpu_session *s, struct vgpu_request *rq
 	if (choose(p) == VGPU_FENCE_BY_EVENT && record(s, stream))
 		return tell(s, rq, stream, index, value);
 	r = vgpu_fence_write(s, rq, stream, index, value);
-	if (!r && p->copies % TIME_EVERY == 0)
+	if (!r && telling(p, VGPU_FENCE_BY_DEVICE))
 		time_device(s, index, value);
 	return r;
 }

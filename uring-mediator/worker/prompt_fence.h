@@ -24,6 +24,7 @@ struct vgpu_prompt_fence {
 	CUevent event;		/* NULL until it is first used */
 	uint32_t context;	/* low half of the wire id of the one that owns it */
 	uint32_t copies;
+	enum vgpu_fence_way present;	/* but for trials */
 	uint32_t ns[VGPU_FENCE_WAYS];	/* from the end of the enqueuing to the fence, smoothed; 0: not known */
 };
 
