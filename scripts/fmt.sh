@@ -1,5 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
+#
+# ./dev fmt: clang-format on the lines that differ from the last commit. The others stay as their authors aligned them, which
+# no option of clang-format describes.
 set -u
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -12,28 +15,33 @@ case ${1:-} in
 	cat <<'EOF'
 Usage: ./dev fmt [--check]
 
-Formats every C source of the repository with clang-format and .clang-format.
-With --check it changes nothing, names the files that differ, and exits with 1
-if there are any.
+Formats the lines of C sources that differ from the last commit, new files
+included, with clang-format and .clang-format. With --check it changes nothing,
+prints what would be changed, and exits with 1 if there is anything.
 EOF
 	exit 0
 	;;
 *) die_usage "fmt does not know '$1'" "see ./dev fmt --help" ;;
 esac
 
-command -v clang-format >/dev/null || "$VGPU_ROOT/scripts/setup.sh" || exit 1
+command -v git-clang-format >/dev/null || "$VGPU_ROOT/scripts/setup.sh" || exit 1
 cd "$VGPU_ROOT" || exit 1
-mapfile -t files < <(find bench include shim stub tests uring-mediator -name '*.[ch]' | sort)
-[ ${#files[@]} -gt 0 ] || exit 0
+git rev-parse --verify -q HEAD >/dev/null || die "this is no git checkout" "fmt formats what differs from the last commit"
+# A file that git does not know has no changed lines: it is formatted whole.
+mapfile -t new < <(git ls-files --others --exclude-standard -- '*.c' '*.h')
 if [ $check -eq 0 ]; then
-	clang-format -i "${files[@]}"
+	[ ${#new[@]} -eq 0 ] || clang-format -i "${new[@]}" || exit 1
+	# It exits with 1 when it has changed something, too.
+	git clang-format --quiet --force --extensions c,h HEAD
+	[ $? -le 1 ]
 	exit
 fi
-bad=0
-for f in "${files[@]}"; do
-	if ! clang-format "$f" | cmp -s - "$f"; then
-		echo "$f"
-		bad=1
-	fi
-done
-[ $bad -eq 0 ] || die "the files above are not formatted" "run ./dev fmt"
+diff=$(
+	for f in "${new[@]}"; do
+		clang-format "$f" | diff -u --label "$f" --label "$f, formatted" "$f" -
+	done
+	git clang-format --quiet --diff --extensions c,h HEAD
+)
+[ -n "$diff" ] || exit 0
+printf '%s\n' "$diff"
+die "the lines above are not formatted" "run ./dev fmt"
