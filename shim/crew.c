@@ -7,10 +7,11 @@
 #include "crew.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+
+#include <vgpu/cores.h>
 
 #include "config.h"
 #include "thread.h"
@@ -38,13 +39,12 @@ uint32_t vgpu_crew_size(void)
 {
 	static _Atomic uint32_t size;
 	uint32_t n = atomic_load_explicit(&size, memory_order_relaxed);
-	cpu_set_t set;
 
 	if (n)
 		return n;
 	n = vgpu_config.copy_threads;
 	if (!n) {
-		n = sched_getaffinity(0, sizeof(set), &set) ? 1 : (uint32_t)CPU_COUNT(&set);
+		n = vgpu_cores();
 		n = n < 3 ? 1 : n - 1 < SIZE_MOST ? n - 1 : SIZE_MOST;
 	}
 	atomic_store_explicit(&size, n, memory_order_relaxed);

@@ -8,13 +8,14 @@
 #include <sched.h>
 #include <time.h>
 
+#include <vgpu/cores.h>
+
 #define SPINS_FREE	64u		/* pauses before the first look at the clock */
 #define SPIN_NS		20000ull	/* keep the core this long, but */
 #define YIELD_NS	4000ull		/* so often let those run who would end the wait, if they share it */
 #define ALIVE_NS	5000000ull	/* between two questions whether the other side lives */
 #define NAP_MAX_NS	5000000ull
 #define SLACK_NS	60000ull	/* a sleep ends this much late by default (timer slack) */
-#define FEW_CORES	2		/* up to so many, those who would end the wait need the one that it keeps */
 #define SHARE_OF_FEW	100u		/* a nap is at most this part of the time waited so far */
 #define SHARE_OF_MANY	1000u		/* the driver keeps the core for all of such a wait */
 
@@ -33,9 +34,7 @@ static void nap(uint64_t ns)
 /* A nap is at most the time waited so far, divided by this. */
 static uint32_t nap_divisor(void)
 {
-	cpu_set_t set;
-
-	return !sched_getaffinity(0, sizeof(set), &set) && CPU_COUNT(&set) > FEW_CORES ? SHARE_OF_MANY : SHARE_OF_FEW;
+	return vgpu_cores() > VGPU_FEW_CORES ? SHARE_OF_MANY : SHARE_OF_FEW;
 }
 
 bool vgpu_wait_step(struct vgpu_wait *w)

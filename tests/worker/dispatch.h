@@ -22,7 +22,7 @@
 static struct vgpu_session *s;
 static uint64_t seq;
 
-static int setup(void **state)
+static inline int setup(void **state)
 {
 	(void)state;
 	s = fake_session();
@@ -31,7 +31,7 @@ static int setup(void **state)
 }
 
 /* Nothing may be left of what the test made. */
-static int teardown(void **state)
+static inline int teardown(void **state)
 {
 	(void)state;
 	fake_session_free(s);
@@ -77,6 +77,21 @@ static inline uint64_t alloc(uint64_t bytes)
 {
 	assert_int_equal(CALL(cuMemAlloc_v2, .bytesize = bytes), 0);
 	return ((const struct vgpu_ret_cuMemAlloc_v2 *)reply())->dptr;
+}
+
+/* The same for tests of what happens in a context, which keeps what was made there. */
+static inline int setup_context(void **state)
+{
+	setup(state);
+	assert_int_equal(CALL(ctx_create, .context = ID(CONTEXT, 9)), 0);
+	return 0;
+}
+
+static inline int teardown_context(void **state)
+{
+	(void)state;
+	fake_session_free(s);
+	return 0;
 }
 
 /* A complete image, open until somebody closes it. */

@@ -3,65 +3,27 @@
  * Fences behind short copies, on a driver whose events and fences come at once or never: the worker takes the way that is
  * the faster one, tries the other now and then, and no fence is lost on any of them.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include <gen/wire.h>
-
-#include "fake_driver.h"
+#include "dispatch.h"
 
 #define WORD	5u
-#define CONTEXT	vgpu_handle_make(VGPU_HANDLE_CONTEXT, 1, 9)
 
-static struct vgpu_session *s;
-static uint64_t memory, seq, value;
+static uint64_t memory, value;
 
-/* The first command makes the context, the others are in it. */
-static int call(uint16_t op, const void *args, uint32_t args_size)
+static int setup_memory(void **state)
 {
-	const struct vgpu_cmd c = { .size = 64, .op = op, .slot = 1, .args_size = args_size, .seq = seq + 1,
-				    .context = seq ? vgpu_handle_index(CONTEXT) : 0 };
-
-	seq++;
-	assert_int_equal(fake_execute(s, &c, args, NULL), 0);
-	return s->channel->replies[0].result;
-}
-
-static int setup(void **state)
-{
-	struct vgpu_args_ctx_create c = { .context = CONTEXT };
-	struct vgpu_args_cuMemAlloc_v2 a = { .bytesize = 1 << 20 };
-
-	(void)state;
-	s = fake_session();
-	seq = value = 0;
-	assert_int_equal(call(VGPU_OP_ctx_create, &c, sizeof(c)), 0);
-	assert_int_equal(call(VGPU_OP_cuMemAlloc_v2, &a, sizeof(a)), 0);
-	memory = ((const struct vgpu_ret_cuMemAlloc_v2 *)(const void *)s->channel->replies[0].data)->dptr;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	fake_session_free(s);
+	setup_context(state);
+	value = 0;
+	memory = alloc(1 << 20);
 	return 0;
 }
 
 /* A copy that somebody waits for. Is its fence there when the worker goes on? */
 static bool copy(uint64_t bytes)
 {
-	struct vgpu_args_memcpy_d2h_arena a = { .src = memory, .dst_offset = s->geo.arena_at, .bytes = bytes,
-						.fence = WORD, .fence_value = ++value };
 	bool there;
 
-	assert_int_equal(call(VGPU_OP_memcpy_d2h_arena, &a, sizeof(a)), 0);
+	assert_int_equal(CALL(memcpy_d2h_arena, .src = memory, .dst_offset = s->geo.arena_at, .bytes = bytes,
+			      .fence = WORD, .fence_value = ++value), 0);
 	there = atomic_load(&s->channel->fences[WORD]) == value;
 	atomic_store(&s->channel->fences[WORD], value);	/* the slow device, now */
 	return there;
@@ -122,23 +84,21 @@ static void test_behind_work(void **state)
 /* The event dies with its context. */
 static void test_context(void **state)
 {
-	struct vgpu_args_ctx_destroy a = { .context = CONTEXT };
-
 	(void)state;
 	fake.slow = true;
 	assert_int_equal(copies(300, 8), 53);
 	assert_non_null(s->prompt_fence.event);
-	assert_int_equal(call(VGPU_OP_ctx_destroy, &a, sizeof(a)), 0);
+	assert_int_equal(CALL(ctx_destroy, .context = ID(CONTEXT, 9)), 0);
 	assert_null(s->prompt_fence.event);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_alone, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_crowded, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_behind_work, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_context, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_alone, setup_memory, teardown_context),
+		cmocka_unit_test_setup_teardown(test_crowded, setup_memory, teardown_context),
+		cmocka_unit_test_setup_teardown(test_behind_work, setup_memory, teardown_context),
+		cmocka_unit_test_setup_teardown(test_context, setup_memory, teardown_context),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,57 +3,21 @@
  * Device times in traces, on a driver whose events come when the test says so: no event unless somebody traces, each
  * record gets its times or says that it has none, and nothing is put into captured streams.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "dispatch.h"
 
-#include <cmocka.h>
+static uint64_t memory;
 
-#include <gen/wire.h>
-
-#include "fake_driver.h"
-
-static struct vgpu_session *s;
-static uint64_t memory, seq;
-
-static int call(uint16_t op, const void *args, uint32_t args_size)
+static int setup_memory(void **state)
 {
-	const struct vgpu_cmd c = { .size = 64, .op = op, .slot = 1, .args_size = args_size, .seq = ++seq };
-
-	assert_int_equal(fake_execute(s, &c, args, NULL), 0);
-	return s->channel->replies[0].result;
+	setup_context(state);
+	memory = alloc(4096);
+	return 0;
 }
 
 /* A command of a stream. */
 static int fill(uint64_t at)
 {
-	struct vgpu_args_memset a = { .dst = at, .width = 64, .element_size = 1 };
-
-	return call(VGPU_OP_memset, &a, sizeof(a));
-}
-
-static int setup(void **state)
-{
-	struct vgpu_args_ctx_create c = { .context = vgpu_handle_make(VGPU_HANDLE_CONTEXT, 1, 9) };
-	struct vgpu_args_cuMemAlloc_v2 a = { .bytesize = 4096 };
-
-	(void)state;
-	s = fake_session();
-	seq = 0;
-	assert_int_equal(call(VGPU_OP_ctx_create, &c, sizeof(c)), 0);
-	assert_int_equal(call(VGPU_OP_cuMemAlloc_v2, &a, sizeof(a)), 0);
-	memory = ((const struct vgpu_ret_cuMemAlloc_v2 *)(const void *)s->channel->replies[0].data)->dptr;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	fake_session_free(s);
-	return 0;
+	return CALL(memset, .dst = at, .width = 64, .element_size = 1);
 }
 
 static const struct vgpu_trace_record *record(uint64_t n)
@@ -138,15 +102,13 @@ static void test_many(void **state)
 /* What waits when the context goes says that it has no times. */
 static void test_context_goes(void **state)
 {
-	struct vgpu_args_ctx_destroy c = { .context = vgpu_handle_make(VGPU_HANDLE_CONTEXT, 1, 9) };
-
 	(void)state;
 	atomic_store(&s->stats->trace, 1);
 	assert_int_equal(fill(memory), 0);
 	fake.busy = true;
 	assert_int_equal(fill(memory), 0);
 	assert_true(record(1)->flags & VGPU_TRACE_TIMED);
-	assert_int_equal(call(VGPU_OP_ctx_destroy, &c, sizeof(c)), 0);
+	assert_int_equal(CALL(ctx_destroy, .context = ID(CONTEXT, 9)), 0);
 	assert_int_equal(record(1)->flags, 0);
 	assert_null(s->timeline);
 	fake_reset();	/* events died with the context */
@@ -155,11 +117,11 @@ static void test_context_goes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_off, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_times, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_capture, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_context_goes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_off, setup_memory, teardown_context),
+		cmocka_unit_test_setup_teardown(test_times, setup_memory, teardown_context),
+		cmocka_unit_test_setup_teardown(test_capture, setup_memory, teardown_context),
+		cmocka_unit_test_setup_teardown(test_many, setup_memory, teardown_context),
+		cmocka_unit_test_setup_teardown(test_context_goes, setup_memory, teardown_context),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

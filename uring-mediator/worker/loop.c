@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include <vgpu/clock.h>
+#include <vgpu/cores.h>
 
 #include "call.h"
 #include "loop.h"
@@ -20,7 +21,6 @@
 #define POLL_LEAST_NS	5000u		/* of the time to look at an empty ring before sleeping */
 #define POLL_MOST_NS	200000ull
 #define AWAITED_NS	20000000ull	/* after it a doorbell is less than 1/400 of what the guest waited for */
-#define FEW_CORES	2		/* up to so many, what the guest waits for may need the core that looking takes */
 #define BURST		256u	/* commands between two looks at the other descriptors */
 #define IDLES		64u	/* of so many looks at an empty ring at least one is a long one */
 #define SETTLE_NS	10000000ll	/* length of the first sleep after work: see ring.h on the doorbell */
@@ -137,13 +137,6 @@ static void rest(struct loop *l)
 		l->naps = CROWDED_NAPS;
 }
 
-static bool many_cores(void)
-{
-	cpu_set_t set;
-
-	return !sched_getaffinity(0, sizeof(set), &set) && CPU_COUNT(&set) > FEW_CORES;
-}
-
 /* Is it likely that the guest waits for the end of what it sent `ns` ago? */
 static bool awaited(const struct loop *l, uint64_t ns)
 {
@@ -254,7 +247,7 @@ static int idle(struct loop *l)
 enum vgpu_host_error vgpu_loop_run(struct vgpu_session *s, struct vgpu_io *io, char *why, size_t size)
 {
 	struct loop l = { .s = s, .io = io, .window_ns = POLL_MOST_NS,
-			  .announced = VGPU_CONSUMER_ASLEEP, .trace = UINT32_MAX, .patient = many_cores() };
+			  .announced = VGPU_CONSUMER_ASLEEP, .trace = UINT32_MAX, .patient = vgpu_cores() > VGPU_FEW_CORES };
 	enum vgpu_host_error error;
 
 	announce(&l, VGPU_CONSUMER_RUNNING);

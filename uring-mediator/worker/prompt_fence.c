@@ -11,8 +11,8 @@
 #define SHORT_BYTES	131072u		/* what a copy may have, for the fence to be a noticeable part of it */
 #define STAY_NS		30000u
 #define TRIAL_EVERY	256u		/* copies, the last of which take the other way, */
-#define TRIAL_COPIES	8u		/* so many of them: a single one would show */
-#define TRIAL_SETTLES	2u		/* what the first ones show, the price of the change between the two engines */
+#define TRIAL_COPIES	8u		/* so many of them */
+#define TRIAL_SETTLES	2u		/* the first ones show the price of the change between the two engines */
 #define TIME_EVERY	16u		/* copies, for one whose fence by the device is timed */
 #define GAIN_NS		500u		/* by so much the event must be the faster one: it takes our time */
 #define SMOOTH		8		/* a new time counts as so much of a part */
@@ -51,7 +51,7 @@ static bool telling(const struct vgpu_prompt_fence *p, enum vgpu_fence_way way)
 }
 
 /* Have the event recorded. False: this fence must be the device's. */
-static bool record(struct vgpu_session *s, CUstream stream)
+static bool record(struct vgpu_session *s, struct vgpu_request *rq, CUstream stream)
 {
 	const struct vgpu_driver *drv = s->drv;
 	struct vgpu_prompt_fence *p = &s->prompt_fence;
@@ -65,7 +65,10 @@ static bool record(struct vgpu_session *s, CUstream stream)
 		}
 		p->context = s->context;
 	}
-	return p->context == s->context && !drv->cuEventRecord(p->event, stream);
+	if (p->context != s->context)
+		return false;
+	vgpu_timeline_end(s, rq);
+	return !drv->cuEventRecord(p->event, stream);
 }
 
 /* NOT_READY: it did not come while we could stay. */
@@ -121,8 +124,7 @@ CUresult vgpu_prompt_fence_write(struct vgpu_session *s, struct vgpu_request *rq
 	if (!index || index >= VGPU_FENCES || bytes > SHORT_BYTES)
 		return vgpu_fence_write(s, rq, stream, index, value);
 	p->copies++;
-	vgpu_timeline_end(s, rq);
-	if (choose(p) == VGPU_FENCE_BY_EVENT && record(s, stream))
+	if (choose(p) == VGPU_FENCE_BY_EVENT && record(s, rq, stream))
 		return tell(s, rq, stream, index, value);
 	r = vgpu_fence_write(s, rq, stream, index, value);
 	if (!r && telling(p, VGPU_FENCE_BY_DEVICE))
